@@ -1,0 +1,27 @@
+"""Import keras with TensorFlow's start-up log put aside.
+
+TensorFlow writes some ten lines to the standard error of every process that imports it, before
+any of its own log settings is read, and a notebook would keep them among its outputs. They are
+caught here during the import, and shown only if the import fails.
+"""
+
+import os
+import sys
+import tempfile
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+if "tensorflow" not in sys.modules:
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as log:
+        saved = os.dup(2)
+        os.dup2(log.fileno(), 2)
+        try:
+            import keras  # noqa: F401
+        except BaseException:
+            log.seek(0)
+            os.write(saved, log.read())
+            raise
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
