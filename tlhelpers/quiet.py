@@ -18,6 +18,9 @@ if "tensorflow" not in sys.modules:
         os.dup2(log.fileno(), 2)
         try:
             import keras  # noqa: F401
+            import tensorflow as tf
+
+            tf.config.list_physical_devices()  # "no GPU here" is said now or never
         except BaseException:
             log.seek(0)
             os.write(saved, log.read())
