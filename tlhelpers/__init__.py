@@ -1,6 +1,6 @@
 """Transfer learning with Keras 3: `import tlhelpers as tl`."""
 
-from tlhelpers import quiet  # noqa: F401, I001  (first: keras is imported inside it)
+from tlhelpers import quiet  # noqa: F401  (first: keras is imported inside it)
 
 __all__: list[str] = []
 __version__ = "0.1.0"
