@@ -1,0 +1,65 @@
+# `make` says what there is. Every command below prepares .venv itself; nothing else is touched.
+# Written for GNU Make 3.81 (macOS) and later; the folder may have spaces in its path.
+
+SHELL := /bin/sh
+PYTHON ?=
+VENV := .venv/bin/python
+READY := .venv/.ready
+
+.PHONY: help course test lab bench clean
+.DEFAULT_GOAL := help
+
+help:
+	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' Makefile | awk -F'|' '{printf "%-15s%s\n", $$1, $$2}'
+	@echo
+	@echo "  make PYTHON=/path/to/python3.12 ...   which Python a new .venv is made with"
+
+course: $(READY) ## execute the notebooks into build/ as pages
+	@$(VENV) -m tlhelpers.course
+
+test: $(READY) ## run the unit tests and every notebook
+	@$(VENV) -m pytest || { echo "A test failed: its name and reason are above. One alone:" \
+	  ".venv/bin/pytest tests/test_NAME.py" >&2; exit 1; }
+	@echo "All passed. The course as pages: make course"
+
+lab: $(READY) ## open the notebooks in JupyterLab
+	@echo "JupyterLab opens in your browser (else: the address below). Ctrl-C ends it."
+	@JUPYTER_PREFER_ENV_PATH=1 $(VENV) -m jupyterlab --preferred-dir=notebooks \
+	  $$(test "$$(id -u)" -ne 0 || echo --allow-root)
+
+bench: $(READY) ## measure against peers: every benchmarks/*.py
+	@mkdir -p build && rm -f build/bench.failed
+	@for script in benchmarks/*.py; do \
+	  echo "== $$script"; $(VENV) "$$script" || touch build/bench.failed; \
+	done 2>&1 | tee build/bench.txt
+	@test ! -e build/bench.failed || { echo "A benchmark failed: look at build/bench.txt" >&2; exit 1; }
+	@echo "Look at build/bench.txt"
+
+clean: ## remove what was built (not .venv, not the downloads)
+	@rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	@find . -name .venv -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) \
+	  -prune -exec rm -rf {} +
+	@echo "Clean. The installed packages are in .venv: rm -rf .venv removes them."
+
+# .venv is ready when everything is installed; an interrupted installation is taken up again.
+$(READY): requirements.txt pyproject.toml
+	@set -- $(if $(PYTHON),"$(PYTHON)",python3.12 python3.11 python3); \
+	supported='import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))'; \
+	if .venv/bin/python -c "$$supported" 2>/dev/null && .venv/bin/python -m pip -V >/dev/null 2>&1; \
+	then exit 0; fi; \
+	for python do "$$python" -c "$$supported" >/dev/null 2>&1 && break; python=; done; \
+	test -n "$$python" || { echo "error: Python 3.11 or 3.12 is needed (tried: $$*)." \
+	  "Install one, or name it: make PYTHON=/path/to/python3.12" >&2; exit 1; }; \
+	"$$python" -c 'import venv, ensurepip' 2>/dev/null || { echo "error: $$python has no venv" \
+	  "module. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }; \
+	echo "Making .venv with $$("$$python" --version)"; \
+	"$$python" -m venv --clear .venv
+	@echo "Installing requirements.txt into .venv (once; about 3 GB on disk; a few minutes)"
+	@rm -f $(READY)
+	@( $(VENV) -m pip install --disable-pip-version-check --progress-bar off -r requirements.txt && \
+	   $(VENV) -m pip install --disable-pip-version-check -q --no-deps -e . && touch $(READY) \
+	 ) | grep --line-buffered -oE '(Downloading|Using cached) .* MB|^Installing collected packages' \
+	   || true
+	@test -e $(READY) || { echo "error: the installation did not finish: the reason is above." \
+	  "The same command takes it up again." >&2; exit 1; }
+	@echo "Installed."
