@@ -66,6 +66,13 @@ def leaves(layer: keras.Layer) -> Iterator[keras.Layer]:
             yield part
 
 
+def _operations(model: keras.Model) -> Iterator[keras.Operation]:
+    for part in getattr(model, "operations", model.layers):
+        if isinstance(part, keras.Model):
+            yield from _operations(part)
+        yield part
+
+
 def walk(model: keras.Model) -> list[Step]:
     """Return the calls that lead from a functional model's inputs to its outputs, in order.
 
@@ -270,14 +277,13 @@ def _name_blocks(groups: list[list[Step]], by_stage: bool, body: list[keras.Laye
     return blocks
 
 
-def find_layer(model: keras.Model, name: str) -> keras.Layer:
-    """Return the layer of that name from a model's base or from around it.
+def find_layer(model: keras.Model, name: str) -> keras.Operation:
+    """Return the layer (or the operation, such as an `a + b`) of that name, nested ones included.
 
     Raises:
         ValueError: no such layer; near matches are listed.
     """
-    base = find_base(model)
-    known = {part.name: part for part in [*leaves(model), *model.layers, *base.layers]}
+    known = {part.name: part for part in _operations(model)}
     if name not in known:
         raise ValueError(
             f"The name of a layer of {model.name!r} is required. Received: {name!r}."
