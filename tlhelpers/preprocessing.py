@@ -126,6 +126,15 @@ def preprocessing(base: keras.Model) -> Preprocess:
     return Preprocess(mode, name=f"preprocess_{mode}")
 
 
+def images_of(model: keras.Model) -> tuple[int | None, ...] | None:
+    """Return `(height, width, channels)` of a model that takes 0..255 images, None for others.
+
+    Such a model holds a `Preprocess` layer, as those of `build_classifier` do.
+    """
+    inside = any(isinstance(layer, Preprocess) for layer in model._flatten_layers())
+    return tuple(model.input_shape[1:]) if inside else None
+
+
 def check_images(x, input_shape: tuple | None = None, channels: int | None = 3) -> None:
     """Refuse images that a model with built-in preprocessing would misread.
 

@@ -33,9 +33,8 @@ def split_at(model: keras.Model, layer: str | keras.Operation) -> tuple[keras.Mo
     target = find_layer(model, layer) if isinstance(layer, str) else layer
     parts = _split(model, target)
     if parts is None:
-        raise ValueError(
-            f"A layer of {model.name!r} is required. Received: layer={getattr(layer, 'name', layer)!r}."
-        )
+        name = getattr(layer, "name", layer)
+        raise ValueError(f"A layer of {model.name!r} is required. Received: layer={name!r}.")
     return parts
 
 

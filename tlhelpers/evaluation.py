@@ -1,0 +1,242 @@
+"""What a classifier is worth: a report from one pass over the data."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from tlhelpers.preprocessing import check_images, check_labels, images_of
+
+import keras
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `evaluate` returns. All scores are in 0..1.
+
+    `accuracy_interval` is the 95 % percentile bootstrap interval over the samples; it says how far
+    the test set could have moved the figure, not what another training run would give.
+    `per_class` maps a class name to precision, recall, f1 and support; `confusion[i][j]` counts
+    samples of class i that were called j. `calibration_error` is the expected calibration error;
+    `missing_classes` have no sample in the data, and their recall says nothing.
+    """
+
+    accuracy: float
+    accuracy_interval: tuple[float, float]
+    precision: float
+    recall: float
+    f1: float
+    calibration_error: float
+    samples: int
+    majority_accuracy: float
+    class_names: tuple[str, ...]
+    per_class: dict[str, dict[str, float]]
+    confusion: np.ndarray
+    outputs_were: str
+    missing_classes: tuple[str, ...] = ()
+    probabilities: np.ndarray = field(default=None, repr=False)
+    labels: np.ndarray = field(default=None, repr=False)
+
+    @property
+    def predictions(self) -> np.ndarray:
+        """The most probable class of every sample, `(n,)`."""
+        return self.probabilities.argmax(axis=1)
+
+    def __str__(self) -> str:
+        low, high = self.accuracy_interval
+        text = (
+            f"accuracy {self.accuracy:.3f} (95 % interval {low:.3f} to {high:.3f}, "
+            f"{self.samples:,} samples; always the largest class: {self.majority_accuracy:.3f})\n"
+            f"macro precision {self.precision:.3f}, recall {self.recall:.3f}, F1 {self.f1:.3f}; "
+            f"calibration error {self.calibration_error:.3f}"
+        )
+        missing = ", ".join(self.missing_classes)
+        return text + (f"\nno sample of: {missing}" if missing else "")
+
+    def to_markdown(self) -> str:
+        """Return the report as a Markdown table, one row for each class."""
+        rows = ["| class | precision | recall | F1 | samples |", "|---|---|---|---|---|"]
+        for name, s in self.per_class.items():
+            scores = " | ".join(f"{s[key]:.3f}" for key in ("precision", "recall", "f1"))
+            rows.append(f"| {name} | {scores} | {int(s['support'])} |")
+        scores = f"{self.precision:.3f} | {self.recall:.3f} | {self.f1:.3f}"
+        rows.append(f"| **mean** | {scores} | {self.samples} |")
+        return "\n".join([*rows, "", str(self).replace("\n", "  \n")])
+
+    def to_json(self, path: str | Path | None = None) -> str:
+        """Return the report as JSON, without the single predictions; write it where `path` says."""
+        content = asdict(self)
+        for single in ("probabilities", "labels"):
+            content.pop(single)
+        content["confusion"] = self.confusion.tolist()
+        text = json.dumps(content, indent=1)
+        if path is not None:
+            Path(path).write_text(text + "\n", encoding="utf8")
+        return text
+
+
+def evaluate(model: keras.Model, x, y=None, class_names=None, batch_size: int = 64) -> Report:
+    """Predict once, and report accuracy with its interval, precision, recall, F1, calibration.
+
+    Labels and predictions come from the same pass, so that a shuffling dataset cannot mix them up.
+
+    Args:
+        model: a classifier. Its outputs may be logits or probabilities, `(n, classes)`, or one
+            column for a binary task; which they are is found out and kept in `outputs_were`.
+        x: inputs `(n, ...)`, or a finite `tf.data.Dataset` of batches `(x, y)`.
+        y: integer labels `(n,)`, for an array `x`.
+        class_names: one for each class, in order of the labels.
+        batch_size: inputs per step, for an array.
+
+    Returns:
+        A `Report`; `print` it, or use `.to_markdown()`, `.to_json(path)`.
+
+    Raises:
+        ValueError: labels that are not integers in 0..classes - 1 or not one for each input,
+            labels beside a dataset, images out of 0..255 for a model that preprocesses, another
+            number of names than classes, predictions that are not finite.
+
+    Example:
+        >>> report = tl.evaluate(model, data.x_test, data.y_test, data.class_names)
+        >>> print(report)
+
+    Reference:
+        Guo et al., "On Calibration of Modern Neural Networks", ICML 2017 (equation 3, 15 bins).
+    """
+    outputs, labels = _predict(model, x, y, batch_size)
+    return report_on(outputs, labels, class_names)
+
+
+def report_on(outputs, labels, class_names=None) -> Report:
+    """Report on predictions that are there already: logits or probabilities, and labels.
+
+    Args, Raises: see `evaluate`; `outputs` is `(n, classes)`, `(n, 1)` or `(n,)`.
+    """
+    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+    probabilities, were = to_probabilities(outputs)
+    classes = probabilities.shape[1]
+    labels = check_labels(labels, num_classes=classes, n=len(probabilities))
+    names = _names(class_names, classes)
+    predicted = probabilities.argmax(axis=1)
+    precision, recall, f1, support = precision_recall_fscore_support(
+        labels, predicted, labels=range(classes), zero_division=0.0
+    )
+    correct = predicted == labels
+    columns = {"precision": precision, "recall": recall, "f1": f1, "support": support}
+    present = support > 0
+    return Report(
+        accuracy=float(correct.mean()),
+        accuracy_interval=_bootstrap(correct),
+        precision=float(precision[present].mean()),
+        recall=float(recall[present].mean()),
+        f1=float(f1[present].mean()),
+        calibration_error=expected_calibration_error(probabilities, labels),
+        samples=len(labels),
+        majority_accuracy=float(support.max() / support.sum()),
+        class_names=names,
+        per_class={n: {k: float(v[i]) for k, v in columns.items()} for i, n in enumerate(names)},
+        confusion=confusion_matrix(labels, predicted, labels=range(classes)),
+        outputs_were=were,
+        missing_classes=tuple(n for n, there in zip(names, present, strict=True) if not there),
+        probabilities=probabilities,
+        labels=labels,
+    )
+
+
+def to_probabilities(outputs) -> tuple[np.ndarray, str]:
+    """Return probabilities `(n, classes)` and what the outputs were: "logits" or "probabilities".
+
+    Rows of numbers in 0..1 that sum to one (one column: numbers in 0..1) are probabilities,
+    anything else is taken for logits. One column becomes two: 1 - p and p.
+
+    Raises:
+        ValueError: no rows, another shape, or numbers that are not finite.
+    """
+    outputs = np.asarray(outputs, dtype="float64")
+    outputs = outputs[:, None] if outputs.ndim == 1 else outputs
+    if outputs.ndim != 2 or not outputs.size:
+        raise ValueError(f"Outputs must be (n, classes). Received: shape={outputs.shape}.")
+    if not np.isfinite(outputs).all():
+        raise ValueError(
+            "Outputs must be finite. Received: NaN or infinity. A learning rate that is too high "
+            "leaves a model in this state: train it again with a lower one."
+        )
+    one = outputs.shape[1] == 1
+    within = (outputs >= 0).all() and (outputs <= 1).all()
+    if within and (one or np.allclose(outputs.sum(axis=1), 1, atol=1e-3)):
+        return (np.hstack([1 - outputs, outputs]) if one else outputs), "probabilities"
+    logits = np.hstack([np.zeros_like(outputs), outputs]) if one else outputs
+    exp = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return exp / exp.sum(axis=1, keepdims=True), "logits"
+
+
+def expected_calibration_error(probabilities, labels, bins: int = 15) -> float:
+    """Return the mean distance of confidence and accuracy, over bins of equal width, in 0..1.
+
+    Args:
+        probabilities: `(n, classes)`, rows that sum to one.
+        labels: integers `(n,)`.
+        bins: how many, over 0..1.
+
+    Reference:
+        Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, equation 3:
+        sum over bins of |B| / n * |accuracy(B) - confidence(B)|.
+    """
+    return float(
+        sum(
+            share * abs(accuracy - confidence)
+            for share, accuracy, confidence in reliability(probabilities, labels, bins)
+        )
+    )
+
+
+def reliability(probabilities, labels, bins: int = 15) -> list[tuple[float, float, float]]:
+    """Return share of samples, accuracy and mean confidence of every bin that has samples."""
+    confidence = np.max(probabilities, axis=1)
+    correct = np.argmax(probabilities, axis=1) == labels
+    which = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    rows = []
+    for number in np.unique(which):
+        inside = which == number
+        rows.append((inside.mean(), correct[inside].mean(), confidence[inside].mean()))
+    return rows
+
+
+def _bootstrap(correct: np.ndarray, draws: int = 2000) -> tuple[float, float]:
+    """Return the 95 % percentile interval; drawing n answers again is drawing a binomial."""
+    counts = np.random.default_rng(0).binomial(len(correct), correct.mean(), draws)
+    low, high = np.quantile(counts / len(correct), [0.025, 0.975])
+    return float(low), float(high)
+
+
+def _names(class_names, classes: int) -> tuple[str, ...]:
+    if class_names is None:
+        return tuple(str(number) for number in range(classes))
+    if len(class_names) != classes or len(set(class_names)) != classes:
+        raise ValueError(
+            f"One name for each of the {classes} classes is required, all different. "
+            f"Received: class_names={list(class_names)!r}."
+        )
+    return tuple(str(name) for name in class_names)
+
+
+def _predict(model: keras.Model, x, y, batch_size: int):
+    images = images_of(model)
+    if hasattr(x, "element_spec"):
+        if y is not None:
+            raise ValueError(
+                "A dataset brings its own labels. Received: y beside a dataset, whose order need "
+                "not be the dataset's. Use a dataset of pairs (x, y)."
+            )
+        if int(x.cardinality()) == -1:
+            raise ValueError("A finite dataset is required. Received: an endless one.")
+        batches = [(model.predict_on_batch(inputs), np.asarray(labels)) for inputs, labels in x]
+        outputs, labels = zip(*batches, strict=True)
+        return np.concatenate(outputs), np.concatenate(labels)
+    if images is not None:
+        check_images(x, images)
+    check_labels(y, n=len(x))  # before the time is spent
+    return model.predict(x, batch_size=batch_size, verbose=0), y

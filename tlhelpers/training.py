@@ -1,0 +1,246 @@
+"""Fine-tuning in one call: the head first, then the chosen part of the base."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from numbers import Integral, Real
+from pathlib import Path
+
+from tlhelpers.features import extract_features
+from tlhelpers.freezing import describe, freeze
+from tlhelpers.freezing import unfreeze as unfreeze_base
+from tlhelpers.guard import FitGuard
+from tlhelpers.preprocessing import check_images, check_labels, images_of
+from tlhelpers.splitting import last_frozen_layer, split_at
+
+import keras
+import numpy as np
+
+
+@dataclass
+class Phase:
+    """One fit: what trained, how fast, behind which layer the data was run only once."""
+
+    name: str
+    epochs: int
+    learning_rate: float
+    trainable: int
+    cached_behind: str | None
+    seconds: float = 0.0
+
+
+@dataclass
+class FineTuning:
+    """What `fine_tune` returns.
+
+    `history` maps each metric to its values over all epochs, as Keras' own history does; `phases`
+    tells them apart; `best` is the epoch (from 0) whose weights the model has now.
+    """
+
+    phases: list[Phase] = field(default_factory=list)
+    history: dict[str, list[float]] = field(default_factory=dict)
+    monitor: str | None = None
+    best: int | None = None
+
+    @property
+    def boundaries(self) -> list[int]:
+        """The first epoch (from 0) of every phase after the first one."""
+        ends = np.cumsum([phase.epochs for phase in self.phases])
+        return [int(end) for end in ends[:-1]]
+
+    def __str__(self) -> str:
+        rows = []
+        for phase in self.phases:
+            cached = f", cached behind {phase.cached_behind}" if phase.cached_behind else ""
+            rows.append(
+                f"{phase.name}: {phase.epochs} epochs, {phase.trainable:,} weights at "
+                f"{phase.learning_rate:g}{cached}, {phase.seconds:.0f} s"
+            )
+        if self.best is not None:
+            value = self.history[self.monitor][self.best]
+            rows.append(f"kept: epoch {self.best + 1} ({self.monitor} {value:.3f})")
+        return "\n".join(rows)
+
+    __repr__ = __str__
+
+
+class _KeepBest(keras.callbacks.Callback):
+    """Remember the weights of the best epoch over several fits; `restore` brings them back."""
+
+    def __init__(self, result: FineTuning):
+        super().__init__()
+        self.result, self.weights = result, None
+
+    def on_train_begin(self, logs=None):
+        self.weights = [(v, v.numpy()) for v in self.model.variables]  # the better one, before
+
+    def on_epoch_end(self, epoch, logs=None):
+        for name, value in logs.items():
+            self.result.history.setdefault(name, []).append(float(value))
+        values = self.result.history.get(self.result.monitor)
+        if not values:
+            return
+        pick = np.nanargmin if self.result.monitor.endswith("loss") else np.nanargmax
+        if np.isfinite(values[-1]) and int(pick(values)) == len(values) - 1:
+            self.result.best = len(values) - 1
+            self.weights = [(v, v.numpy()) for v in self.model.variables]
+
+    def restore(self) -> None:
+        if self.result.best is not None:
+            for variable, value in self.weights:
+                variable.assign(value)
+
+
+def fine_tune(
+    model: keras.Model,
+    train,
+    validation=None,
+    unfreeze: Mapping | int | None = 1,
+    head_epochs: int = 5,
+    epochs: int = 5,
+    head_learning_rate: float = 1e-3,
+    learning_rate: float = 1e-4,
+    cache_prefix: bool | str | Path = True,
+    batch_size: int = 32,
+    loss=None,
+    metrics=None,
+    verbose: int = 0,
+) -> FineTuning:
+    """Train the head on the frozen base, then head and top of the base together, more gently.
+
+    Each phase compiles with a fresh Adam. The better of before and after is kept: the model ends
+    with the weights of its best epoch on the validation data, over both phases.
+
+    Args:
+        model: a model with a base and a head, such as `build_classifier` returns; changed in place.
+        train: `(x, y)` arrays, or a `tf.data.Dataset` of batches.
+        validation: the same, kept out of training; without it the last epoch is kept.
+        unfreeze: how much of the base learns in the second phase: a number of blocks, or the
+            arguments of `unfreeze` as a dict (`{"from_layer": "block5_conv1"}`); None for none.
+        head_epochs, epochs: epochs of the first and the second phase, at least 0.
+        head_learning_rate, learning_rate: their learning rates, above 0.
+        cache_prefix: run the part of the model that is frozen and deterministic over the data once
+            per phase, not once per epoch, and train the rest on its outputs. The result is the
+            same, but for dropout inside of the frozen base, which is then off. A folder keeps the
+            outputs on disk. Where nothing can be cached the phase trains as usual.
+        batch_size: samples per step, for arrays.
+        loss, metrics: as in `compile`; by default cross-entropy on logits and accuracy (binary for
+            a model with one logit).
+        verbose: as in `fit`.
+
+    Returns:
+        A `FineTuning` with named phases "head" and "fine-tuning". The model is left compiled.
+
+    Raises:
+        ValueError: before any training: a bad amount to unfreeze, images out of 0..255, labels
+            that are not integers in 0..num_classes - 1, numbers out of range.
+
+    Example:
+        >>> history = tl.fine_tune(model, (x, y), (x_val, y_val), unfreeze=1)
+        >>> tl.plot_history(history)
+
+    Reference:
+        Howard and Ruder, "Universal Language Model Fine-tuning for Text Classification", ACL 2018
+        (section 3.3 trains the new layers first); Kornblith et al., "Do Better ImageNet Models
+        Transfer Better?", CVPR 2019 (frozen against fine-tuned).
+    """
+    amount = {"blocks": unfreeze} if isinstance(unfreeze, Integral) else unfreeze
+    _check_numbers(head_epochs, epochs, head_learning_rate, learning_rate)
+    _check_data(model, train, loss, "train")
+    if validation is not None:
+        _check_data(model, validation, loss, "validation")
+    if amount is not None:
+        unfreeze_base(model, **amount)  # a bad amount is found here, before any training
+    freeze(model)
+    if loss is None:
+        loss, metrics = _loss_of(model, metrics)
+    result = FineTuning(monitor=_monitor(validation, metrics))
+    keep = _KeepBest(result)
+    plan = [("head", head_epochs, head_learning_rate)]
+    plan += [("fine-tuning", epochs, learning_rate)] if amount is not None else []
+    for name, number, rate in plan:
+        if name == "fine-tuning":
+            unfreeze_base(model, **amount)
+        model.compile(keras.optimizers.Adam(rate), loss=loss, metrics=metrics)
+        if number:
+            phase = Phase(name, number, rate, describe(model).trainable, None)
+            result.phases.append(phase)
+            fit = {"epochs": number, "batch_size": batch_size, "verbose": verbose}
+            _fit_phase(model, train, validation, phase, cache_prefix, [FitGuard(), keep], fit)
+            keep.restore()
+    return result
+
+
+def _fit_phase(model, train, validation, phase, cache_prefix, callbacks, fit) -> None:
+    begin = time.perf_counter()
+    layer = last_frozen_layer(model) if cache_prefix else None
+    part = model
+    if layer is not None:
+        phase.cached_behind = layer.name
+        prefix, part = split_at(model, layer)
+        folder = None if cache_prefix is True else cache_prefix
+        train = _run_prefix(prefix, train, folder)
+        validation = validation and _run_prefix(prefix, validation, folder)
+        part.compile(
+            keras.optimizers.Adam(phase.learning_rate), loss=model.loss, metrics=_metrics_of(model)
+        )
+    x, y = train if isinstance(train, tuple | list) else (train, None)
+    if y is None:
+        fit.pop("batch_size")
+    part.fit(x, y, validation_data=validation, callbacks=callbacks, **fit)
+    phase.seconds = time.perf_counter() - begin
+
+
+def _run_prefix(prefix: keras.Model, data, folder):
+    if isinstance(data, tuple | list):
+        return extract_features(prefix, *data, cache=folder)
+    return extract_features(prefix, data)
+
+
+def _metrics_of(model: keras.Model):
+    return model._compile_config.config["metrics"]
+
+
+def _loss_of(model: keras.Model, metrics):
+    if model.output_shape[-1] == 1:
+        loss = keras.losses.BinaryCrossentropy(from_logits=True)
+        return loss, metrics or [keras.metrics.BinaryAccuracy("accuracy", threshold=0.0)]
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    return loss, metrics or ["accuracy"]
+
+
+def _monitor(validation, metrics) -> str | None:
+    if validation is None:
+        return None
+    names = [metric if isinstance(metric, str) else metric.name for metric in metrics or ()]
+    return "val_accuracy" if "accuracy" in names else "val_loss"
+
+
+def _check_numbers(head_epochs, epochs, head_learning_rate, learning_rate) -> None:
+    for name, value in {"head_epochs": head_epochs, "epochs": epochs}.items():
+        if isinstance(value, bool) or not isinstance(value, Integral) or value < 0:
+            raise ValueError(
+                f"{name} must be a whole number, at least 0. Received: {name}={value}."
+            )
+    rates = {"head_learning_rate": head_learning_rate, "learning_rate": learning_rate}
+    for name, value in rates.items():
+        if isinstance(value, bool) or not isinstance(value, Real) or not 0 < value < np.inf:
+            raise ValueError(f"{name} must be a number above 0. Received: {name}={value!r}.")
+
+
+def _check_data(model: keras.Model, data, loss, name: str) -> None:
+    if hasattr(data, "element_spec"):
+        return
+    if not isinstance(data, tuple | list) or len(data) != 2:
+        raise ValueError(
+            f"{name} must be a pair (x, y) or a tf.data.Dataset of batches. "
+            f"Received: {name} of type {type(data).__name__}."
+        )
+    x, y = data
+    if (images := images_of(model)) is not None:
+        check_images(x, images)
+    if loss is None:
+        logits = model.output_shape[-1]
+        check_labels(y, num_classes=2 if logits == 1 else logits, n=len(x))
