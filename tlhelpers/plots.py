@@ -12,11 +12,14 @@ BLUE, ORANGE, GREY = "#1f6f8b", "#e07a3f", "#8a8f98"
 
 
 def _axes(width: float, height: float, rows: int = 1, columns: int = 1):
-    """Return a figure that no pyplot state keeps, and its axes, `(rows, columns)`."""
-    from matplotlib.figure import Figure
+    """Return a figure that is closed (a notebook shows it once, as a cell's value) and its axes."""
+    import matplotlib.pyplot as plt
 
-    figure = Figure(figsize=(width, height), dpi=80, layout="constrained")
-    return figure, figure.subplots(rows, columns, squeeze=False)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(width, height), dpi=80, layout="constrained", squeeze=False
+    )
+    plt.close(figure)
+    return figure, axes
 
 
 def plot_history(history, metrics: Sequence[str] | None = None):
