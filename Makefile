@@ -58,7 +58,7 @@ $(READY): requirements.txt pyproject.toml
 	@rm -f $(READY)
 	@( $(VENV) -m pip install --disable-pip-version-check --progress-bar off -r requirements.txt && \
 	   $(VENV) -m pip install --disable-pip-version-check -q --no-deps -e . && touch $(READY) \
-	 ) | grep --line-buffered -oE '(Downloading|Using cached) .* MB|^Installing collected packages' \
+	 ) | grep --line-buffered -oE '(Downloading|Using cached) .* MB\)|^Installing collected packages' \
 	   || true
 	@test -e $(READY) || { echo "error: the installation did not finish: the reason is above." \
 	  "The same command takes it up again." >&2; exit 1; }

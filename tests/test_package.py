@@ -18,7 +18,7 @@ ORDER = [
     "mnist_m", "pools", "datasets",
     "preprocessing", "mirrored", "backbones", "bert",
     "blocks", "heads", "freezing", "splitting",
-    "guard", "optimizers", "schedules",
+    "guard", "layerwise", "optimizers", "schedules",
     "features", "adapters",
     "training", "adaptation",
     "evaluation", "explain", "plots",
