@@ -1,0 +1,166 @@
+"""Blocks are read off the graph; these tests pin what that gives, family by family."""
+
+from tlhelpers.blocks import cuts, find_base, find_blocks, find_layer, learns, split_head, walk
+from tlhelpers.heads import build_head
+
+import hypothesis.strategies as st
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+L = keras.layers
+
+# family: (number of blocks, a layer that must open the last block, one that must close the one before)
+FAMILIES = {
+    "VGG16": (5, "block5_conv1", "block4_conv3"),
+    "VGG19": (5, "block5_conv1", "block4_conv4"),
+    "ResNet50": (5, "conv5_block1_1_conv", "conv4_block6_3_bn"),
+    "ResNet50V2": (5, "conv4_block6_preact_bn", "conv4_block5_3_conv"),
+    "MobileNet": (5, "conv_dw_12", "conv_pw_11_bn"),
+    "MobileNetV2": (5, "block_13_depthwise", "block_13_expand_BN"),
+    "MobileNetV3Small": (5, "expanded_conv_8_depthwise", "expanded_conv_8_expand_bn"),
+    "EfficientNetB0": (5, "block6a_dwconv", "block6a_expand_bn"),
+    "EfficientNetV2B0": (5, "block6a_dwconv2", "block6a_expand_bn"),
+    "ConvNeXtTiny": (
+        4,
+        "convnext_tiny_downsampling_block_2",
+        "convnext_tiny_stage_2_block_8_layer_scale",
+    ),
+    "DenseNet121": (5, "conv5_block1_0_bn", "pool4_conv"),
+    "Xception": (5, "block13_sepconv1", "block12_sepconv3_bn"),
+    "NASNetMobile": (5, None, None),
+    "InceptionV3": (5, None, None),
+    "InceptionResNetV2": (5, None, None),
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_blocks_of_every_family(family):
+    size = 75 if "Inception" in family or family == "Xception" else 32
+    constructor = getattr(keras.applications, family)
+    base = constructor(weights=None, include_top=False, input_shape=(size, size, 3))
+    blocks = find_blocks(base)
+    number, first, before = FAMILIES[family]
+    assert [block.name for block in blocks] == [f"block{k + 1}" for k in range(number)]
+    layers = [layer for block in blocks for layer in block.layers]
+    assert len(layers) == len(set(map(id, layers))) == len(base.layers)  # each one once, none lost
+    if first is not None:
+        assert blocks[-1].weighted[0].name == first
+        assert blocks[-2].weighted[-1].name == before
+    inlined = keras.Model(base.input, build_head(3)(base.output))
+    nested = keras.Model(base.input, build_head(3)(base(base.input)))
+    for model in (inlined, nested):
+        assert [[part.name for part in block.weighted] for block in find_blocks(model)] == [
+            [part.name for part in block.weighted] for block in blocks
+        ]
+
+
+def test_vgg16_blocks_are_those_of_the_paper():
+    base = keras.applications.VGG16(weights=None, include_top=False, input_shape=(32, 32, 3))
+    for block in find_blocks(base):
+        assert all(layer.name.startswith(block.name) for layer in block.weighted)
+    assert [len(block.weighted) for block in find_blocks(base)] == [2, 2, 3, 3, 3]
+
+
+def test_blocks_do_not_depend_on_the_input_size():
+    sizes = [(32, 32, 3), (96, 96, 3), (None, None, 3)]
+    found = []
+    for shape in sizes:
+        base = keras.applications.MobileNetV2(weights=None, include_top=False, input_shape=shape)
+        found.append([[part.name for part in b.weighted] for b in find_blocks(base)])
+    assert found[0] == found[1] == found[2]
+
+
+def test_a_perceptron_has_its_layers_as_blocks_and_the_last_as_head():
+    model = keras.Sequential([keras.Input((4,)), L.Dense(3, name="a"), L.Dense(3, name="b"),
+                              L.Dense(2, name="c")])  # fmt: skip
+    assert [block.name for block in find_blocks(model)] == ["a", "b"]
+    assert [layer.name for layer in split_head(model)[1]] == ["c"]
+
+
+def test_a_transformer_has_one_block_for_each_layer():
+    keras_hub = pytest.importorskip("keras_hub")
+    base = keras_hub.models.BertBackbone(
+        vocabulary_size=30, num_layers=3, num_heads=2, hidden_dim=8, intermediate_dim=16
+    )
+    blocks = find_blocks(base)
+    assert [b.name for b in blocks[1:]] == [f"transformer_layer_{k}" for k in range(3)]
+    assert {"token_embedding", "embeddings_layer_norm"} <= {x.name for x in blocks[0].layers}
+    assert split_head(base)[1] == []  # two outputs: a backbone, without a head
+
+
+def test_find_base_looks_through_models_around_it():
+    base = keras.applications.MobileNetV2(weights=None, include_top=False, input_shape=(32, 32, 3))
+    inner = keras.Sequential([base, L.GlobalAveragePooling2D(), L.Dense(2)])
+    outer = keras.Sequential([keras.Input((32, 32, 3)), L.RandomFlip(), inner])
+    assert find_base(outer) is base
+    assert find_base(base) is base
+
+
+def test_unknown_layer_lists_near_ones():
+    base = keras.applications.VGG16(weights=None, include_top=False, input_shape=(32, 32, 3))
+    with pytest.raises(ValueError, match="block5_conv1"):
+        find_layer(base, "block5_cnv1")
+
+
+def test_a_model_without_a_graph_is_refused_by_walk():
+    class Net(keras.Model):
+        def call(self, x):
+            return x
+
+    with pytest.raises(ValueError, match="functional or built Sequential"):
+        walk(Net())
+
+
+PLANS = st.lists(st.sampled_from(["conv", "residual", "concat", "pool"]), min_size=1, max_size=5)
+
+
+def net_of(plan):
+    """A small net of convolutions, residual blocks, concatenations and pools, with a head."""
+    x = inputs = keras.Input((64, 64, 3))
+    for kind in plan:
+        if kind == "conv":
+            x = L.Conv2D(4, 3, padding="same")(x)
+        elif kind == "pool":
+            x = L.MaxPooling2D()(x)
+        elif kind == "residual":
+            x = L.Conv2D(4, 1)(x)
+            x = L.Add()([x, L.Conv2D(4, 3, padding="same")(L.ReLU()(x))])
+        else:
+            x = L.Concatenate()([L.Conv2D(2, 1)(x), L.Conv2D(2, 3, padding="same")(x)])
+    x = L.Conv2D(4, 3, padding="same")(x)
+    return keras.Model(inputs, L.Dense(2)(L.GlobalAveragePooling2D()(x)))
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(PLANS)
+def test_blocks_partition_the_base_of_any_net(plan):
+    model = net_of(plan)
+    body, head = split_head(model)
+    layers = [layer for block in find_blocks(model) for layer in block.layers]
+    assert [type(layer).__name__ for layer in head] == ["GlobalAveragePooling2D", "Dense"]
+    assert sorted(map(id, layers)) == sorted(map(id, body))
+    assert all(block.weighted for block in find_blocks(model))
+
+
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(PLANS, st.integers(0, 100))
+def test_a_cut_is_where_one_tensor_carries_everything(plan, number):
+    """Independent check: behind a cut, the rest is a model of that tensor alone; elsewhere not."""
+    model = net_of(plan)
+    steps = walk(model)
+    position = 1 + number % (len(steps) - 2)
+    step = steps[position]
+    try:
+        keras.Model(step.tensor, model.output)
+        separable = True
+    except ValueError:  # Keras finds an input that the tensor does not lead to
+        separable = False
+    assert (position in cuts(steps)) == separable
+
+
+def test_normalization_layer_has_nothing_to_learn():
+    layer = L.Normalization()
+    layer.adapt(np.arange(8.0).reshape(4, 2))
+    assert layer.weights and not learns(layer)
