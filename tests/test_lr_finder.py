@@ -131,8 +131,8 @@ def test_smoothing_is_exact_for_constants_and_unbiased_at_the_ends():
     flat = _read_off(rates, np.full(50, 0.7), 0.2)
     np.testing.assert_allclose(flat.smoothed, 0.7, rtol=1e-12)
     assert flat.range is None and flat.suggestion is None and "does not fall" in str(flat)
-    fall = 1 / (1 + np.exp(8 * (np.log10(rates) + 3)))  # steepest at 1e-3
-    noisy = fall + 0.02 * np.random.default_rng(0).normal(size=50)
+    fall = 1 / (1 + np.exp(4 * (np.log10(rates) + 3)))  # steepest at 1e-3
+    noisy = fall + 0.05 * np.random.default_rng(0).normal(size=50)
     found = _read_off(rates, noisy, 0.2)
     assert found.suggestion == pytest.approx(1e-3, rel=0.5)
     assert np.abs(found.smoothed - fall).mean() < np.abs(noisy - fall).mean()
