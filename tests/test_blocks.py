@@ -11,7 +11,7 @@ from hypothesis import given, settings
 
 L = keras.layers
 
-# family: (number of blocks, a layer that must open the last block, one that must close the one before)
+# family: (number of blocks, the first layer of the last block, the last layer of the one before)
 FAMILIES = {
     "VGG16": (5, "block5_conv1", "block4_conv3"),
     "VGG19": (5, "block5_conv1", "block4_conv4"),

@@ -19,6 +19,9 @@ POOLINGS = ("avg", "max", "avgmax", "flatten", "token", "mean")
 class GlobalPooling(keras.layers.Layer):
     """Pool over all places, of maps and sequences alike: `(n, ..., c)` becomes `(n, c)`.
 
+    With a mask `(n, tokens)`, True or 1 for a real token, only real tokens count
+    (`head(features, mask=mask)`). A row without a real token gives zeros.
+
     Args:
         mode: "avg", "max", or "avgmax" for both joined, which gives `(n, 2 c)`.
     """
@@ -26,12 +29,16 @@ class GlobalPooling(keras.layers.Layer):
     def __init__(self, mode: str = "avg", **kwargs):
         super().__init__(**kwargs)
         self.mode = mode
+        self.supports_masking = True
 
-    def call(self, x):
-        places = list(range(1, len(x.shape) - 1))
-        reducers = {"avg": [ops.mean], "max": [ops.max], "avgmax": [ops.mean, ops.max]}
-        pooled = [reduce(x, axis=places) if places else x for reduce in reducers[self.mode]]
-        return ops.concatenate(pooled, axis=-1)
+    def call(self, x, mask=None):
+        reducers = {"avg": [_mean], "max": [_max], "avgmax": [_mean, _max]}[self.mode]
+        if len(x.shape) == 2:
+            return ops.concatenate([x for _ in reducers], axis=-1)
+        return ops.concatenate([reduce(x, mask) for reduce in reducers], axis=-1)
+
+    def compute_mask(self, inputs, mask=None):
+        return None
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], input_shape[-1] * (2 if self.mode == "avgmax" else 1))
@@ -40,35 +47,31 @@ class GlobalPooling(keras.layers.Layer):
         return {**super().get_config(), "mode": self.mode}
 
 
+def _mean(x, mask):
+    if mask is None:
+        return ops.mean(x, axis=list(range(1, len(x.shape) - 1)))
+    weight = ops.cast(ops.expand_dims(mask, -1), x.dtype)
+    return ops.sum(x * weight, axis=1) / ops.maximum(ops.sum(weight, axis=1), 1)
+
+
+def _max(x, mask):
+    if mask is None:
+        return ops.max(x, axis=list(range(1, len(x.shape) - 1)))
+    real = ops.cast(ops.expand_dims(mask, -1), "bool")
+    highest = ops.max(ops.where(real, x, ops.full_like(x, -3e4)), axis=1)  # fits in float16
+    return ops.where(ops.any(real, axis=1), highest, ops.zeros_like(highest))
+
+
 @keras.saving.register_keras_serializable(package="tlhelpers")
 class FirstToken(keras.layers.Layer):
     """Take the first token's vector (BERT's [CLS]): `(n, tokens, c)` becomes `(n, c)`."""
-
-    def call(self, x):
-        return x[:, 0]
-
-    def compute_output_shape(self, input_shape):
-        return (input_shape[0], input_shape[-1])
-
-
-@keras.saving.register_keras_serializable(package="tlhelpers")
-class MaskedMean(keras.layers.Layer):
-    """Average the vectors of the real tokens: `(n, tokens, c)` becomes `(n, c)`.
-
-    The mask, `(n, tokens)` with True or 1 for a real token, is handed to the head
-    (`head(features, mask=mask)`); without one every token counts. A row without a real token
-    gives zeros.
-    """
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
         self.supports_masking = True
 
-    def call(self, x, mask=None):
-        if mask is None:
-            return ops.mean(x, axis=1)
-        weight = ops.cast(ops.expand_dims(mask, -1), x.dtype)
-        return ops.sum(x * weight, axis=1) / ops.maximum(ops.sum(weight, axis=1), 1)
+    def call(self, x):
+        return x[:, 0]
 
     def compute_mask(self, inputs, mask=None):
         return None
@@ -101,8 +104,8 @@ def build_head(
             (2 for "multiclass"; "binary" takes 2 and ends in one logit).
         task: "multiclass", "binary", "multilabel" or "regression".
         pooling: how maps `(n, h, w, c)` or sequences `(n, tokens, c)` become one vector: "avg",
-            "max", "avgmax" (both joined), "flatten", "token" (the first token), "mean" (mean over
-            the tokens that the mask keeps).
+            "max", "avgmax" (both joined), "flatten", "token" (the first token), "mean" ("avg" by
+            the name that is usual for text). Where a mask is given, padding does not count.
         hidden: units of each hidden layer (ReLU), each followed by dropout.
         dropout: rate in [0, 1), in front of every dense layer.
         normalize: put a LayerNormalization behind the pooling. It has no statistics that could
@@ -150,10 +153,11 @@ def build_head(
 
 
 def _pooling_layer(pooling: str) -> keras.layers.Layer:
-    if pooling in ("avg", "max", "avgmax"):
-        return GlobalPooling(pooling, name="pooling")
-    classes = {"flatten": keras.layers.Flatten, "token": FirstToken, "mean": MaskedMean}
-    return classes[pooling](name="pooling")
+    if pooling == "flatten":
+        return keras.layers.Flatten(name="pooling")
+    if pooling == "token":
+        return FirstToken(name="pooling")
+    return GlobalPooling("avg" if pooling == "mean" else pooling, name="pooling")
 
 
 def _check_choice(name: str, value: str, known: tuple[str, ...]) -> None:
@@ -217,7 +221,7 @@ def build_text_classifier(
         num_classes: classes; see `build_head`.
         sequence_length: tokens per text, 2 up to what the encoder was built for. Texts become
             inputs with `bert.preprocessor(sequence_length)`.
-        **head: further arguments of `build_head`; `pooling` defaults to "mean", the masked mean.
+        **head: further arguments of `build_head`; `pooling` defaults to "mean".
 
     Returns:
         A functional `keras.Model` over the preprocessor's dictionary (`token_ids`, `padding_mask`,

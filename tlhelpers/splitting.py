@@ -43,7 +43,7 @@ def _split(model: keras.Model, target: keras.Operation) -> tuple[keras.Model, ke
     for position, step in enumerate(steps):
         if step.layer is target:
             _check_cut(model, steps, position)
-            prefix = keras.Model(model.inputs, step.tensor, name=f"{model.name}_prefix")
+            prefix = keras.Model(_inputs(model), step.tensor, name=f"{model.name}_prefix")
             return prefix, keras.Model(step.tensor, model.outputs[0], name=f"{model.name}_tail")
         if isinstance(step.layer, keras.Model) and (inner := _split(step.layer, target)):
             return _join(model, steps, position, *inner)
@@ -65,12 +65,16 @@ def _join(
             f"{model.name!r} for a cut inside of it. Received: a model with side inputs."
         )
     fed = steps[step.inputs[0]].tensor
-    prefix = keras.Model(model.inputs, inner_prefix(fed), name=f"{model.name}_prefix")
+    prefix = keras.Model(_inputs(model), inner_prefix(fed), name=f"{model.name}_prefix")
     features = keras.Input(inner_tail.input_shape[1:], dtype=inner_tail.input.dtype)
     outputs = inner_tail(features)
     if position < len(steps) - 1:
         outputs = keras.Model(step.tensor, model.outputs[0], name="rest")(outputs)
     return prefix, keras.Model(features, outputs, name=f"{model.name}_tail")
+
+
+def _inputs(model: keras.Model):
+    return model.inputs[0] if len(model.inputs) == 1 else model.inputs
 
 
 def _check_cut(model: keras.Model, steps: list[Step], position: int) -> None:
@@ -135,4 +139,4 @@ def _last_frozen(
 def is_random(layer: keras.Layer) -> bool:
     """Whether a layer, or one inside of it, draws random numbers (dropout, augmentation)."""
     parts = layer._flatten_layers() if isinstance(layer, keras.Layer) else ()
-    return any(getattr(part, "seed_generator", None) is not None for part in parts)
+    return any(part._seed_generators for part in parts)

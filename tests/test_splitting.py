@@ -1,0 +1,98 @@
+"""Prefix and tail give the model's own outputs, share its weights, and refuse to cut a shortcut."""
+
+from tlhelpers.freezing import freeze, unfreeze
+from tlhelpers.splitting import last_frozen_layer, split_at
+
+import hypothesis.strategies as st
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from test_freezing import LAYOUTS, inlined, nested
+
+IMAGES = np.random.default_rng(0).normal(size=(3, 16, 16, 3)).astype("float32")
+PLACES = ["conv_1", "bn_1", "add", "conv_2", "bn_3"]
+
+
+def run(model, x):
+    return keras.ops.convert_to_numpy(model(x, training=False))
+
+
+@settings(max_examples=12, deadline=None, derandomize=True)
+@given(st.sampled_from(LAYOUTS), st.sampled_from(PLACES))
+def test_tail_of_prefix_is_the_model(layout, place):
+    model = layout()
+    name = next(n for n in _names(model) if n.startswith(place))
+    prefix, tail = split_at(model, name)
+    assert np.allclose(run(tail, run(prefix, IMAGES)), run(model, IMAGES), atol=1e-6)
+    shared = {id(v) for v in model.weights}
+    parts = [id(v) for v in prefix.weights + tail.weights]
+    assert set(parts) == shared and len(parts) == len(shared)  # nothing copied, nothing twice
+
+
+def _names(model):
+    from tlhelpers.blocks import _operations
+
+    return [part.name for part in _operations(model)]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_training_the_tail_trains_the_model_as_the_model_would_be(layout):
+    labels = np.array([0, 1, 2])
+
+    def trained(cached):
+        keras.utils.set_random_seed(0)
+        model = layout()
+        unfreeze(model, blocks=1)
+        _without_dropout(model)
+        part, inputs = model, IMAGES
+        if cached:
+            prefix, part = split_at(model, last_frozen_layer(model))
+            inputs = run(prefix, IMAGES)
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        part.compile(keras.optimizers.SGD(0.05), loss)
+        part.fit(inputs, labels, epochs=3, shuffle=False, verbose=0)
+        return [v.numpy() for v in model.weights]
+
+    for a, b in zip(trained(False), trained(True), strict=True):
+        assert np.allclose(a, b, atol=1e-5)
+
+
+def _without_dropout(model):
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.Dropout):
+            layer.rate = 0.0
+
+
+@pytest.mark.parametrize("place", ["branch_1", "branch_2"])
+def test_a_cut_beside_a_shortcut_is_refused_with_near_places(place):
+    with pytest.raises(ValueError, match=r"shortcut.*Near places to cut: '.*'(add|re_lu)"):
+        split_at(nested(), place)
+
+
+def test_the_end_of_a_model_and_a_stranger_are_refused():
+    model = inlined()
+    with pytest.raises(ValueError, match="something for the tail"):
+        split_at(model, model.layers[-1])
+    with pytest.raises(ValueError, match="is required"):
+        split_at(model, keras.layers.Dense(2))
+    with pytest.raises(ValueError, match="conv_3"):
+        split_at(model, "conv3")
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_the_longest_frozen_prefix_is_found(layout):
+    model = layout()
+    freeze(model)
+    assert last_frozen_layer(model).name == "pooling"  # dropout behind it is random
+    unfreeze(model, blocks=1)
+    assert last_frozen_layer(model).name.startswith("add")
+    unfreeze(model, fraction=1.0)
+    assert last_frozen_layer(model) is None
+
+
+def test_augmentation_in_front_leaves_nothing_to_keep():
+    images = keras.Input((16, 16, 3))
+    model = keras.Model(images, nested()(keras.layers.RandomFlip()(images)))
+    freeze(model)
+    assert last_frozen_layer(model) is None
