@@ -22,6 +22,7 @@ _APPLICATIONS: dict[str, Callable] = {
 }
 _MIRRORED = {"vgg16": mirrored.read_vgg16, "mobilenetv2-dogs": mirrored.read_mobilenetv2_dogs}
 _MIN_SIZE = {"inceptionv3": 75, "inceptionresnetv2": 75, "xception": 71}  # the others: 32
+_BROKEN = (OSError, RuntimeError, KeyError)  # what h5py makes of a file that is cut short
 
 
 class _NotHere(Exception):
@@ -191,7 +192,7 @@ def _call_keras(name: str, input_shape: tuple, download: bool) -> keras.Model:
     with mock.patch.object(file_utils, "get_file", find_file):
         try:
             return _build(name, input_shape, "imagenet")
-        except OSError as error:  # an HDF5 file cut short, of a family without hashes
+        except _BROKEN as error:  # cut short, of a family without hashes
             raise _damaged(used[-1]) from error
 
 
@@ -214,10 +215,12 @@ def _load_file(base: keras.Model, path: Path) -> None:
             f"Received: weights={str(path)!r}. Save one with base.save_weights('x.weights.h5')."
         )
     try:
-        base.load_weights(path)
-    except OSError as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # Keras only warns of layers that stay random
+            base.load_weights(path)
+    except _BROKEN as error:
         raise _damaged(path) from error
-    except ValueError as error:
+    except (ValueError, UserWarning) as error:
         raise ValueError(
             f"`weights` must fit {base.name}, without its top. Received: {path.name}: {error}"
         ) from error
