@@ -30,7 +30,7 @@ def make_model(optimizer=None, seed=0):
 
 def state(model):
     every = [*model.variables, *model.optimizer.variables]
-    return [np.array(v) for v in every]
+    return [v.numpy() for v in every]
 
 
 def draws():

@@ -1,0 +1,87 @@
+import subprocess
+import sys
+from pathlib import Path
+
+from tlhelpers import snapshot
+from tlhelpers.adapters import load_adapters, save_adapters
+from tlhelpers.freezing import describe, unfreeze
+from tlhelpers.lora import add_lora
+
+import numpy as np
+import pytest
+from test_lora import CASES, X, make_images, make_text, train, weights
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_adapters_and_head_in_one_file(case, tmp_path):
+    make, x, targets, _ = CASES[case]
+    model = make()
+    fresh = make()
+    add_lora(model, 2, targets, alpha=4)
+    train(model, x)
+    expected = model.predict(x, verbose=0)
+    save_adapters(model, tmp_path / "a.npz")
+    fresh.predict(x, verbose=0)  # traced before
+    table = load_adapters(fresh, tmp_path / "a.npz")
+    np.testing.assert_array_equal(fresh.predict(x, verbose=0), expected)
+    assert table.trainable == describe(model).trainable
+    for variable in fresh.trainable_variables:
+        variable.assign(variable + 1)
+    load_adapters(fresh, tmp_path / "a.npz")  # into the same adapters
+    np.testing.assert_array_equal(fresh.predict(x, verbose=0), expected)
+
+
+def test_the_file_in_a_fresh_process(tmp_path):
+    model = make_images()
+    add_lora(model, 2, "conv*")
+    train(model, X)
+    save_adapters(model, tmp_path / "a.npz")
+    np.save(tmp_path / "expected.npy", model.predict(X, verbose=0))
+    code = f"""
+import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})
+import numpy as np
+from test_lora import X, make_images
+from tlhelpers.adapters import load_adapters
+model = make_images()
+load_adapters(model, {str(tmp_path / "a.npz")!r})
+print(np.array_equal(model.predict(X, verbose=0), np.load({str(tmp_path / "expected.npy")!r})))
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.split()[-1] == "True"
+
+
+def test_wrong_models_and_files_are_refused_and_unchanged(tmp_path):
+    model = make_images()
+    add_lora(model, 2, "conv*")
+    save_adapters(model, tmp_path / "a.npz")
+    twice = make_images()
+    add_lora(twice, 3, "conv*")
+    wrong = {
+        "another head": make_images(classes=4),
+        "no layer like": make_text(),
+        "other weights in its base": make_images(seed=1),
+        "other adapters": twice,
+    }
+    for words, other in wrong.items():
+        before = weights(other)
+        with pytest.raises(ValueError, match=words):
+            load_adapters(other, tmp_path / "a.npz")
+        assert weights(other).keys() == before.keys()
+        assert all((value == before[path]).all() for path, value in weights(other).items())
+    (tmp_path / "b.npz").write_bytes(b"no adapters")
+    snapshot.save(tmp_path / "c.npz", [np.ones(3)], {"epoch": 1})
+    np.savez(tmp_path / "d.npz", w=np.ones(3))
+    for name in ("b.npz", "c.npz", "d.npz"):
+        with pytest.raises(ValueError, match="file of save_adapters is required"):
+            load_adapters(make_images(), tmp_path / name)
+
+
+def test_a_base_that_learns_beside_the_adapters_cannot_be_saved(tmp_path):
+    model = make_images()
+    with pytest.raises(ValueError, match="0 adapters"):
+        save_adapters(model, tmp_path / "a.npz")
+    add_lora(model, 2, "conv1")
+    unfreeze(model, layers=["conv2"])
+    with pytest.raises(ValueError, match="other trainable weights"):
+        save_adapters(model, tmp_path / "a.npz")
+    assert not list(tmp_path.iterdir())
