@@ -43,7 +43,7 @@ def is_reachable(url: str, seconds: float = 3.0) -> bool:
 def _ask(url: str, seconds: float) -> bool:
     request = urllib.request.Request(url, method="HEAD")
     try:
-        with urllib.request.urlopen(request, timeout=seconds):
+        with urllib.request.build_opener().open(request, timeout=seconds):
             return True
     except urllib.error.HTTPError as error:
         return error.code < 500 and error.code not in (403, 407, 451)  # a proxy that says no
