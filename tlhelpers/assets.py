@@ -34,11 +34,11 @@ def cache_folder() -> Path:
 
 
 def find_asset(asset: str) -> Path | None:
-    """Return where `asset` already lies, or None; nothing is downloaded or verified."""
+    """Return where `asset` already lies in its full size, or None; `fetch` verifies it."""
     entry, folder = _entry(asset), _folder(asset)
-    if all((folder / file["name"]).is_file() for file in entry["files"]):
-        return _result(entry, folder)
-    return None
+    paths = [(folder / file["name"], file["size"]) for file in entry["files"]]
+    whole = all(path.is_file() and path.stat().st_size == size for path, size in paths)
+    return _result(entry, folder) if whole else None
 
 
 def fetch(asset: str) -> Path:
