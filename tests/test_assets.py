@@ -1,6 +1,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -237,6 +238,15 @@ def test_committed_stand_ins_are_the_catalogs():
         else:
             assert entry["kind"] == "mirror" and "==" in entry["wheel"]
         assert {"what", "origin", "licence", "used_by"} <= set(entry)
+
+
+def test_readme_names_every_entry_and_file():
+    table = (assets.DATA / "README.md").read_text(encoding="utf-8")
+    shown = re.findall(r"`([0-9a-f]{8})\.\.\.([0-9a-f]{8})`", table)
+    known = [f["sha256"] for entry in assets.catalog().values() for f in entry["files"]]
+    assert len(shown) == len(assets.catalog())
+    assert all(any(k.startswith(a) and k.endswith(b) for k in known) for a, b in shown)
+    assert all(f"| `{asset}` |" in table for asset in assets.catalog())
 
 
 def test_altered_stand_in_is_refused(monkeypatch, tmp_path):
