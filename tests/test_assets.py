@@ -13,6 +13,7 @@ from tlhelpers import assets, mirror
 
 import pytest
 
+PACKAGE = str(Path(assets.__file__).parent)
 CONTENT = {"a.bin": b"a" * 5000, "b.txt": b"bee"}
 
 
@@ -172,8 +173,9 @@ def test_unwritable_cache_names_the_cure(index, tmp_path, monkeypatch):
 
 
 SCRIPT = """
-import json, sys, time
-from pathlib import Path
+import json, sys, time, types
+package = sys.modules["tlhelpers"] = types.ModuleType("tlhelpers")  # without waiting for Keras
+package.__path__ = [sys.argv[3]]
 from tlhelpers import assets, mirror
 catalog = json.loads(sys.argv[1])
 assets.catalog = lambda: catalog
@@ -191,7 +193,7 @@ print(assets.fetch("tiny"))
 
 def start(index, pause):
     return subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, json.dumps({"tiny": index}), str(pause)],
+        [sys.executable, "-c", SCRIPT, json.dumps({"tiny": index}), str(pause), PACKAGE],
         stdout=subprocess.PIPE,
         text=True,
     )

@@ -103,8 +103,8 @@ def _size(path: Path) -> int:
 def _explain(wheel: str, said: str) -> str:
     """Say what pip's failure means and what to do about it."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
-    errors = [line for line in lines if "ERROR" in line or "Errno" in line] or lines
-    reason = errors[0] if errors else "pip said nothing"
+    telling = [line for line in lines if "Errno" in line] or [x for x in lines if "ERROR" in x]
+    reason = (telling or lines or ["pip said nothing"])[0]
     if "No module named pip" in said:
         cure = f"Install pip into this environment: {Path(sys.executable).name} -m ensurepip"
     elif "No space left" in said:
