@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tlhelpers.blocks import Step, cuts, find_base, find_layer, walk
+from tlhelpers.blocks import Step, cuts, find_layer, split_head, walk
 
 import keras
 
@@ -99,26 +99,38 @@ def _places(steps: list[Step]) -> list[int]:
     ]
 
 
-def last_frozen_layer(model: keras.Model) -> keras.Operation | None:
+def last_frozen_layer(
+    model: keras.Model, base_layers: set[int] | None = None
+) -> keras.Operation | None:
     """Return the last layer behind which `split_at` leaves a prefix that is worth keeping.
 
     Such a prefix holds weights but nothing that trains, and nothing random outside of the base
     (augmentation, dropout): its outputs are the same in every epoch. Dropout inside of a frozen
     base does not count; it is off in the prefix, as it is at prediction.
 
+    Args:
+        model: a model with a nested or inlined base.
+        base_layers: the `id` of every layer of the base, when `model` is a part of a whole.
+
     Returns:
         The layer, or None if there is no such place.
     """
     trained = {id(variable) for variable in model.trainable_variables}
-    layer = _last_frozen(model, find_base(model), trained)
+    layer = _last_frozen(model, base_layers or layers_of_base(model), trained)
     if layer is None:
         return None
     prefix, _ = split_at(model, layer)
     return layer if prefix.weights else None
 
 
+def layers_of_base(model: keras.Model) -> set[int]:
+    """Return the `id` of every layer of a model's base, nested layers included."""
+    body, _ = split_head(model)
+    return {id(part) for layer in body for part in layer._flatten_layers()}
+
+
 def _last_frozen(
-    model: keras.Model, base: keras.Model, trained: set[int]
+    model: keras.Model, base_layers: set[int], trained: set[int]
 ) -> keras.Operation | None:
     steps = walk(model)
     allowed = set(_places(steps))
@@ -126,17 +138,16 @@ def _last_frozen(
     for position, step in enumerate(steps):
         layer = step.layer
         trains = any(id(v) in trained for v in getattr(layer, "variables", ()))
-        random = model is not base and layer is not base and is_random(layer)
-        if trains or random:
+        if trains or _is_random(layer, base_layers):
             single = len(step.inputs) == 1 and step.crossing <= {position}
             inner = isinstance(layer, keras.Model) and single
-            return (_last_frozen(layer, base, trained) if inner else None) or last
+            return (_last_frozen(layer, base_layers, trained) if inner else None) or last
         if position in allowed:
             last = layer
     return last
 
 
-def is_random(layer: keras.Layer) -> bool:
-    """Whether a layer, or one inside of it, draws random numbers (dropout, augmentation)."""
+def _is_random(layer: keras.Operation, base_layers: set[int]) -> bool:
+    """Whether a layer, or one inside of it, draws random numbers, outside of the base."""
     parts = layer._flatten_layers() if isinstance(layer, keras.Layer) else ()
-    return any(part._seed_generators for part in parts)
+    return any(part._seed_generators and id(part) not in base_layers for part in parts)

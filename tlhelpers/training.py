@@ -13,7 +13,7 @@ from tlhelpers.freezing import describe, freeze
 from tlhelpers.freezing import unfreeze as unfreeze_base
 from tlhelpers.guard import FitGuard
 from tlhelpers.preprocessing import check_images, check_labels, images_of
-from tlhelpers.splitting import last_frozen_layer, split_at
+from tlhelpers.splitting import last_frozen_layer, layers_of_base, split_at
 
 import keras
 import numpy as np
@@ -25,9 +25,9 @@ class Phase:
 
     name: str
     epochs: int
-    learning_rate: float
+    learning_rate: float | keras.optimizers.schedules.LearningRateSchedule
     trainable: int
-    cached_behind: str | None
+    cached_behind: str | None = None
     seconds: float = 0.0
 
 
@@ -54,9 +54,11 @@ class FineTuning:
         rows = []
         for phase in self.phases:
             cached = f", cached behind {phase.cached_behind}" if phase.cached_behind else ""
+            rate = phase.learning_rate
+            rate = f"{rate:g}" if isinstance(rate, Real) else type(rate).__name__
             rows.append(
-                f"{phase.name}: {phase.epochs} epochs, {phase.trainable:,} weights at "
-                f"{phase.learning_rate:g}{cached}, {phase.seconds:.0f} s"
+                f"{phase.name}: {phase.epochs} epochs, {phase.trainable:,} weights at {rate}"
+                f"{cached}, {phase.seconds:.0f} s"
             )
         if self.best is not None:
             value = self.history[self.monitor][self.best]
@@ -120,11 +122,12 @@ def fine_tune(
         unfreeze: how much of the base learns in the second phase: a number of blocks, or the
             arguments of `unfreeze` as a dict (`{"from_layer": "block5_conv1"}`); None for none.
         head_epochs, epochs: epochs of the first and the second phase, at least 0.
-        head_learning_rate, learning_rate: their learning rates, above 0.
-        cache_prefix: run the part of the model that is frozen and deterministic over the data once
-            per phase, not once per epoch, and train the rest on its outputs. The result is the
-            same, but for dropout inside of the frozen base, which is then off. A folder keeps the
-            outputs on disk. Where nothing can be cached the phase trains as usual.
+        head_learning_rate, learning_rate: their learning rates, above 0, or Keras schedules.
+        cache_prefix: run the part of the model that is frozen and deterministic over the data
+            once, not once per epoch, and train the rest on its outputs. The result is the same,
+            but for dropout inside of the frozen base, which is then off. A folder keeps the
+            outputs on disk. Where nothing can be cached (the model augments its images, or all of
+            the base learns) a phase trains as usual; the result says which it was.
         batch_size: samples per step, for arrays.
         loss, metrics: as in `compile`; by default cross-entropy on logits and accuracy (binary for
             a model with one logit).
@@ -151,56 +154,76 @@ def fine_tune(
     _check_data(model, train, loss, "train")
     if validation is not None:
         _check_data(model, validation, loss, "validation")
+    plan = [("head", head_epochs, head_learning_rate)]
     if amount is not None:
         unfreeze_base(model, **amount)  # a bad amount is found here, before any training
-    freeze(model)
+        plan.append(("fine-tuning", epochs, learning_rate))
     if loss is None:
         loss, metrics = _loss_of(model, metrics)
     result = FineTuning(monitor=_monitor(validation, metrics))
     keep = _KeepBest(result)
-    plan = [("head", head_epochs, head_learning_rate)]
-    plan += [("fine-tuning", epochs, learning_rate)] if amount is not None else []
+    base_layers = layers_of_base(model)
+    whole = _Cached(model, train, validation)
+    if cache_prefix and epochs and head_epochs:
+        whole = whole.behind(base_layers, cache_prefix)  # frozen in both phases: run only once
     for name, number, rate in plan:
-        if name == "fine-tuning":
-            unfreeze_base(model, **amount)
+        freeze(model) if name == "head" else unfreeze_base(model, **amount)
         model.compile(keras.optimizers.Adam(rate), loss=loss, metrics=metrics)
-        if number:
-            phase = Phase(name, number, rate, describe(model).trainable, None)
-            result.phases.append(phase)
-            fit = {"epochs": number, "batch_size": batch_size, "verbose": verbose}
-            _fit_phase(model, train, validation, phase, cache_prefix, [FitGuard(), keep], fit)
-            keep.restore()
+        if not number:
+            continue
+        phase = Phase(name, number, rate, describe(model).trainable)
+        result.phases.append(phase)
+        begin = time.perf_counter()
+        part = whole.behind(base_layers, cache_prefix) if cache_prefix else whole
+        if part.model is not model:
+            part.model.compile(keras.optimizers.Adam(rate), loss=loss, metrics=metrics)
+        phase.cached_behind = part.layer
+        part.fit([FitGuard(), keep], number, batch_size, verbose)
+        keep.restore()
+        phase.seconds = time.perf_counter() - begin
     return result
 
 
-def _fit_phase(model, train, validation, phase, cache_prefix, callbacks, fit) -> None:
-    begin = time.perf_counter()
-    layer = last_frozen_layer(model) if cache_prefix else None
-    part = model
-    if layer is not None:
-        phase.cached_behind = layer.name
-        prefix, part = split_at(model, layer)
-        folder = None if cache_prefix is True else cache_prefix
-        train = _run_prefix(prefix, train, folder)
-        validation = validation and _run_prefix(prefix, validation, folder)
-        part.compile(
-            keras.optimizers.Adam(phase.learning_rate), loss=model.loss, metrics=_metrics_of(model)
+@dataclass
+class _Cached:
+    """A model, or the tail of it, with the data that goes into it."""
+
+    model: keras.Model
+    train: object
+    validation: object
+    layer: str | None = None
+
+    def behind(self, base_layers: set[int], folder) -> _Cached:
+        """Run what is frozen and deterministic once, and return the rest with its outputs."""
+        layer = last_frozen_layer(self.model, base_layers)
+        if layer is None:
+            return self
+        prefix, tail = split_at(self.model, layer)
+        folder = None if folder is True else folder
+        train, validation = (
+            data if data is None else _run_prefix(prefix, data, folder)
+            for data in (self.train, self.validation)
         )
-    x, y = train if isinstance(train, tuple | list) else (train, None)
-    if y is None:
-        fit.pop("batch_size")
-    part.fit(x, y, validation_data=validation, callbacks=callbacks, **fit)
-    phase.seconds = time.perf_counter() - begin
+        return _Cached(tail, train, validation, layer.name)
+
+    def fit(self, callbacks, epochs: int, batch_size: int, verbose: int) -> None:
+        arrays = isinstance(self.train, tuple | list)
+        x, y = self.train if arrays else (self.train, None)
+        self.model.fit(
+            x,
+            y,
+            batch_size=batch_size if arrays else None,
+            epochs=epochs,
+            validation_data=self.validation,
+            callbacks=callbacks,
+            verbose=verbose,
+        )
 
 
 def _run_prefix(prefix: keras.Model, data, folder):
     if isinstance(data, tuple | list):
         return extract_features(prefix, *data, cache=folder)
     return extract_features(prefix, data)
-
-
-def _metrics_of(model: keras.Model):
-    return model._compile_config.config["metrics"]
 
 
 def _loss_of(model: keras.Model, metrics):
@@ -226,6 +249,8 @@ def _check_numbers(head_epochs, epochs, head_learning_rate, learning_rate) -> No
             )
     rates = {"head_learning_rate": head_learning_rate, "learning_rate": learning_rate}
     for name, value in rates.items():
+        if isinstance(value, keras.optimizers.schedules.LearningRateSchedule):
+            continue
         if isinstance(value, bool) or not isinstance(value, Real) or not 0 < value < np.inf:
             raise ValueError(f"{name} must be a number above 0. Received: {name}={value!r}.")
 
