@@ -1,8 +1,7 @@
+import importlib
 import inspect
 import subprocess
 import sys
-
-from tlhelpers import preprocessing as pre
 
 import keras
 import numpy as np
@@ -10,6 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+
+pre = importlib.import_module("tlhelpers.preprocessing")  # tlhelpers.preprocessing is the verb
 
 MEMBERS = {  # one member of each module of keras.applications
     "vgg16": "VGG16",
@@ -114,7 +115,7 @@ def test_saved_model_gives_equal_predictions_in_a_fresh_process(mode, tmp_path):
         return
     np.save(tmp_path / "x.npy", x)
     code = (
-        "import sys, numpy as np\nfrom tlhelpers import preprocessing\nimport keras\n"
+        "import sys, numpy as np\nimport tlhelpers\nimport keras\n"
         "m = keras.models.load_model(sys.argv[1] + '/m.keras', safe_mode=True)\n"
         "np.save(sys.argv[1] + '/y.npy', m.predict(np.load(sys.argv[1] + '/x.npy'), verbose=0))"
     )
