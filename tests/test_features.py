@@ -1,0 +1,147 @@
+"""Features: in order, beside their labels, BatchNormalization untouched, cached by content."""
+
+import subprocess
+import sys
+
+from tlhelpers.features import extract_features
+from tlhelpers.heads import build_classifier
+from tlhelpers.preprocessing import preprocessing
+from tlhelpers.splitting import split_at
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+RNG = np.random.default_rng(0)
+IMAGES = RNG.integers(0, 256, (11, 32, 32, 3)).astype("uint8")
+LABELS = np.arange(11) % 3
+
+
+@pytest.fixture(scope="module")
+def base():
+    keras.utils.set_random_seed(0)
+    return keras.applications.MobileNetV2(
+        weights=None, include_top=False, input_shape=(32, 32, 3), alpha=0.35
+    )
+
+
+@pytest.fixture(scope="module")
+def expected(base):
+    inputs = preprocessing(base)(IMAGES)
+    return keras.ops.convert_to_numpy(base(inputs, training=False))
+
+
+def test_a_bare_base_gets_its_preprocessing(base, expected):
+    features, labels = extract_features(base, IMAGES, LABELS, batch_size=4)
+    assert np.allclose(features, expected, atol=1e-5)
+    assert np.array_equal(labels, LABELS)
+    alone = extract_features(base, IMAGES, batch_size=4)
+    assert np.array_equal(alone, features)
+
+
+def test_a_shuffling_dataset_keeps_rows_and_labels_together(base, expected):
+    pairs = tf.data.Dataset.from_tensor_slices((IMAGES, np.arange(11)))
+    features, rows = extract_features(base, pairs.shuffle(11).batch(4))
+    assert sorted(rows) == list(range(11)) and list(rows) != list(range(11))
+    assert np.allclose(features, expected[rows], atol=1e-5)
+
+
+def test_batchnorm_statistics_do_not_move_behind_a_resizing():
+    """Keras 3.15 puts BatchNormalization into training mode behind Resizing in a plain call."""
+    model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Resizing(4, 4),
+                              keras.layers.BatchNormalization()])  # fmt: skip
+    before = [w.numpy() for w in model.weights]
+    x = RNG.normal(5, 3, (6, 8, 8, 3)).astype("float32")
+    extract_features(model, x, batch_size=2)
+    assert all(np.array_equal(a, b.numpy()) for a, b in zip(before, model.weights, strict=True))
+
+
+def test_the_cache_is_keyed_by_weights_preprocessing_and_data(base, tmp_path):
+    def files():
+        return sorted(p.name for p in tmp_path.glob("*.npy"))
+
+    model = build_classifier(base, 3)
+    prefix, _ = split_at(model, "pooling")
+    first = np.array(extract_features(prefix, IMAGES, batch_size=4, cache=tmp_path))
+    again = extract_features(prefix, IMAGES, batch_size=3, cache=tmp_path)
+    assert np.array_equal(first, again) and len(files()) == 1
+    twin, _ = split_at(build_classifier(base, 3), "pooling")
+    assert np.array_equal(extract_features(twin, IMAGES, cache=tmp_path), first)
+    assert len(files()) == 1  # the same weights, preprocessing and data under other names
+    bare = extract_features(base, IMAGES, cache=tmp_path)
+    assert len(files()) == 2 and np.allclose(bare.mean((1, 2)), first, atol=1e-5)
+    other = IMAGES.copy()
+    other[5, 0, 0, 0] ^= 1
+    extract_features(prefix, other, cache=tmp_path)
+    assert len(files()) == 3
+    weight = base.weights[0]
+    old = weight.numpy()
+    weight.assign(old * 1.001)
+    try:
+        changed = extract_features(prefix, IMAGES, cache=tmp_path)
+        assert len(files()) == 4 and not np.array_equal(changed, first)
+    finally:
+        weight.assign(old)
+
+
+KILLED = """
+import os, sys
+import numpy as np
+import tlhelpers.features as f
+import keras
+f._ROWS_BETWEEN_SAVES = 4
+model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3, kernel_initializer="ones")])
+x = np.arange(40.0, dtype="float32").reshape(20, 2)
+seen = []
+run = model.predict_on_batch
+def counted(batch):
+    seen.append(float(batch[0, 0]))
+    if len(seen) == int(sys.argv[1]):
+        os._exit(9)  # as a kill: nothing is cleaned up
+    return run(batch)
+model.predict_on_batch = counted
+features = f.extract_features(model, x, batch_size=2, cache="cache")
+assert np.array_equal(features, x.sum(1, keepdims=True).repeat(3, 1)), features
+print("first", seen[1])
+"""
+
+
+def test_a_killed_run_goes_on_where_it_stopped(tmp_path):
+    def run(stop):
+        command = [sys.executable, "-c", KILLED, str(stop)]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+
+    assert run(8).returncode == 9
+    assert not [p for p in (tmp_path / "cache").glob("*.npy") if "partial" not in p.name]
+    second = run(0)
+    assert second.returncode == 0, second.stderr
+    assert second.stdout.split() == ["first", "24.0"]  # rows 0..11 were saved
+    assert [p.suffix for p in (tmp_path / "cache").iterdir() if p.suffix != ".lock"] == [".npy"]
+
+
+def bad_inputs():
+    dataset = tf.data.Dataset.from_tensor_slices(IMAGES).batch(4)
+    yield "one label", {"x": IMAGES, "y": LABELS[:5]}
+    yield "At least one", {"x": IMAGES[:0]}
+    yield "0..255", {"x": IMAGES / 255.0}
+    yield "shape", {"x": IMAGES[:, :16]}
+    yield "own labels", {"x": dataset, "y": LABELS}
+    yield "needs arrays", {"x": dataset, "cache": "here"}
+    yield "endless", {"x": dataset.repeat()}
+    yield "at least one batch", {"x": dataset.take(0)}
+    yield "batch_size", {"x": IMAGES, "batch_size": 0}
+
+
+@pytest.mark.parametrize(("message", "arguments"), bad_inputs())
+def test_bad_input(base, message, arguments):
+    with pytest.raises(ValueError, match=f"(?i){message}") as error:
+        extract_features(base, **arguments)
+    assert "Received" in str(error.value)
+
+
+def test_a_model_with_two_outputs_is_refused():
+    inputs = keras.Input((2,))
+    model = keras.Model(inputs, [inputs, inputs + 1])
+    with pytest.raises(ValueError, match="one output"):
+        extract_features(model, np.zeros((2, 2)))
