@@ -53,7 +53,8 @@ class FineTuning:
     def __str__(self) -> str:
         rows = []
         for phase in self.phases:
-            cached = f", cached behind {phase.cached_behind}" if phase.cached_behind else ""
+            behind = phase.cached_behind
+            cached = f", cached behind {behind}" if behind else ", not cached"
             rate = phase.learning_rate
             rate = f"{rate:g}" if isinstance(rate, Real) else type(rate).__name__
             rows.append(

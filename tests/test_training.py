@@ -1,0 +1,163 @@
+"""fine_tune: phases, caching that changes nothing, the best epoch kept, errors before training."""
+
+from tlhelpers.heads import build_classifier
+from tlhelpers.training import fine_tune
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from test_freezing import LAYOUTS, nested
+
+RNG = np.random.default_rng(0)
+Y = np.arange(24) % 3
+X = (RNG.normal(size=(24, 16, 16, 3)) + Y[:, None, None, None]).astype("float32")
+TRAIN, VALIDATION = (X[:18], Y[:18]), (X[18:], Y[18:])
+
+
+def make(layout=nested, dropout=0.0):
+    keras.utils.set_random_seed(1)
+    model = layout()
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.Dropout):
+            layer.rate = dropout
+    return model
+
+
+def weights(model):
+    return [v.numpy() for v in model.weights]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_two_phases_with_their_own_weights(layout):
+    model = make(layout)
+    history = fine_tune(model, TRAIN, VALIDATION, unfreeze=1, head_epochs=2, epochs=3)
+    assert [p.name for p in history.phases] == ["head", "fine-tuning"]
+    assert history.phases[0].trainable < history.phases[1].trainable
+    assert history.boundaries == [2] and len(history.history["val_loss"]) == 5
+    assert history.phases[0].cached_behind == "pooling"
+    assert model.compiled and f"epoch {history.best + 1}" in str(history)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_the_cache_changes_nothing(layout):
+    def trained(cache):
+        model = make(layout)
+        keras.utils.set_random_seed(2)
+        fine_tune(model, TRAIN, None, unfreeze=2, head_epochs=2, epochs=3, cache_prefix=cache,
+                  learning_rate=1e-3)  # fmt: skip
+        return weights(model)
+
+    for a, b in zip(trained(False), trained(True), strict=True):
+        assert np.allclose(a, b, atol=1e-4)
+
+
+def test_the_cache_may_live_in_a_folder(tmp_path):
+    model = make()
+    fine_tune(model, TRAIN, VALIDATION, head_epochs=1, epochs=1, cache_prefix=tmp_path)
+    files = {p.name for p in tmp_path.glob("*.npy")}
+    assert len(files) >= 4
+    fine_tune(make(), TRAIN, VALIDATION, head_epochs=1, epochs=1, cache_prefix=tmp_path)
+    assert {p.name for p in tmp_path.glob("*.npy")} == files  # the same base: nothing run again
+
+
+@pytest.mark.parametrize("cache", [True, False])
+def test_a_second_phase_that_harms_is_undone(cache):
+    """With a learning rate that destroys the model, the weights of the head phase come back."""
+    model = make()
+    history = fine_tune(
+        model, TRAIN, VALIDATION, head_epochs=6, epochs=2, head_learning_rate=0.05,
+        learning_rate=1e4, cache_prefix=cache,
+    )  # fmt: skip
+    assert history.best < 6
+    loss, accuracy = model.evaluate(*VALIDATION, verbose=0)
+    assert accuracy == pytest.approx(history.history["val_accuracy"][history.best])
+    assert accuracy == max(history.history["val_accuracy"]) and np.isfinite(loss)
+
+
+def test_training_continues_from_the_kept_head():
+    model = make()
+    first = fine_tune(model, TRAIN, VALIDATION, unfreeze=None, head_epochs=3)
+    assert [p.name for p in first.phases] == ["head"]
+    before = model.evaluate(*VALIDATION, verbose=0)[1]
+    fine_tune(model, TRAIN, VALIDATION, unfreeze={"from_layer": "conv_3"}, head_epochs=0, epochs=2)
+    assert model.evaluate(*VALIDATION, verbose=0)[1] >= before  # the better one is kept
+
+
+def test_datasets_train_as_arrays_do():
+    def dataset(pair):
+        return tf.data.Dataset.from_tensor_slices(pair).batch(6)
+
+    history = fine_tune(make(), dataset(TRAIN), dataset(VALIDATION), head_epochs=1, epochs=1)
+    assert history.phases[0].cached_behind == "pooling"
+    history = fine_tune(
+        make(), dataset(TRAIN), dataset(VALIDATION), head_epochs=1, epochs=1, cache_prefix=False
+    )
+    assert history.phases[0].cached_behind is None and len(history.history["loss"]) == 2
+
+
+def test_augmentation_in_front_is_not_cached_away():
+    images = keras.Input((16, 16, 3))
+    model = keras.Model(images, nested()(keras.layers.RandomFlip()(images)))
+    history = fine_tune(model, TRAIN, VALIDATION, head_epochs=1, epochs=1)
+    assert [p.cached_behind for p in history.phases] == [None, None]
+    assert "not cached" in str(history)
+
+
+def test_a_binary_model_gets_a_binary_loss():
+    base = keras.applications.MobileNetV2(
+        weights=None, include_top=False, input_shape=(32, 32, 3), alpha=0.35
+    )
+    model = build_classifier(base, 2, task="binary")
+    images = RNG.integers(0, 256, (6, 32, 32, 3)).astype("uint8")
+    labels = np.arange(6) % 2
+    history = fine_tune(model, (images, labels), (images, labels), head_epochs=1, epochs=0)
+    accuracy = history.history["val_accuracy"][0]
+    logits = model.predict(images, verbose=0)[:, 0]
+    assert accuracy == pytest.approx(np.mean((logits > 0) == labels))
+
+
+BAD = [
+    ({"unfreeze": 4}, "between 1 and 3"),
+    ({"unfreeze": 0}, "between 1 and 3"),
+    ({"unfreeze": {"from_layer": "conv3"}}, "conv_3"),
+    ({"unfreeze": {}}, "Exactly one"),
+    ({"epochs": -1}, "at least 0"),
+    ({"head_epochs": 1.5}, "at least 0"),
+    ({"learning_rate": 0}, "above 0"),
+    ({"head_learning_rate": float("nan")}, "above 0"),
+    ({"train": X}, "pair"),
+    ({"train": (X, np.eye(3)[Y])}, "one-hot"),
+    ({"train": (X, Y + 1)}, "0..2"),
+    ({"train": (X, Y[:5])}, "One label"),
+    ({"validation": (X[:0], Y[:0])}, "(?i)at least one"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD)
+def test_bad_input_is_found_before_any_training(arguments, message):
+    model = make()
+    before = weights(model)
+    with pytest.raises(ValueError, match=message) as error:
+        fine_tune(**{"model": model, "train": TRAIN, "validation": VALIDATION, **arguments})
+    assert "Received" in str(error.value)
+    assert all(np.array_equal(a, b) for a, b in zip(before, weights(model), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (lambda x: x / 255, "Multiply by 255"),
+        (lambda x: x - 127.0, "0..255"),
+        (lambda x: x[..., :1], "shape"),
+        (lambda x: x[:, :16], "shape"),
+        (lambda x: x * np.nan, "finite"),
+    ],
+)
+def test_images_that_the_model_would_misread(images, message):
+    base = keras.applications.MobileNetV2(
+        weights=None, include_top=False, input_shape=(32, 32, 3), alpha=0.35
+    )
+    good = RNG.integers(1, 256, (6, 32, 32, 3)).astype("float32")
+    with pytest.raises(ValueError, match=message):
+        fine_tune(build_classifier(base, 3), (images(good), np.arange(6) % 3))
