@@ -15,7 +15,7 @@ help:
 	@echo "  make PYTHON=/path/to/python3.12 ...   which Python a new .venv is made with"
 
 course: $(READY) ## execute the notebooks into build/ as pages
-	@$(VENV) -m tlhelpers.course
+	@$(VENV) -m tlhelpers course
 
 test: $(READY) ## run the unit tests and every notebook
 	@$(VENV) -m pytest || { echo "A test failed: its name and reason are above. One alone:" \

@@ -1,15 +1,21 @@
 """Transfer learning with Keras 3: `import tlhelpers as tl`."""
 
-from tlhelpers import quiet  # noqa: F401, I001  (first: keras is imported inside it)
+from tlhelpers import quiet  # noqa: F401  (first: keras is imported inside it)
+from tlhelpers.adapters import load_adapters, save_adapters
 from tlhelpers.assets import fetch, fetch_all
 from tlhelpers.backbones import load_backbone
+from tlhelpers.bert import load_bert
 from tlhelpers.blocks import find_base, find_blocks
 from tlhelpers.datasets import load_dataset
 from tlhelpers.evaluation import evaluate
 from tlhelpers.features import extract_features
 from tlhelpers.freezing import describe, freeze, unfreeze
+from tlhelpers.gradual import GradualUnfreezing
 from tlhelpers.guard import FitGuard
 from tlhelpers.heads import build_classifier, build_head, build_text_classifier
+from tlhelpers.layerwise import layerwise
+from tlhelpers.lora import add_lora, merge_lora
+from tlhelpers.lr_finder import find_learning_rate
 from tlhelpers.mnist_m import make_mnist_m
 from tlhelpers.plots import (
     plot_confusion,
@@ -19,13 +25,17 @@ from tlhelpers.plots import (
     plot_reliability,
 )
 from tlhelpers.preprocessing import Preprocess, preprocessing
+from tlhelpers.schedules import one_cycle, warmup_cosine
 from tlhelpers.seeds import set_seed
 from tlhelpers.splitting import split_at
 from tlhelpers.training import fine_tune
+from tlhelpers.weights import transfer_weights
 
 __all__ = [
     "FitGuard",
+    "GradualUnfreezing",
     "Preprocess",
+    "add_lora",
     "build_classifier",
     "build_head",
     "build_text_classifier",
@@ -36,19 +46,28 @@ __all__ = [
     "fetch_all",
     "find_base",
     "find_blocks",
+    "find_learning_rate",
     "fine_tune",
     "freeze",
+    "layerwise",
+    "load_adapters",
     "load_backbone",
+    "load_bert",
     "load_dataset",
     "make_mnist_m",
+    "merge_lora",
+    "one_cycle",
     "plot_confusion",
     "plot_embedding",
     "plot_history",
     "plot_images",
     "plot_reliability",
     "preprocessing",
+    "save_adapters",
     "set_seed",
     "split_at",
+    "transfer_weights",
     "unfreeze",
+    "warmup_cosine",
 ]
 __version__ = "0.1.0"

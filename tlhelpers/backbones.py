@@ -10,7 +10,7 @@ from unittest import mock
 
 from tlhelpers import mirrored
 from tlhelpers.assets import fetch, find_asset
-from tlhelpers.names import did_you_mean
+from tlhelpers.names import announce, did_you_mean
 from tlhelpers.reachable import is_reachable
 
 import keras
@@ -81,7 +81,7 @@ def load_backbone(
     for layer in base._flatten_layers():
         layer.trainable = False
     base.origin = origin
-    print(f"{name}: {origin}")
+    announce(f"{name}: {origin}")
     return base
 
 

@@ -5,7 +5,7 @@ from numbers import Integral
 from pathlib import Path
 
 from tlhelpers.assets import catalog, fetch
-from tlhelpers.names import did_you_mean
+from tlhelpers.names import announce, did_you_mean
 from tlhelpers.reachable import is_reachable
 
 import keras
@@ -87,7 +87,7 @@ def load_bert(name: str = "minilm-l6") -> Bert:
     for layer in backbone._flatten_layers():
         layer.trainable = False
     name = Path(name).name if Path(name).is_dir() else name
-    print(f"{name}: {origin}")
+    announce(f"{name}: {origin}")
     return Bert(name, backbone, tokenizer, origin, type(preprocessor))
 
 

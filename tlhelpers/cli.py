@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from tlhelpers import assets, doctor
 from tlhelpers.names import did_you_mean
@@ -12,7 +13,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run one verb and return the exit code: 0, 1 when it failed, 2 when it was asked wrongly."""
     parser = argparse.ArgumentParser(prog="tlhelpers", description="Helpers of the course.")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for add in (add_doctor, add_fetch):
+    for add in (add_doctor, add_fetch, add_course):
         add(verbs)
     options = parser.parse_args(argv)
     return options.run(options)
@@ -38,6 +39,22 @@ def add_fetch(verbs) -> None:
     )
     parser.add_argument("assets", nargs="*", metavar="ASSET", help=", ".join(assets.catalog()))
     parser.add_argument("--all", action="store_true", help="every asset of data/catalog.toml")
+
+
+def add_course(verbs) -> None:
+    """Add `course`; its tools are imported only when it is asked for."""
+    parser = add_verb(verbs, "course", _run_course, "execute the notebooks into pages")
+    parser.add_argument("--notebooks", type=Path, default=Path("notebooks"), help="the lessons")
+    parser.add_argument("--build", type=Path, default=Path("build"), help="where the pages go")
+
+
+def _run_course(options: argparse.Namespace) -> int:
+    from tlhelpers.course import run_course
+
+    try:
+        return run_course(options.notebooks, options.build)
+    except ValueError as error:
+        options.parser.error(str(error))
 
 
 def _run_doctor(options: argparse.Namespace) -> int:

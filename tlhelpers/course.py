@@ -1,10 +1,8 @@
 """Execute the lessons in order and turn them into pages: `make course`."""
 
-import argparse
 import contextlib
 import os
 import platform
-import sys
 import threading
 import time
 from collections.abc import Callable, MutableMapping
@@ -164,24 +162,3 @@ def run_course(notebooks: Path, build: Path) -> int:
         print(f"Failed: {', '.join(failed)}")
     print(f"Look at {build / 'index.html'}")
     return 1 if failed else 0
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what `run_course` needs to a command's parser."""
-    parser.add_argument("--notebooks", type=Path, default=Path("notebooks"), help="the lessons")
-    parser.add_argument("--build", type=Path, default=Path("build"), help="where the pages go")
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run `python -m tlhelpers.course`."""
-    parser = argparse.ArgumentParser(prog="python -m tlhelpers.course", description=__doc__)
-    add_arguments(parser)
-    options = parser.parse_args(argv)
-    try:
-        return run_course(options.notebooks, options.build)
-    except ValueError as error:
-        parser.error(str(error))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

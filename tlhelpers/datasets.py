@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from numbers import Integral
 
 from tlhelpers.mnist_m import blend
-from tlhelpers.names import did_you_mean
+from tlhelpers.names import announce, did_you_mean
 from tlhelpers.pools import find_pool
 from tlhelpers.seeds import check_seed
 
@@ -82,7 +82,7 @@ def load_dataset(
         if name == "mnist_m":
             x = blend(x[..., 0], chosen, seed, _REGIONS[split])
         arrays += [x, y[chosen]]
-    print(f"{name}: {pool.origin}")
+    announce(f"{name}: {pool.origin}")
     return Dataset(*arrays, pool.class_names, name, pool.origin, pool.is_stand_in)
 
 

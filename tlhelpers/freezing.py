@@ -280,6 +280,8 @@ def _trained(model: keras.Model) -> set[int]:
 
 def _ask_for_compile(model: keras.Model, before: set[int]) -> None:
     """Let the next fit raise, instead of training the weights that an old trace has captured."""
+    optimizer = getattr(model, "optimizer", None)
     traced = getattr(model, "train_function", None) is not None
-    if traced and _trained(model) != before:
+    reloaded = optimizer is not None and optimizer.built  # for the weights of before
+    if (traced or reloaded) and _trained(model) != before:
         model.compiled = False

@@ -1,7 +1,16 @@
-"""Near matches for a name that was not found."""
+"""Words about names: near matches for one that was not found, where a thing came from."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+_SAID: set[str] = set()
+
+
+def announce(line: str) -> None:
+    """Print a line once in this process, however often it is said (a loop over seeds)."""
+    if line not in _SAID:
+        _SAID.add(line)
+        print(line)
 
 
 def did_you_mean(name: str, known: Iterable[str], shown: int = 6) -> str:

@@ -113,8 +113,9 @@ def fine_tune(
 ) -> FineTuning:
     """Train the head on the frozen base, then head and top of the base together, more gently.
 
-    Each phase compiles with a fresh Adam. The better of before and after is kept: the model ends
-    with the weights of its best epoch on the validation data, over both phases.
+    Each phase compiles with a fresh Adam whose learning rate falls to zero along half a cosine, so
+    that the last epochs are not the noisiest. The better of before and after is kept: the model
+    ends with the weights of its best epoch on the validation data, over both phases.
 
     Args:
         model: a model with a base and a head, such as `build_classifier` returns; changed in place.
@@ -123,7 +124,8 @@ def fine_tune(
         unfreeze: how much of the base learns in the second phase: a number of blocks, or the
             arguments of `unfreeze` as a dict (`{"from_layer": "block5_conv1"}`); None for none.
         head_epochs, epochs: epochs of the first and the second phase, at least 0.
-        head_learning_rate, learning_rate: their learning rates, above 0, or Keras schedules.
+        head_learning_rate, learning_rate: the rates that they begin with, above 0, or Keras
+            schedules, which are taken as they are.
         cache_prefix: run the part of the model that is frozen and deterministic over the data
             once, not once per epoch, and train the rest on its outputs. The result is the same,
             but for dropout inside of the frozen base, which is then off. A folder keeps the
@@ -169,7 +171,8 @@ def fine_tune(
         whole = whole.behind(base_layers, cache_prefix)  # frozen in both phases: run only once
     for name, number, rate in plan:
         freeze(model) if name == "head" else unfreeze_base(model, **amount)
-        model.compile(keras.optimizers.Adam(rate), loss=loss, metrics=metrics)
+        steps = number * _steps_per_epoch(train, batch_size)
+        model.compile(_optimizer(rate, steps), loss=loss, metrics=metrics)
         if not number:
             continue
         phase = Phase(name, number, rate, describe(model).trainable)
@@ -177,7 +180,7 @@ def fine_tune(
         begin = time.perf_counter()
         part = whole.behind(base_layers, cache_prefix) if cache_prefix else whole
         if part.model is not model:
-            part.model.compile(keras.optimizers.Adam(rate), loss=loss, metrics=metrics)
+            part.model.compile(_optimizer(rate, steps), loss=loss, metrics=metrics)
         phase.cached_behind = part.layer
         part.fit([FitGuard(), keep], number, batch_size, verbose)
         keep.restore()
@@ -219,6 +222,20 @@ class _Cached:
             callbacks=callbacks,
             verbose=verbose,
         )
+
+
+def _optimizer(rate, steps: int) -> keras.optimizers.Optimizer:
+    """Return a fresh Adam whose rate falls to zero along half a cosine."""
+    if isinstance(rate, Real) and steps > 0:
+        rate = keras.optimizers.schedules.CosineDecay(float(rate), steps)
+    return keras.optimizers.Adam(rate)
+
+
+def _steps_per_epoch(train, batch_size: int) -> int:
+    """Return the batches of an epoch; a dataset that does not know gives a number below 1."""
+    if isinstance(train, tuple | list):
+        return -(-len(train[0]) // batch_size)
+    return int(train.cardinality())
 
 
 def _run_prefix(prefix: keras.Model, data, folder):
