@@ -1,5 +1,6 @@
 """fine_tune: phases, caching that changes nothing, the best epoch kept, errors before training."""
 
+from tlhelpers.guard import FitGuard
 from tlhelpers.heads import build_classifier
 from tlhelpers.training import fine_tune
 
@@ -11,7 +12,7 @@ from test_freezing import LAYOUTS, nested
 
 RNG = np.random.default_rng(0)
 Y = np.arange(24) % 3
-X = (RNG.normal(size=(24, 16, 16, 3)) + Y[:, None, None, None]).astype("float32")
+X = (RNG.normal(size=(24, 16, 16, 3)) + 4 * Y[:, None, None, None]).astype("float32")
 TRAIN, VALIDATION = (X[:18], Y[:18]), (X[18:], Y[18:])
 
 
@@ -66,13 +67,27 @@ def test_a_second_phase_that_harms_is_undone(cache):
     """With a learning rate that destroys the model, the weights of the head phase come back."""
     model = make()
     history = fine_tune(
-        model, TRAIN, VALIDATION, head_epochs=6, epochs=2, head_learning_rate=0.05,
-        learning_rate=1e4, cache_prefix=cache,
+        model, TRAIN, TRAIN, head_epochs=20, epochs=2, head_learning_rate=0.1,
+        learning_rate=1e6, cache_prefix=cache,
     )  # fmt: skip
-    assert history.best < 6
-    loss, accuracy = model.evaluate(*VALIDATION, verbose=0)
+    assert history.best < 20 and history.history["val_accuracy"][-1] < 0.5
+    loss, accuracy = model.evaluate(*TRAIN, verbose=0)
     assert accuracy == pytest.approx(history.history["val_accuracy"][history.best])
-    assert accuracy == max(history.history["val_accuracy"]) and np.isfinite(loss)
+    assert accuracy == pytest.approx(max(history.history["val_accuracy"])) and np.isfinite(loss)
+
+
+@pytest.mark.filterwarnings("error::UserWarning")
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_the_model_is_left_with_its_optimizer(layout, tmp_path):
+    model = make(layout)
+    fine_tune(model, TRAIN, VALIDATION, head_epochs=1, epochs=2)
+    model.save(tmp_path / "m.keras")
+    again = keras.models.load_model(tmp_path / "m.keras")
+    saved = [v.numpy() for v in again.optimizer.variables]
+    assert len(saved) == 1 + 2 * len(model.trainable_variables)
+    now = model.optimizer.variables
+    assert all(np.array_equal(a, b.numpy()) for a, b in zip(saved, now, strict=True))
+    again.fit(*TRAIN, verbose=0, callbacks=[FitGuard()])
 
 
 def test_training_continues_from_the_kept_head():

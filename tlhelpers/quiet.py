@@ -2,14 +2,20 @@
 
 TensorFlow writes some ten lines to the standard error of every process that imports it, before
 any of its own log settings is read, and a notebook would keep them among its outputs. They are
-caught here during the import, and shown only if the import fails.
+caught here during the import, and shown only if the import fails. Of its later warnings one is
+dropped: it takes the training step of each new model for a step that is traced again and again.
 """
 
+import logging
 import os
 import sys
 import tempfile
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+logging.getLogger("tensorflow").addFilter(
+    lambda record: "triggered tf.function retracing" not in record.getMessage()
+)
 
 if "tensorflow" not in sys.modules:
     sys.stderr.flush()

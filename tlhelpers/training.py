@@ -137,7 +137,8 @@ def fine_tune(
         verbose: as in `fit`.
 
     Returns:
-        A `FineTuning` with named phases "head" and "fine-tuning". The model is left compiled.
+        A `FineTuning` with named phases "head" and "fine-tuning". The model is left
+        compiled, with the optimizer of the last phase, and can be saved, or fitted on.
 
     Raises:
         ValueError: before any training: a bad amount to unfreeze, images out of 0..255, labels
@@ -184,6 +185,8 @@ def fine_tune(
         phase.cached_behind = part.layer
         part.fit([FitGuard(), keep], number, batch_size, verbose)
         keep.restore()
+        if part.model is not model:  # what the optimizer has gathered belongs to these weights
+            model.compile(part.model.optimizer, loss=loss, metrics=metrics)
         phase.seconds = time.perf_counter() - begin
     return result
 
@@ -217,6 +220,7 @@ class _Cached:
             x,
             y,
             batch_size=batch_size if arrays else None,
+            shuffle=arrays,
             epochs=epochs,
             validation_data=self.validation,
             callbacks=callbacks,
