@@ -1,7 +1,8 @@
 """fine_tune: phases, caching that changes nothing, the best epoch kept, errors before training."""
 
+from tlhelpers.evaluation import evaluate
 from tlhelpers.guard import FitGuard
-from tlhelpers.heads import build_classifier
+from tlhelpers.heads import build_classifier, build_text_classifier
 from tlhelpers.training import fine_tune
 
 import keras
@@ -130,6 +131,22 @@ def test_a_binary_model_gets_a_binary_loss():
     accuracy = history.history["val_accuracy"][0]
     logits = model.predict(images, verbose=0)[:, 0]
     assert accuracy == pytest.approx(np.mean((logits > 0) == labels))
+
+
+def test_a_text_model_trains_on_its_dictionary():
+    from test_heads import TinyBert
+
+    bert = TinyBert()
+    model = build_text_classifier(bert, 2, sequence_length=6)
+    ids = RNG.integers(1, 50, (8, 6))
+    x = {"token_ids": ids, "padding_mask": np.ones_like(ids), "segment_ids": 0 * ids}
+    labels = np.arange(8) % 2
+    history = fine_tune(model, (x, labels), (x, labels), unfreeze=1, head_epochs=1, epochs=1)
+    assert [p.cached_behind for p in history.phases] == [None, None]
+    assert history.phases[0].trainable < history.phases[1].trainable
+    assert evaluate(model, x, labels).accuracy == pytest.approx(
+        max(history.history["val_accuracy"])
+    )
 
 
 BAD = [

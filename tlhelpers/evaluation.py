@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from tlhelpers.preprocessing import check_images, check_labels, images_of
+from tlhelpers.preprocessing import check_images, check_labels, count_samples, images_of
 
 import keras
 import numpy as np
@@ -85,7 +85,8 @@ def evaluate(model: keras.Model, x, y=None, class_names=None, batch_size: int = 
     Args:
         model: a classifier. Its outputs may be logits or probabilities, `(n, classes)`, or one
             column for a binary task; which they are is found out and kept in `outputs_were`.
-        x: inputs `(n, ...)`, or a finite `tf.data.Dataset` of batches `(x, y)`.
+        x: inputs `(n, ...)`, a dictionary of them (text), or a finite `tf.data.Dataset` of
+            batches `(x, y)`.
         y: integer labels `(n,)`, for an array `x`.
         class_names: one for each class, in order of the labels.
         batch_size: inputs per step, for an array.
@@ -238,5 +239,5 @@ def _predict(model: keras.Model, x, y, batch_size: int):
         return np.concatenate(outputs), np.concatenate(labels)
     if images is not None:
         check_images(x, images)
-    check_labels(y, n=len(x))  # before the time is spent
+    check_labels(y, n=count_samples(x))  # before the time is spent
     return model.predict(x, batch_size=batch_size, verbose=0), y

@@ -199,6 +199,11 @@ def _check_range(x, shape) -> None:
         )
 
 
+def count_samples(x) -> int:
+    """Return how many samples an array, or a dictionary of arrays (tokens), has."""
+    return len(next(iter(x.values())) if isinstance(x, dict) else x)
+
+
 def check_labels(y, num_classes: int | None = None, n: int | None = None) -> np.ndarray:
     """Refuse anything but one integer class label per sample, and return them as an array.
 

@@ -12,7 +12,7 @@ from tlhelpers.features import extract_features
 from tlhelpers.freezing import describe, freeze
 from tlhelpers.freezing import unfreeze as unfreeze_base
 from tlhelpers.guard import FitGuard
-from tlhelpers.preprocessing import check_images, check_labels, images_of
+from tlhelpers.preprocessing import check_images, check_labels, count_samples, images_of
 from tlhelpers.splitting import last_frozen_layer, layers_of_base, split_at
 
 import keras
@@ -119,7 +119,8 @@ def fine_tune(
 
     Args:
         model: a model with a base and a head, such as `build_classifier` returns; changed in place.
-        train: `(x, y)` arrays, or a `tf.data.Dataset` of batches.
+        train: `(x, y)` arrays (x may be a dictionary of arrays, as for text), or a
+            `tf.data.Dataset` of batches.
         validation: the same, kept out of training; without it the last epoch is kept.
         unfreeze: how much of the base learns in the second phase: a number of blocks, or the
             arguments of `unfreeze` as a dict (`{"from_layer": "block5_conv1"}`); None for none.
@@ -238,7 +239,7 @@ def _optimizer(rate, steps: int) -> keras.optimizers.Optimizer:
 def _steps_per_epoch(train, batch_size: int) -> int:
     """Return the batches of an epoch; a dataset that does not know gives a number below 1."""
     if isinstance(train, tuple | list):
-        return -(-len(train[0]) // batch_size)
+        return -(-count_samples(train[0]) // batch_size)
     return int(train.cardinality())
 
 
@@ -290,4 +291,4 @@ def _check_data(model: keras.Model, data, loss, name: str) -> None:
         check_images(x, images)
     if loss is None:
         logits = model.output_shape[-1]
-        check_labels(y, num_classes=2 if logits == 1 else logits, n=len(x))
+        check_labels(y, num_classes=2 if logits == 1 else logits, n=count_samples(x))
