@@ -66,7 +66,7 @@ def load_dataset(
 
     Example:
         >>> data = load_dataset("mnist", train=100, test=50)  # doctest: +SKIP
-        mnist: stand-in (a part of it, data/), because not prepared for TFDS and ...
+        mnist: stand-in, a part of it from data/ (not prepared for TFDS, ...)
     """
     if name not in NAMES:
         raise ValueError(

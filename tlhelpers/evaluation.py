@@ -65,6 +65,8 @@ class Report:
         rows.append(f"| **mean** | {scores} | {self.samples} |")
         return "\n".join([*rows, "", str(self).replace("\n", "  \n")])
 
+    _repr_markdown_ = to_markdown  # how a notebook shows it
+
     def to_json(self, path: str | Path | None = None) -> str:
         """Return the report as JSON, without the single predictions; write it where `path` says."""
         content = asdict(self)

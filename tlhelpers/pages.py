@@ -35,7 +35,7 @@ div.output_stderr pre, div.output_error pre { background: #fdf1f0; border-left: 
 table { border-collapse: collapse; margin: .6rem 0; font-size: .9rem }
 th, td { border-bottom: 1px solid #ddd; padding: .3rem .7rem; text-align: left }
 blockquote { margin: .8rem 0; padding: .1rem 1rem; border-left: 3px solid #e0a800; color: #444 }
-math[display=block] { margin: .8rem 0; overflow-x: auto }
+math[display=block] { margin: .8rem 0; overflow: auto hidden; padding: .2rem 0 }
 .ansi-red-fg, .ansi-red-intense-fg { color: #b3261e } .ansi-green-fg { color: #1b6e3c }
 .ansi-blue-fg { color: #0b5cad } .ansi-cyan-fg { color: #00707a } .ansi-bold { font-weight: bold }
 ol.lessons { list-style: none; padding: 0 }

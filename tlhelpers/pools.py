@@ -130,7 +130,7 @@ def _read_prepared(name: str, why: list[str]) -> Pool | None:
 def _download_official(name: str, why: list[str]) -> Pool | None:
     official = _TFDS[name]
     if not is_reachable(official.url):
-        why.append("its official host does not answer")
+        why.append("official host does not answer")
         return None
     import tensorflow_datasets as tfds
 
@@ -176,11 +176,11 @@ def _read_stand_in(name: str, why: list[str]) -> Pool:
             for split in ("train", "test")
         )
     names = DIGITS if asset == "mnist" else CLOTHES
-    reason = f"because {' and '.join(why)}"
+    reason = ", ".join(why)
     if name == "cifar10":
-        origin = f"stand-in (Fashion-MNIST, 32 x 32 in three channels), {reason}"
+        origin = f"stand-in, Fashion-MNIST in its shape ({reason})"
         return Pool(_look_like_cifar(train), _look_like_cifar(test), names, origin, True)
-    return Pool(train, test, names, f"stand-in (a part of it, data/), {reason}", True)
+    return Pool(train, test, names, f"stand-in, a part of it from data/ ({reason})", True)
 
 
 def _look_like_cifar(split: tuple) -> tuple:
