@@ -82,11 +82,14 @@ class FirstToken(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="tlhelpers")
 class Head(keras.Sequential):
-    """The Sequential that `build_head` returns; unlike a plain one it accepts a mask."""
+    """The Sequential that `build_head` returns; unlike a plain one it takes a mask, and ends it."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self.supports_masking = True
+
+    def compute_mask(self, inputs, mask=None):
+        return None  # one vector per sample has no tokens left to mask in the loss
 
 
 def build_head(
