@@ -250,6 +250,6 @@ def build_text_classifier(
         for name, tensor in encoder.input.items()
     }
     top = build_head(num_classes, **{"pooling": "mean", **head})
-    tokens = encoder(inputs)["sequence_output"]
-    logits = top(tokens, mask=inputs["padding_mask"])
+    tokens = keras.Model(encoder.input, encoder.output["sequence_output"], name=encoder.name)
+    logits = top(tokens(inputs), mask=inputs["padding_mask"])  # without the unused pooled output
     return keras.Model(inputs, logits, name=f"{encoder.name}_classifier")
