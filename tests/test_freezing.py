@@ -224,6 +224,12 @@ def test_describe_needs_weights():
         describe(keras.Sequential([L.Dense(2)]))
 
 
+@pytest.mark.parametrize("verb", [freeze, describe, lambda m: unfreeze(m, blocks=1)])
+def test_only_models_are_taken(verb):
+    with pytest.raises(ValueError, match="A Keras model is required"):
+        verb(L.Dense(2))
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_blocks_and_table_agree(layout):
     model = layout()

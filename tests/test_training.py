@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from test_freezing import LAYOUTS, nested
+from test_freezing import LAYOUTS, nested, small_base
 
 RNG = np.random.default_rng(0)
 Y = np.arange(24) % 3
@@ -174,6 +174,18 @@ def test_bad_input_is_found_before_any_training(arguments, message):
         fine_tune(**{"model": model, "train": TRAIN, "validation": VALIDATION, **arguments})
     assert "Received" in str(error.value)
     assert all(np.array_equal(a, b) for a, b in zip(before, weights(model), strict=True))
+
+
+def test_a_base_alone_and_a_model_without_a_graph_are_refused():
+    with pytest.raises(ValueError, match="build_classifier"):
+        fine_tune(small_base(), TRAIN)
+
+    class Net(keras.Model):
+        def call(self, x):
+            return x
+
+    with pytest.raises(ValueError, match="functional or built Sequential"):
+        fine_tune(Net(), TRAIN)
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,15 @@ def find_base(model: keras.Model) -> keras.Model:
 
     That is the nested model that holds more of the layers with weights than everything around it,
     searched again inside of what was found; a model without one is its own base (inlined).
+
+    Raises:
+        ValueError: not a Keras model.
     """
+    if not isinstance(model, keras.Model):
+        raise ValueError(
+            f"A Keras model is required. Received: {model!r} of type {type(model).__name__}. "
+            "Wrap layers in keras.Sequential([...])."
+        )
     nested = [part for part in model.layers if isinstance(part, keras.Model)]
     sizes = [sum(map(learns, leaves(part))) for part in nested]
     if nested and 2 * max(sizes) > sum(map(learns, leaves(model))):

@@ -55,6 +55,8 @@ class Report:
         missing = ", ".join(self.missing_classes)
         return text + (f"\nno sample of: {missing}" if missing else "")
 
+    __repr__ = __str__
+
     def to_markdown(self) -> str:
         """Return the report as a Markdown table, one row for each class."""
         rows = ["| class | precision | recall | F1 | samples |", "|---|---|---|---|---|"]

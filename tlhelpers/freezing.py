@@ -75,6 +75,7 @@ def describe(model: keras.Model) -> Trainability:
         >>> table = tl.unfreeze(model, blocks=1)
         >>> print(tl.describe(model))
     """
+    find_base(model)  # a model, or an error
     total = _count(model.weights)
     if not total:
         raise ValueError(
@@ -133,9 +134,9 @@ def freeze(model: keras.Model) -> Trainability:
         A model that has been fitted must be compiled again before it is fitted again; its next
         `fit` says so.
     """
+    base = find_base(model)
     before = _trained(model)
     body, _ = split_head(model)
-    base = find_base(model)
     if base is model:
         for layer in body:
             layer.trainable = False

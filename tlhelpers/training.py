@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from numbers import Integral, Real
 from pathlib import Path
 
+from tlhelpers.blocks import split_head, walk
 from tlhelpers.features import extract_features
 from tlhelpers.freezing import describe, freeze
 from tlhelpers.freezing import unfreeze as unfreeze_base
@@ -134,7 +135,7 @@ def fine_tune(
             the base learns) a phase trains as usual; the result says which it was.
         batch_size: samples per step, for arrays.
         loss, metrics: as in `compile`; by default cross-entropy on logits and accuracy (binary for
-            a model with one logit).
+            a model with one logit). Multilabel and regression models need theirs given.
         verbose: as in `fit`.
 
     Returns:
@@ -142,8 +143,9 @@ def fine_tune(
         compiled, with the optimizer of the last phase, and can be saved, or fitted on.
 
     Raises:
-        ValueError: before any training: a bad amount to unfreeze, images out of 0..255, labels
-            that are not integers in 0..num_classes - 1, numbers out of range.
+        ValueError: before any training: a model without a head or without a graph, a bad amount
+            to unfreeze, images out of 0..255, labels that are not integers in
+            0..num_classes - 1, numbers out of range.
 
     Example:
         >>> history = tl.fine_tune(model, (x, y), (x_val, y_val), unfreeze=1)
@@ -154,6 +156,12 @@ def fine_tune(
         (section 3.3 trains the new layers first); Kornblith et al., "Do Better ImageNet Models
         Transfer Better?", CVPR 2019 (frozen against fine-tuned).
     """
+    walk(model)  # a model with a graph, or an error
+    if not split_head(model)[1]:
+        raise ValueError(
+            f"A model with a head is required. Received: model={model.name!r}, a base alone. "
+            "Put one on it: build_classifier(base, num_classes)."
+        )
     amount = {"blocks": unfreeze} if isinstance(unfreeze, Integral) else unfreeze
     _check_numbers(head_epochs, epochs, head_learning_rate, learning_rate)
     _check_data(model, train, loss, "train")
