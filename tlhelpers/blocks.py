@@ -215,8 +215,7 @@ def find_blocks(model: keras.Model) -> list[Block]:
     try:
         steps = [step for step in walk(base) if step.layer not in head]
     except ValueError:  # a subclassed base: no graph to read
-        groups = [[layer] for layer in body]
-        return [Block(layer.name, (layer,)) for (layer,) in groups if learns(layer)]
+        return [Block(layer.name, (layer,)) for layer in body if learns(layer)]
     units = _join_embeddings(_units(steps))
     strides = [max((s.stride or 1 for s in unit), default=1) for unit in units]
     learning = [stride for unit, stride in zip(units, strides, strict=True) if _learns(unit)]

@@ -22,7 +22,10 @@ import numpy as np
 
 @dataclass
 class Phase:
-    """One fit: what trained, how fast, behind which layer the data was run only once."""
+    """One fit: what trained, how fast, behind which layer the data was run only once.
+
+    The seconds of the first phase include the run through what is frozen in both.
+    """
 
     name: str
     epochs: int
@@ -177,6 +180,7 @@ def fine_tune(
     keep = _KeepBest(result)
     base_layers = layers_of_base(model)
     whole = _Cached(model, train, validation)
+    begin = time.perf_counter()
     if cache_prefix and epochs and head_epochs:
         whole = whole.behind(base_layers, cache_prefix)  # frozen in both phases: run only once
     for name, number, rate in plan:
@@ -187,7 +191,6 @@ def fine_tune(
             continue
         phase = Phase(name, number, rate, describe(model).trainable)
         result.phases.append(phase)
-        begin = time.perf_counter()
         part = whole.behind(base_layers, cache_prefix) if cache_prefix else whole
         if part.model is not model:
             part.model.compile(_optimizer(rate, steps), loss=loss, metrics=metrics)
@@ -196,7 +199,7 @@ def fine_tune(
         keep.restore()
         if part.model is not model:  # what the optimizer has gathered belongs to these weights
             model.compile(part.model.optimizer, loss=loss, metrics=metrics)
-        phase.seconds = time.perf_counter() - begin
+        begin, phase.seconds = time.perf_counter(), time.perf_counter() - begin
     return result
 
 
