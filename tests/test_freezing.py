@@ -125,10 +125,10 @@ def test_each_way_of_saying_how_much():
 
     assert learning(blocks=1) == learning(blocks=["block3"]) == {"conv_3", "branch_3"}
     assert learning(from_layer="conv_3") == {"conv_3", "branch_3"}
-    assert learning(layers=3) == {"conv_3", "branch_3"}  # the third is BatchNormalization, frozen
+    assert learning(layers=3) == {"conv_3", "branch_3", "branch_2"}  # frozen BatchNormalization: no
     assert learning(layers=["conv_1"]) == {"conv_1"}
     assert learning(fraction=1.0) == learning(blocks=3)
-    assert learning(fraction=1 / 9) == {"branch_3"}
+    assert learning(fraction=1 / 6) == learning(layers=1) == {"branch_3"}
 
 
 def test_asking_again_replaces_what_was_asked_before():
@@ -154,8 +154,9 @@ BAD_AMOUNTS = [
     ({"blocks": 1.5}, "whole number or a list"),
     ({"blocks": "block3"}, "whole number or a list"),
     ({"blocks": ["blok3"]}, "block3"),
-    ({"layers": 0}, "between 1 and 9"),
-    ({"layers": 10}, "between 1 and 9"),
+    ({"layers": 0}, "between 1 and 6"),
+    ({"layers": 7}, "between 1 and 6"),
+    ({"layers": ["bn_3"]}, "Something that learns"),
     ({"layers": []}, "whole number or a list"),
     ({"layers": ["conv3"]}, "conv_3"),
     ({"from_layer": "brach_2"}, "branch_2"),

@@ -34,6 +34,7 @@ class Step:
     layer: keras.Layer
     inputs: list[int]
     tensor: keras.KerasTensor
+    arguments: object = None  # of the call, tensors included
     stride: int | None = None
     crossing: set[int] = field(default_factory=set)  # steps still needed after this one
 
@@ -47,8 +48,9 @@ def learns(layer: keras.Layer) -> bool:
 def find_base(model: keras.Model) -> keras.Model:
     """Return the model in which the pre-trained layers live.
 
-    That is the nested model that holds more of the layers with weights than everything around it,
-    searched again inside of what was found; a model without one is its own base (inlined).
+    That is the nested model which comes first of all that learns, if it has more such layers than
+    lie beside it un-nested; searched again inside of what was found. A model without one is its own
+    base (inlined).
 
     Raises:
         ValueError: not a Keras model.
@@ -58,10 +60,12 @@ def find_base(model: keras.Model) -> keras.Model:
             f"A Keras model is required. Received: {model!r} of type {type(model).__name__}. "
             "Wrap layers in keras.Sequential([...])."
         )
-    nested = [part for part in model.layers if isinstance(part, keras.Model)]
-    sizes = [sum(map(learns, leaves(part))) for part in nested]
-    if nested and 2 * max(sizes) > sum(map(learns, leaves(model))):
-        return find_base(nested[sizes.index(max(sizes))])
+    learning = [part for part in model.layers if learns(part)]
+    inlined = sum(not isinstance(part, keras.Model) for part in learning)
+    if learning and isinstance(learning[0], keras.Model):
+        first = learning[0]
+        if sum(map(learns, leaves(first))) > inlined:
+            return find_base(first)
     return model
 
 
@@ -96,7 +100,7 @@ def walk(model: keras.Model) -> list[Step]:
         )
     where: dict[tuple[int, int], int] = {}
     steps: list[Step] = []
-    todo = [(tensor, False) for tensor in reversed(model.outputs)]
+    todo = [(tensor, False) for tensor in [*reversed(model.outputs), *reversed(model.inputs)]]
     starts = {id(tensor) for tensor in model.inputs}
     while todo:  # depth first without recursion: some nets are a thousand layers deep
         tensor, expanded = todo.pop()
@@ -112,7 +116,7 @@ def walk(model: keras.Model) -> list[Step]:
             continue
         inputs = [where[id(p._keras_history[0]), p._keras_history[1]] for p in parents]
         where[key] = len(steps)
-        steps.append(Step(layer, inputs, tensor))
+        steps.append(Step(layer, inputs, tensor, node.arguments))
     _mark_strides(steps)
     outputs = [where[id(t._keras_history[0]), t._keras_history[1]] for t in model.outputs]
     _mark_crossings(steps, outputs)

@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from tlhelpers.blocks import learns, leaves
 from tlhelpers.preprocessing import check_images, check_labels, count_samples, images_of
 
 import keras
@@ -111,17 +112,18 @@ def evaluate(model: keras.Model, x, y=None, class_names=None, batch_size: int = 
         Guo et al., "On Calibration of Modern Neural Networks", ICML 2017 (equation 3, 15 bins).
     """
     outputs, labels = _predict(model, x, y, batch_size)
-    return report_on(outputs, labels, class_names)
+    return report_on(outputs, labels, class_names, _kind_of_outputs(model))
 
 
-def report_on(outputs, labels, class_names=None) -> Report:
+def report_on(outputs, labels, class_names=None, kind: str | None = None) -> Report:
     """Report on predictions that are there already: logits or probabilities, and labels.
 
-    Args, Raises: see `evaluate`; `outputs` is `(n, classes)`, `(n, 1)` or `(n,)`.
+    Args, Raises: see `evaluate`; `outputs` is `(n, classes)`, `(n, 1)` or `(n,)`, and `kind` says
+    "logits" or "probabilities" where it is known.
     """
     from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-    probabilities, were = to_probabilities(outputs)
+    probabilities, were = to_probabilities(outputs, kind)
     classes = probabilities.shape[1]
     labels = check_labels(labels, num_classes=classes, n=len(probabilities))
     names = _names(class_names, classes)
@@ -151,11 +153,11 @@ def report_on(outputs, labels, class_names=None) -> Report:
     )
 
 
-def to_probabilities(outputs) -> tuple[np.ndarray, str]:
+def to_probabilities(outputs, kind: str | None = None) -> tuple[np.ndarray, str]:
     """Return probabilities `(n, classes)` and what the outputs were: "logits" or "probabilities".
 
-    Rows of numbers in 0..1 that sum to one (one column: numbers in 0..1) are probabilities,
-    anything else is taken for logits. One column becomes two: 1 - p and p.
+    Where `kind` does not say it, rows of numbers in 0..1 that sum to one (one column: numbers in
+    0..1) are probabilities, anything else is taken for logits. One column becomes two: 1 - p and p.
 
     Raises:
         ValueError: no rows, another shape, or numbers that are not finite.
@@ -171,7 +173,7 @@ def to_probabilities(outputs) -> tuple[np.ndarray, str]:
         )
     one = outputs.shape[1] == 1
     within = (outputs >= 0).all() and (outputs <= 1).all()
-    if within and (one or np.allclose(outputs.sum(axis=1), 1, atol=1e-3)):
+    if kind != "logits" and within and (one or np.allclose(outputs.sum(axis=1), 1, atol=1e-3)):
         return (np.hstack([1 - outputs, outputs]) if one else outputs), "probabilities"
     logits = np.hstack([np.zeros_like(outputs), outputs]) if one else outputs
     exp = np.exp(logits - logits.max(axis=1, keepdims=True))
@@ -228,6 +230,13 @@ def _names(class_names, classes: int) -> tuple[str, ...]:
     return tuple(str(name) for name in class_names)
 
 
+def _kind_of_outputs(model: keras.Model) -> str | None:
+    """Return what the last layer's activation tells; None if it tells nothing."""
+    last = next((part for part in reversed(list(leaves(model))) if learns(part)), None)
+    activation = getattr(last, "activation", None)
+    return "logits" if activation is keras.activations.linear else None
+
+
 def _predict(model: keras.Model, x, y, batch_size: int):
     images = images_of(model)
     if hasattr(x, "element_spec"):
@@ -238,7 +247,11 @@ def _predict(model: keras.Model, x, y, batch_size: int):
             )
         if int(x.cardinality()) == -1:
             raise ValueError("A finite dataset is required. Received: an endless one.")
-        batches = [(model.predict_on_batch(inputs), np.asarray(labels)) for inputs, labels in x]
+        batches = []
+        for inputs, labels in x:
+            if images is not None:
+                check_images(inputs, images)
+            batches.append((model.predict_on_batch(inputs), np.asarray(labels)))
         outputs, labels = zip(*batches, strict=True)
         return np.concatenate(outputs), np.concatenate(labels)
     if images is not None:

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from tlhelpers.blocks import walk
+from tlhelpers.blocks import Step, walk
 from tlhelpers.preprocessing import check_images, images_of, preprocessing
 
 import keras
@@ -69,9 +69,9 @@ def extract_features(model, x, y=None, batch_size: int = 64, cache=None):
 
 def _with_preprocessing(model: keras.Model) -> keras.Model:
     """Put the preprocessing in front of a bare backbone; return any other model unchanged."""
-    if images_of(model) is not None or len(model.input_shape) != 4:
+    if images_of(model) is not None or len(model.inputs) != 1:
         return model
-    if len(model.output_shape) != 4:
+    if len(model.input_shape) != 4 or model.input_shape[-1] != 3:
         return model
     try:
         prepare = preprocessing(model)
@@ -98,6 +98,11 @@ def _from_dataset(model: keras.Model, dataset, y, cache):
     images = images_of(model)
     for batch in _progress(dataset, f"features of {model.name}"):
         inputs, *rest = batch if isinstance(batch, tuple) else (batch,)
+        if len(rest) > 1:
+            raise ValueError(
+                "A dataset of x or (x, y) is required. Received: a third part, sample weights, "
+                "which features would lose. Train without a cache: cache_prefix=False."
+            )
         if images is not None:
             check_images(np.asarray(inputs), images)
         features.append(model.predict_on_batch(inputs))
@@ -111,6 +116,7 @@ def _from_dataset(model: keras.Model, dataset, y, cache):
 def _from_array(model: keras.Model, x, batch_size: int, cache) -> np.ndarray:
     shape = (len(x), *model.compute_output_shape((1, *x.shape[1:]))[1:])
     dtype = model.predict_on_batch(np.asarray(x[:1])).dtype
+    dtype = dtype if dtype.kind == "f" else np.dtype("float32")  # bfloat16 is no type of a file
     if cache is None:
         features = np.empty(shape, dtype)
         for start, rows in _run(model, x, batch_size, 0):
@@ -186,7 +192,22 @@ def _architecture(model: keras.Model) -> list:
         if isinstance(step.layer, keras.Model):
             rows.append([_architecture(step.layer), step.inputs])
             continue
-        config = step.layer.get_config() if isinstance(step.layer, keras.Layer) else {}
+        layer = step.layer
+        config = layer.get_config() if isinstance(layer, keras.Layer) else _settings(step)
         config = {k: v for k, v in config.items() if k not in ("name", "trainable")}
         rows.append([type(step.layer).__name__, config, step.inputs])
     return rows
+
+
+def _settings(step: Step) -> dict:
+    """Return what a bare operation, such as `x / 255`, does besides its name."""
+
+    def plain(value):
+        if isinstance(value, keras.KerasTensor):
+            return None
+        array = np.asarray(value)
+        return repr(value) if array.dtype == object else [str(array.dtype), array.tolist()]
+
+    arguments = keras.tree.map_structure(plain, (step.arguments.args, step.arguments.kwargs))
+    own = {k: repr(v) for k, v in vars(step.layer).items() if not k.startswith("_") and k != "name"}
+    return {"arguments": arguments, "own": own}

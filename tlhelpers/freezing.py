@@ -163,7 +163,8 @@ def unfreeze(
         model: a model with a nested or inlined base, or a base alone.
         blocks: the last so many blocks of `find_blocks`, or a list of block names. One block is
             the deepest stage of any convolutional net, or the last layer of a transformer.
-        layers: the last so many layers that have weights, or a list of layer names.
+        layers: the last so many layers that have weights (BatchNormalization counts only where
+            it is to train), or a list of layer names.
         from_layer: this layer and all that come after it.
         fraction: share of the layers with weights, counted from the top, in (0, 1]; 1.0 is the
             whole base.
@@ -176,7 +177,7 @@ def unfreeze(
 
     Raises:
         ValueError: no way or two ways of saying how much; an amount below 1 or above what there
-            is; an unknown name (near matches are listed).
+            is; an unknown name (near matches are listed); nothing that learns among the chosen.
 
     Note:
         A model that has been fitted must be compiled again, with a fresh optimizer, before it is
@@ -200,7 +201,14 @@ def unfreeze(
             f"batchnorm must be 'frozen' or 'train'. Received: batchnorm={batchnorm!r}. "
             "Keep 'frozen' unless you have many images."
         )
-    chosen = {id(layer) for layer in _choose(model, *given.popitem())}
+    layers_chosen = _choose(model, batchnorm == "train", *given.popitem())
+    if not any(_counts(layer, batchnorm == "train") for layer in layers_chosen):
+        raise ValueError(
+            "Something that learns must be among what is unfrozen. Received: "
+            f"{', '.join(repr(layer.name) for layer in layers_chosen)}, without weights or "
+            "BatchNormalization only. Name a layer before it, or use batchnorm='train'."
+        )
+    chosen = {id(layer) for layer in layers_chosen}
     before = _trained(model)
     body, _ = split_head(model)
     base = find_base(model)
@@ -217,10 +225,15 @@ def unfreeze(
     return describe(model)
 
 
-def _choose(model: keras.Model, way: str, amount) -> list[keras.Layer]:
+def _counts(layer: keras.Layer, with_batchnorm: bool) -> bool:
+    norm = isinstance(layer, keras.layers.BatchNormalization)
+    return learns(layer) and (with_batchnorm or not norm)
+
+
+def _choose(model: keras.Model, with_batchnorm: bool, way: str, amount) -> list[keras.Layer]:
     blocks = find_blocks(model)
     body, _ = split_head(model)
-    weighted = [layer for layer in body if learns(layer)]
+    weighted = [layer for layer in body if _counts(layer, with_batchnorm)]
     names = {layer.name: layer for layer in body}
     if way == "blocks" and not isinstance(amount, Integral):
         named = {block.name: block for block in blocks}
@@ -231,14 +244,16 @@ def _choose(model: keras.Model, way: str, amount) -> list[keras.Layer]:
         count = _amount(way, amount, len(blocks), model)
         return [layer for block in blocks[-count:] for layer in block.layers]
     if way == "layers":
-        return weighted[-_amount(way, amount, len(weighted), model) :]
+        first = weighted[-_amount(way, amount, len(weighted), model)]
+        return body[body.index(first) :]
     if way == "fraction":
         if isinstance(amount, bool) or not isinstance(amount, Real) or not 0 < amount <= 1:
             raise ValueError(
                 f"fraction must be above 0 and at most 1. Received: fraction={amount!r}. "
                 "Use freeze(model) for nothing, fraction=1.0 for everything."
             )
-        return weighted[-math.ceil(amount * len(weighted)) :]
+        first = weighted[-math.ceil(amount * len(weighted) - 1e-9)]
+        return body[body.index(first) :]
     (name,) = _names(way, [amount], names)
     return body[body.index(names[name]) :]
 

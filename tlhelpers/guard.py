@@ -33,8 +33,8 @@ class FitGuard(keras.callbacks.Callback):
             shown = ", ".join(changed[:4]) + (", ..." if len(changed) > 4 else "")
             raise ValueError(
                 "The trainable weights must be those of the last compile. Received: a change in "
-                f"{shown}. Compile again, with a fresh optimizer: this fit would go on training "
-                "what was compiled."
+                f"{shown}. Compile again, with a fresh optimizer: once a fit has begun, Keras goes "
+                "on training what was compiled."
             )
 
 

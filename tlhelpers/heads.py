@@ -250,6 +250,8 @@ def build_text_classifier(
         for name, tensor in encoder.input.items()
     }
     top = build_head(num_classes, **{"pooling": "mean", **head})
-    tokens = keras.Model(encoder.input, encoder.output["sequence_output"], name=encoder.name)
+    output = encoder.output  # BERT gives a dictionary, DistilBERT and RoBERTa the sequence itself
+    output = output["sequence_output"] if isinstance(output, dict) else output
+    tokens = keras.Model(encoder.input, output, name=encoder.name)
     logits = top(tokens(inputs), mask=inputs["padding_mask"])  # without the unused pooled output
     return keras.Model(inputs, logits, name=f"{encoder.name}_classifier")

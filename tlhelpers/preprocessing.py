@@ -132,7 +132,8 @@ def images_of(model: keras.Model) -> tuple[int | None, ...] | None:
     Such a model holds a `Preprocess` layer, as those of `build_classifier` do.
     """
     inside = any(isinstance(layer, Preprocess) for layer in model._flatten_layers())
-    return tuple(model.input_shape[1:]) if inside else None
+    single = len(getattr(model, "inputs", None) or ()) == 1
+    return tuple(model.inputs[0].shape[1:]) if inside and single else None
 
 
 def check_images(x, input_shape: tuple | None = None, channels: int | None = 3) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tlhelpers.blocks import Step, cuts, find_layer, split_head, walk
+from tlhelpers.blocks import Step, cuts, find_layer, learns, split_head, walk
 
 import keras
 
@@ -31,6 +31,11 @@ def split_at(model: keras.Model, layer: str | keras.Operation) -> tuple[keras.Mo
         >>> tail.compile(...); tail.fit(features, y_train)
     """
     target = find_layer(model, layer) if isinstance(layer, str) else layer
+    if len(model.outputs or ()) != 1:
+        raise ValueError(
+            f"A model with one output is required. Received: {model.name!r} with "
+            f"{len(model.outputs or ())}. Choose one: keras.Model(model.input, model.output[...])."
+        )
     parts = _split(model, target)
     if parts is None:
         name = getattr(layer, "name", layer)
@@ -116,10 +121,13 @@ def last_frozen_layer(
         The layer, or None if there is no such place.
     """
     trained = {id(variable) for variable in model.trainable_variables}
-    layer = _last_frozen(model, base_layers or layers_of_base(model), trained)
-    if layer is None:
+    try:
+        layer = _last_frozen(model, base_layers or layers_of_base(model), trained)
+        if layer is None or len(model.outputs) != 1:
+            return None
+        prefix, _ = split_at(model, layer)
+    except ValueError:  # a part without a graph (subclassed), or with several inputs
         return None
-    prefix, _ = split_at(model, layer)
     return layer if prefix.weights else None
 
 
@@ -138,7 +146,8 @@ def _last_frozen(
     for position, step in enumerate(steps):
         layer = step.layer
         trains = any(id(v) in trained for v in getattr(layer, "variables", ()))
-        if trains or _is_random(layer, base_layers):
+        begun = learns(layer) or any(learns(before.layer) for before in steps[:position])
+        if trains or _is_random(layer, base_layers if begun else set()):
             single = len(step.inputs) == 1 and step.crossing <= {position}
             inner = isinstance(layer, keras.Model) and single
             return (_last_frozen(layer, base_layers, trained) if inner else None) or last

@@ -143,7 +143,8 @@ def fine_tune(
 
     Returns:
         A `FineTuning` with named phases "head" and "fine-tuning". The model is left
-        compiled, with the optimizer of the last phase, and can be saved, or fitted on.
+        compiled, with the optimizer of the last phase, and can be saved; its learning rate has come
+        down to zero, so compile again to go on.
 
     Raises:
         ValueError: before any training: a model without a head or without a graph, a bad amount
@@ -166,7 +167,14 @@ def fine_tune(
             "Put one on it: build_classifier(base, num_classes)."
         )
     amount = {"blocks": unfreeze} if isinstance(unfreeze, Integral) else unfreeze
+    if amount is not None and not isinstance(amount, Mapping):
+        raise ValueError(
+            "unfreeze must be a number of blocks, a dict of the arguments of unfreeze, or None. "
+            f"Received: unfreeze={unfreeze!r}. For a share: unfreeze={{'fraction': 0.5}}."
+        )
     _check_numbers(head_epochs, epochs, head_learning_rate, learning_rate)
+    if isinstance(batch_size, bool) or not isinstance(batch_size, Integral) or batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1. Received: batch_size={batch_size!r}.")
     _check_data(model, train, loss, "train")
     if validation is not None:
         _check_data(model, validation, loss, "validation")
@@ -185,15 +193,14 @@ def fine_tune(
         whole = whole.behind(base_layers, cache_prefix)  # frozen in both phases: run only once
     for name, number, rate in plan:
         freeze(model) if name == "head" else unfreeze_base(model, **amount)
-        steps = number * _steps_per_epoch(train, batch_size)
-        model.compile(_optimizer(rate, steps), loss=loss, metrics=metrics)
+        model.compile(keras.optimizers.Adam(rate), loss=loss, metrics=metrics)
         if not number:
             continue
         phase = Phase(name, number, rate, describe(model).trainable)
         result.phases.append(phase)
         part = whole.behind(base_layers, cache_prefix) if cache_prefix else whole
-        if part.model is not model:
-            part.model.compile(_optimizer(rate, steps), loss=loss, metrics=metrics)
+        steps = number * _steps_per_epoch(part.train, batch_size)
+        part.model.compile(_optimizer(rate, steps), loss=loss, metrics=metrics)
         phase.cached_behind = part.layer
         part.fit([FitGuard(), keep], number, batch_size, verbose)
         keep.restore()
@@ -271,7 +278,10 @@ def _loss_of(model: keras.Model, metrics):
 def _monitor(validation, metrics) -> str | None:
     if validation is None:
         return None
-    names = [metric if isinstance(metric, str) else metric.name for metric in metrics or ()]
+    names = [
+        metric if isinstance(metric, str) else getattr(metric, "name", "")
+        for metric in metrics or ()
+    ]
     return "val_accuracy" if "accuracy" in names else "val_loss"
 
 
@@ -291,6 +301,9 @@ def _check_numbers(head_epochs, epochs, head_learning_rate, learning_rate) -> No
 
 def _check_data(model: keras.Model, data, loss, name: str) -> None:
     if hasattr(data, "element_spec"):
+        images = images_of(model)
+        for batch in data.take(1) if images is not None else ():
+            check_images(batch[0] if isinstance(batch, tuple) else batch, images)
         return
     if not isinstance(data, tuple | list) or len(data) != 2:
         raise ValueError(
@@ -302,4 +315,9 @@ def _check_data(model: keras.Model, data, loss, name: str) -> None:
         check_images(x, images)
     if loss is None:
         logits = model.output_shape[-1]
-        check_labels(y, num_classes=2 if logits == 1 else logits, n=count_samples(x))
+        try:
+            check_labels(y, num_classes=2 if logits == 1 else logits, n=count_samples(x))
+        except ValueError as error:
+            raise ValueError(
+                f"{error} For a multilabel or regression model give loss=... and metrics=..."
+            ) from None
