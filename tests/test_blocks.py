@@ -98,6 +98,15 @@ def test_find_base_looks_through_models_around_it():
     assert find_base(base) is base
 
 
+def test_a_deep_head_is_not_taken_for_the_base():
+    images = keras.Input((8, 8, 3))
+    base = keras.Sequential([keras.Input((8, 8, 3)), L.Conv2D(2, 3)], name="small")
+    model = keras.Model(images, build_head(3, hidden=(4, 4, 4))(base(images)))
+    assert find_base(model) is base
+    inlined = keras.Model(images, build_head(3, hidden=(4, 4))(L.Conv2D(2, 3)(images)))
+    assert find_base(inlined) is inlined
+
+
 def test_unknown_layer_lists_near_ones():
     base = keras.applications.VGG16(weights=None, include_top=False, input_shape=(32, 32, 3))
     with pytest.raises(ValueError, match="block5_conv1"):

@@ -106,6 +106,13 @@ def test_a_shuffling_dataset_is_evaluated_in_one_pass():
     assert evaluate(model, dataset).accuracy == evaluate(model, x, y).accuracy
 
 
+def test_the_logits_of_a_model_are_known_from_its_last_layer():
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, kernel_initializer="ones")])
+    x = np.array([[0.1], [0.2], [0.3]], "float32")  # logits that look like probabilities
+    report = evaluate(model, x, np.array([1, 1, 1]))
+    assert report.outputs_were == "logits" and report.accuracy == 1
+
+
 BAD = [
     ((LOGITS, np.eye(3)[LABELS]), "one-hot"),
     ((LOGITS, LABELS + 1), "0..2"),

@@ -85,6 +85,28 @@ def test_the_cache_is_keyed_by_weights_preprocessing_and_data(base, tmp_path):
         weight.assign(old)
 
 
+def test_the_cache_knows_what_a_bare_operation_does(tmp_path):
+    def times(factor):
+        inputs = keras.Input((2,))
+        return keras.Model(inputs, inputs * factor)
+
+    x = np.ones((3, 2), "float32")
+    assert extract_features(times(2.0), x, cache=tmp_path)[0, 0] == 2
+    assert extract_features(times(3.0), x, cache=tmp_path)[0, 0] == 3
+
+
+def test_a_base_that_pools_gets_its_preprocessing_too(base, expected):
+    pooled = keras.Model(base.input, keras.layers.GlobalAveragePooling2D()(base.output))
+    pooled.name = base.name
+    assert np.allclose(extract_features(pooled, IMAGES), expected.mean((1, 2)), atol=1e-5)
+
+
+def test_sample_weights_are_not_lost_in_silence(base):
+    weighted = tf.data.Dataset.from_tensor_slices((IMAGES, LABELS, LABELS)).batch(4)
+    with pytest.raises(ValueError, match="sample weights"):
+        extract_features(base, weighted)
+
+
 KILLED = """
 import os, sys
 import numpy as np

@@ -80,6 +80,23 @@ def test_the_end_of_a_model_and_a_stranger_are_refused():
         split_at(model, "conv3")
 
 
+def test_a_model_with_two_outputs_is_not_cut():
+    model = inlined()
+    two = keras.Model(model.input, [model.output, model.layers[5].output])
+    with pytest.raises(ValueError, match="one output"):
+        split_at(two, "conv_1")
+    assert last_frozen_layer(two) is None
+
+
+def test_a_side_input_is_seen_whatever_the_order_of_the_inputs():
+    images, table = keras.Input((16, 16, 3)), keras.Input((2,))
+    features = keras.layers.GlobalAveragePooling2D(name="gap")(keras.layers.Conv2D(2, 3)(images))
+    logits = keras.layers.Dense(3)(keras.layers.Concatenate()([features, table]))
+    for inputs in ([images, table], [table, images]):
+        with pytest.raises(ValueError, match="one tensor"):
+            split_at(keras.Model(inputs, logits), "gap")
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_the_longest_frozen_prefix_is_found(layout):
     model = layout()

@@ -2,7 +2,7 @@
 
 from tlhelpers.evaluation import evaluate
 from tlhelpers.guard import FitGuard
-from tlhelpers.heads import build_classifier, build_text_classifier
+from tlhelpers.heads import build_classifier, build_head, build_text_classifier
 from tlhelpers.training import fine_tune
 
 import keras
@@ -154,7 +154,9 @@ BAD = [
     ({"unfreeze": 0}, "between 1 and 3"),
     ({"unfreeze": {"from_layer": "conv3"}}, "conv_3"),
     ({"unfreeze": {}}, "Exactly one"),
+    ({"unfreeze": "block3"}, "dict of the arguments"),
     ({"epochs": -1}, "at least 0"),
+    ({"batch_size": 0}, "at least 1"),
     ({"head_epochs": 1.5}, "at least 0"),
     ({"learning_rate": 0}, "above 0"),
     ({"head_learning_rate": float("nan")}, "above 0"),
@@ -174,6 +176,41 @@ def test_bad_input_is_found_before_any_training(arguments, message):
         fine_tune(**{"model": model, "train": TRAIN, "validation": VALIDATION, **arguments})
     assert "Received" in str(error.value)
     assert all(np.array_equal(a, b) for a, b in zip(before, weights(model), strict=True))
+
+
+def test_the_rate_falls_to_zero_at_the_end_whatever_the_batches_are():
+    dataset = tf.data.Dataset.from_tensor_slices(TRAIN).batch(9)  # cached, it trains in eights
+    model = make()
+    fine_tune(model, dataset, None, head_epochs=1, epochs=3, batch_size=8)
+    schedule = model.optimizer._learning_rate
+    assert int(model.optimizer.iterations) == schedule.decay_steps == 9
+
+
+def test_augmentation_inlined_with_the_base_is_not_cached_away():
+    base = small_base()
+    images = keras.Input((16, 16, 3))
+    x = keras.layers.RandomFlip()(images)
+    for layer in base.layers[1:4]:
+        x = layer(x)
+    x = keras.layers.Dense(3)(keras.layers.GlobalAveragePooling2D()(x))
+    history = fine_tune(keras.Model(images, x), TRAIN, unfreeze=None, head_epochs=1)
+    assert history.phases[0].cached_behind is None
+
+
+def test_a_nested_base_without_a_graph_trains_uncached():
+    class Sub(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.conv = keras.layers.Conv2D(4, 3)
+            self.second = keras.layers.Conv2D(4, 3)
+
+        def call(self, x):
+            return self.second(self.conv(x))
+
+    images = keras.Input((16, 16, 3))
+    model = keras.Model(images, build_head(3)(Sub()(images)))
+    history = fine_tune(model, TRAIN, VALIDATION, head_epochs=1, epochs=1)
+    assert [phase.cached_behind for phase in history.phases] == [None, None]
 
 
 def test_a_base_alone_and_a_model_without_a_graph_are_refused():

@@ -234,7 +234,7 @@ class _Cached:
 
     def fit(self, callbacks, epochs: int, batch_size: int, verbose: int) -> None:
         arrays = isinstance(self.train, tuple | list)
-        x, y = self.train if arrays else (self.train, None)
+        x, y = (self.train[0], np.asarray(self.train[1])) if arrays else (self.train, None)
         self.model.fit(
             x,
             y,
@@ -278,10 +278,7 @@ def _loss_of(model: keras.Model, metrics):
 def _monitor(validation, metrics) -> str | None:
     if validation is None:
         return None
-    names = [
-        metric if isinstance(metric, str) else getattr(metric, "name", "")
-        for metric in metrics or ()
-    ]
+    names = [getattr(metric, "name", metric) for metric in metrics or ()]
     return "val_accuracy" if "accuracy" in names else "val_loss"
 
 
