@@ -39,7 +39,8 @@ def extract_features(model, x, y=None, batch_size: int = 64, cache=None):
 
     Raises:
         ValueError: images out of 0..255 or of another shape, unequal numbers of inputs and labels,
-            labels beside a dataset, an endless dataset, a cache for a dataset, no data.
+            labels beside a dataset, an endless dataset or one with sample weights, a cache for a
+            dataset, a model with several outputs, no data.
 
     Example:
         >>> features, labels = tl.extract_features(base, x_train, y_train, cache="build/features")
