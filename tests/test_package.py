@@ -22,9 +22,10 @@ ORDER = [
     "guard", "snapshot", "layerwise", "schedules", "lr_finder",
     "weights", "lora", "adapters",
     "features",
-    "training", "gradual", "adaptation",
+    "training", "gradual",
+    "arrays", "similarity", "adaptation",
     "evaluation", "explain", "plots",
-    "transferability", "similarity", "advice",
+    "transferability", "advice",
     "doctor", "pages", "course", "cli",
 ]
 # fmt: on
