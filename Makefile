@@ -18,7 +18,7 @@ course: $(READY) ## execute the notebooks into build/ as pages
 	@$(VENV) -m tlhelpers course
 
 test: $(READY) ## run the unit tests and every notebook
-	@$(VENV) -m pytest || { echo "A test failed: its name and reason are above. One alone:" \
+	@$(VENV) -m pytest -n 2 --dist loadfile --no-loadscope-reorder || { echo "A test failed: its name and reason are above. One alone:" \
 	  ".venv/bin/pytest tests/test_NAME.py" >&2; exit 1; }
 	@echo "All passed. The course as pages: make course"
 
