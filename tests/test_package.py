@@ -23,9 +23,9 @@ ORDER = [
     "weights", "lora", "adapters",
     "features",
     "training", "gradual",
-    "arrays", "similarity", "adaptation",
+    "arrays", "probes", "similarity", "adaptation",
     "evaluation", "explain", "plots",
-    "transferability", "advice",
+    "transferability", "costs", "candidates", "ranking", "advice",
     "doctor", "pages", "course", "cli",
 ]
 # fmt: on

@@ -25,10 +25,13 @@ from tlhelpers.plots import (
     plot_reliability,
 )
 from tlhelpers.preprocessing import Preprocess, preprocessing
+from tlhelpers.probes import knn_probe, linear_probe
 from tlhelpers.schedules import one_cycle, warmup_cosine
 from tlhelpers.seeds import set_seed
+from tlhelpers.similarity import linear_cka, mmd, proxy_a_distance
 from tlhelpers.splitting import split_at
 from tlhelpers.training import fine_tune
+from tlhelpers.transferability import h_score, leep, logme, nce
 from tlhelpers.weights import transfer_weights
 
 __all__ = [
@@ -49,13 +52,21 @@ __all__ = [
     "find_learning_rate",
     "fine_tune",
     "freeze",
+    "h_score",
+    "knn_probe",
     "layerwise",
+    "leep",
+    "linear_cka",
+    "linear_probe",
     "load_adapters",
     "load_backbone",
     "load_bert",
     "load_dataset",
+    "logme",
     "make_mnist_m",
     "merge_lora",
+    "mmd",
+    "nce",
     "one_cycle",
     "plot_confusion",
     "plot_embedding",
@@ -63,6 +74,7 @@ __all__ = [
     "plot_images",
     "plot_reliability",
     "preprocessing",
+    "proxy_a_distance",
     "save_adapters",
     "set_seed",
     "split_at",
