@@ -1,6 +1,20 @@
 """Transfer learning with Keras 3: `import tlhelpers as tl`."""
 
 from tlhelpers import quiet  # noqa: F401  (first: keras is imported inside it)
+from tlhelpers.adaptation import (
+    CDAN,
+    CORAL,
+    DANN,
+    MCC,
+    MMD,
+    GradientReversal,
+    SourceOnly,
+    coral_loss,
+    mcc_loss,
+    mmd_loss,
+    paired_batches,
+    reversal_schedule,
+)
 from tlhelpers.adapters import load_adapters, save_adapters
 from tlhelpers.assets import fetch, fetch_all
 from tlhelpers.backbones import load_backbone
@@ -35,13 +49,21 @@ from tlhelpers.transferability import h_score, leep, logme, nce
 from tlhelpers.weights import transfer_weights
 
 __all__ = [
+    "CDAN",
+    "CORAL",
+    "DANN",
+    "MCC",
+    "MMD",
     "FitGuard",
+    "GradientReversal",
     "GradualUnfreezing",
     "Preprocess",
+    "SourceOnly",
     "add_lora",
     "build_classifier",
     "build_head",
     "build_text_classifier",
+    "coral_loss",
     "describe",
     "evaluate",
     "extract_features",
@@ -64,10 +86,13 @@ __all__ = [
     "load_dataset",
     "logme",
     "make_mnist_m",
+    "mcc_loss",
     "merge_lora",
     "mmd",
+    "mmd_loss",
     "nce",
     "one_cycle",
+    "paired_batches",
     "plot_confusion",
     "plot_embedding",
     "plot_history",
@@ -75,6 +100,7 @@ __all__ = [
     "plot_reliability",
     "preprocessing",
     "proxy_a_distance",
+    "reversal_schedule",
     "save_adapters",
     "set_seed",
     "split_at",

@@ -1,0 +1,177 @@
+"""Batches of which one half is labelled source and the other half unlabelled target."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from numbers import Integral
+
+from tlhelpers.preprocessing import check_labels
+from tlhelpers.seeds import check_seed
+
+import keras
+import numpy as np
+
+CHUNK = 4096  # samples looked at in one go for numbers that are not finite
+
+
+class PairedBatches(keras.utils.PyDataset):
+    """What `paired_batches` returns: `({"source": x, "target": x}, y_source)` per batch.
+
+    `len` is the number of batches in an epoch. Each epoch has an order of its own that depends on
+    the seed and the number of the epoch alone; iterating, and each epoch of a fit, starts the next.
+    """
+
+    def __init__(self, x_source, y_source, x_target, batch_size: int, seed: int, augment):
+        super().__init__()
+        self.x_source, self.y_source, self.x_target = x_source, y_source, x_target
+        self.batch_size, self.seed, self.augment = batch_size, seed, augment
+        self.epoch = -1
+        self.rows = functools.lru_cache(2)(self._rows)
+
+    def __len__(self) -> int:
+        return max(len(self.x_source), len(self.x_target)) // self.batch_size
+
+    def __getitem__(self, index: int):
+        if not 0 <= index < len(self):
+            raise IndexError(f"Batch {index} of {len(self)}.")
+        epoch = max(self.epoch, 0)
+        part = slice(index * self.batch_size, (index + 1) * self.batch_size)
+        source, target = (rows[part] for rows in self.rows(epoch))
+        images = self.x_source[source]
+        if self.augment is not None:
+            draw = np.random.default_rng([self.seed, epoch, 2, index])
+            images = self._augmented(images, draw)
+        return {"source": images, "target": self.x_target[target]}, self.y_source[source]
+
+    def __iter__(self) -> Iterator:
+        self.on_epoch_begin()
+        return (self[index] for index in range(len(self)))
+
+    def on_epoch_begin(self) -> None:
+        """Go on to the next order."""
+        self.epoch += 1
+
+    def _rows(self, epoch: int) -> list[np.ndarray]:
+        """Return the rows of an epoch for each domain: whole passes, each in a new order."""
+        needed = len(self) * self.batch_size
+        rows = []
+        for domain, x in enumerate((self.x_source, self.x_target)):
+            draw = np.random.default_rng([self.seed, epoch, domain])
+            passes = [draw.permutation(len(x)) for _ in range(-(-needed // len(x)))]
+            rows.append(np.concatenate(passes)[:needed])
+        return rows
+
+    def _augmented(self, images: np.ndarray, draw: np.random.Generator) -> np.ndarray:
+        changed = np.asarray(self.augment(images, draw))
+        if changed.shape != images.shape:
+            raise ValueError(
+                f"augment must return images of the same shape, {images.shape}. "
+                f"Received: shape={changed.shape}."
+            )
+        return changed.astype(images.dtype, copy=False)
+
+
+def paired_batches(
+    x_source: np.ndarray,
+    y_source: np.ndarray,
+    x_target: np.ndarray,
+    batch_size: int = 64,
+    seed: int = 0,
+    augment: Callable[[np.ndarray, np.random.Generator], np.ndarray] | None = None,
+) -> PairedBatches:
+    """Return the batches that an adaptation trains on: as many source as target samples in each.
+
+    An epoch passes the larger set once, but for a remainder smaller than a batch; the smaller set
+    repeats, in a new order at every pass. There is no place for target labels.
+
+    Args:
+        x_source: samples of the source, `(n, ...)`, one row each.
+        y_source: their labels, integers `(n,)`.
+        x_target: samples of the target, `(m, ...)`, of the source's shape and type.
+        batch_size: source samples per batch, and target samples per batch.
+        seed: integer in 0..2**32-1 that gives the order.
+        augment: changes the source images of each batch: `augment(images, generator)` returns new
+            ones of the same shape, drawn from the `numpy.random.Generator`. None leaves them.
+
+    Returns:
+        A `keras.utils.PyDataset` with a length, for `model.fit` or a `for` loop.
+
+    Raises:
+        ValueError: an empty domain; different shapes or types; numbers that are not finite; labels
+            that do not fit the source, or stand where target samples belong; a domain smaller than
+            half a batch; two domains smaller than a batch.
+
+    Example:
+        >>> batches = tl.paired_batches(x_source, y_source, x_target, batch_size=64)
+        >>> model.fit(batches, epochs=5)
+    """
+    x_source, x_target = _check_domain(x_source, "x_source"), _check_domain(x_target, "x_target")
+    _check_alike(x_source, x_target)
+    y_source = check_labels(y_source, n=len(x_source))
+    _check_batch(batch_size, {"source": len(x_source), "target": len(x_target)})
+    if augment is not None and not callable(augment):
+        raise ValueError(f"augment must be a function or None. Received: augment={augment!r}.")
+    return PairedBatches(
+        x_source, y_source.astype("int32"), x_target, batch_size, check_seed(seed), augment
+    )
+
+
+def _check_domain(x: np.ndarray, name: str) -> np.ndarray:
+    if isinstance(x, tuple | list) and len(x) == 2 and np.ndim(x[0]) > 1 and np.ndim(x[1]) == 1:
+        raise ValueError(
+            f"{name} must be one array of samples. Received: {name} as a pair, it seems of samples "
+            "and labels. Pass the samples alone: target labels play no part in adaptation."
+        )
+    x = np.asarray(keras.ops.convert_to_numpy(x) if keras.ops.is_tensor(x) else x)
+    if x.ndim < 2:
+        raise ValueError(
+            f"{name} must hold one sample per row, shape (n, ...). Received: shape={x.shape}"
+            f"{', which looks like labels' if x.dtype.kind in 'iu' and x.ndim == 1 else ''}. "
+            "Pass paired_batches(x_source, y_source, x_target); target labels play no part."
+        )
+    if not len(x):
+        raise ValueError(f"{name} must hold samples. Received: shape={x.shape}, an empty domain.")
+    if x.dtype.kind not in "iuf":
+        raise ValueError(f"{name} must hold numbers. Received: dtype={x.dtype}.")
+    for start in range(0, len(x) if x.dtype.kind == "f" else 0, CHUNK):
+        if not np.isfinite(x[start : start + CHUNK]).all():
+            row = start + int(np.argmin([np.isfinite(r).all() for r in x[start : start + CHUNK]]))
+            raise ValueError(
+                f"{name} must hold finite numbers. Received: NaN or infinity in sample {row}. "
+                "Remove such samples; one of them turns every weight into NaN."
+            )
+    return x.astype("float32", copy=False) if x.dtype.kind == "f" else x
+
+
+def _check_alike(x_source: np.ndarray, x_target: np.ndarray) -> None:
+    if x_source.shape[1:] != x_target.shape[1:]:
+        raise ValueError(
+            "Both domains must have samples of one shape. Received: "
+            f"x_source {x_source.shape[1:]}, x_target {x_target.shape[1:]}. Resize one of them, or "
+            "repeat a grey channel: np.repeat(x, 3, axis=-1)."
+        )
+    if x_source.dtype != x_target.dtype:
+        raise ValueError(
+            f"Both domains must have one type. Received: x_source {x_source.dtype}, x_target "
+            f"{x_target.dtype}, perhaps 0..255 against 0..1. Bring both to the same range first."
+        )
+
+
+def _check_batch(batch_size: int, samples: dict[str, int]) -> None:
+    if isinstance(batch_size, bool) or not isinstance(batch_size, Integral) or batch_size < 1:
+        raise ValueError(
+            f"batch_size must be a whole number, 1 or above. Received: batch_size={batch_size!r}."
+        )
+    for name, n in samples.items():
+        if 2 * n < batch_size:
+            raise ValueError(
+                f"Each domain must fill at least half of its {batch_size} places in a batch. "
+                f"Received: {n} {name} samples, batch_size={batch_size}. "
+                f"Use batch_size={n} or smaller."
+            )
+    if max(samples.values()) < batch_size:
+        raise ValueError(
+            f"The larger domain must fill a batch. Received: {samples}, batch_size={batch_size}. "
+            f"Use batch_size={max(samples.values())} or smaller."
+        )

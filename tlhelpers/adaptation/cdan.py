@@ -1,0 +1,37 @@
+"""CDAN: the discriminator sees the features together with what the classifier makes of them."""
+
+from __future__ import annotations
+
+from tlhelpers.adaptation.dann import DANN
+from tlhelpers.adaptation.trainer import flat
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable("tlhelpers")
+class CDAN(DANN):
+    r"""Conditional adversarial training: align the classes, not only the domains as a whole.
+
+    As `DANN`, but the discriminator sees $f(x) \otimes \mathrm{softmax}(g(f(x)))$, one row of
+    `features * classes` numbers. The probabilities are taken as given (no gradient).
+
+    Args:
+        encoder, classifier, discriminator, weight, gamma: as in `DANN`; the discriminator receives
+            rows of `features * classes` numbers.
+
+    Example:
+        >>> model = tl.CDAN(encoder, classifier)
+
+    Reference:
+        Long et al. 2018, Conditional Adversarial Domain Adaptation (arXiv 1705.10667), equations
+        2 and 5 (multilinear map, without entropy weights).
+    """
+
+    classifies_target = True
+
+    def align(self, features, logits) -> dict:
+        """Return the domain loss on the outer products of features and probabilities."""
+        probabilities = ops.stop_gradient(ops.softmax(ops.cast(logits, "float32")))
+        outer = ops.expand_dims(flat(features), 2) * ops.expand_dims(probabilities, 1)
+        return self.tell_apart(ops.reshape(outer, (-1, outer.shape[1] * outer.shape[2])))

@@ -1,0 +1,73 @@
+"""CORAL: the same covariance of the features in both domains."""
+
+from __future__ import annotations
+
+from tlhelpers.adaptation.trainer import Adaptation, flat, halves
+
+import keras
+from keras import ops
+
+
+def coral_loss(a, b):
+    r"""Return the squared distance of two covariance matrices, $\frac{1}{4d^2} \|C_a - C_b\|_F^2$.
+
+    Args:
+        a, b: features `(n, d)` and `(m, d)`, two rows or more each; arrays or tensors.
+
+    Returns:
+        A scalar tensor, 0 or above; 0 for equal covariances.
+
+    Raises:
+        ValueError: not two-dimensional, different widths, fewer than two rows.
+
+    Example:
+        >>> float(tl.coral_loss(np.eye(3), 2 * np.eye(3)))  # C_b = 4 C_a
+        0.125
+
+    Reference:
+        Sun and Saenko 2016, Deep CORAL (arXiv 1607.01719), equations 1 to 3.
+    """
+    a, b = check_features(a, b)
+    difference = _covariance(a) - _covariance(b)
+    return ops.sum(ops.square(difference)) / (4 * a.shape[1] ** 2)
+
+
+@keras.saving.register_keras_serializable("tlhelpers")
+class CORAL(Adaptation):
+    r"""Train with $L = L_\text{label} + w \cdot \mathrm{CORAL}(f(source), f(target))$.
+
+    Args:
+        encoder, classifier: as in `DANN`; features are flattened for the covariance.
+        weight: w at the end of the training, 0 or above.
+        gamma: how fast w rises over the epochs of a fit; None for a constant weight.
+
+    Example:
+        >>> model = tl.CORAL(encoder, classifier, weight=1.0)
+
+    Reference:
+        Sun and Saenko 2016, Deep CORAL (arXiv 1607.01719).
+    """
+
+    alignment_name = "coral_loss"
+
+    def align(self, features, logits) -> dict:
+        """Return the CORAL loss of the two halves."""
+        return {"alignment": coral_loss(*halves(flat(features)))}
+
+
+def _covariance(x):
+    centred = x - ops.mean(x, axis=0)
+    rows = ops.cast(ops.shape(x)[0], "float32")
+    return ops.matmul(ops.transpose(centred), centred) / (rows - 1)
+
+
+def check_features(a, b) -> tuple:
+    """Return two sets of features as float32 tensors, or say that they must be `(n, d)`."""
+    a, b = (ops.cast(ops.convert_to_tensor(x), "float32") for x in (a, b))
+    short = [x.shape[0] for x in (a, b) if len(x.shape) == 2 and x.shape[0] in (0, 1)]
+    if len(a.shape) != 2 or len(b.shape) != 2 or a.shape[1] != b.shape[1] or short:
+        raise ValueError(
+            "Two sets of features of one width, (n, d) and (m, d) with at least two rows, are "
+            f"required. Received: shapes {tuple(a.shape)} and {tuple(b.shape)}."
+        )
+    return a, b

@@ -1,0 +1,114 @@
+"""DANN: features that a discriminator cannot tell apart by domain."""
+
+from __future__ import annotations
+
+from tlhelpers.adaptation.reversal import GradientReversal
+from tlhelpers.adaptation.trainer import Adaptation, check_logits, halves
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable("tlhelpers")
+class DANN(Adaptation):
+    r"""Domain-adversarial training: the discriminator learns the domain, the encoder to hide it.
+
+    With encoder $f$, classifier $g$, discriminator $d$ (1 for target) and reversal $R_\lambda$,
+
+    $L = \frac1b \sum_{source} \mathrm{CE}(g(f(x)), y)
+    + \frac{1}{2b} \sum_{both} \mathrm{BCE}(d(R_\lambda(f(x))), domain)$.
+
+    The discriminator itself always learns at full weight; only the gradient that goes on into the
+    encoder is multiplied by $-\lambda$.
+
+    Args:
+        encoder: Keras model or layer from samples to features.
+        classifier: Keras model or layer from features to logits `(n, classes)`.
+        discriminator: from features to one logit, `(n, 1)`. Defaults to the paper's: a hidden layer
+            of 100 units, behind `Flatten`.
+        weight: $\lambda$ at the end of the training, 0 or above.
+        gamma: how fast it rises over the epochs of a fit, as in `reversal_schedule`; None for a
+            constant weight.
+
+    Raises:
+        ValueError: a part that is no layer or ends in an activation (a softmax over one unit, say);
+            a discriminator of another output; a weight or a gamma out of its range.
+
+    Example:
+        >>> model = tl.DANN(encoder, classifier)
+        >>> model.compile(keras.optimizers.SGD(0.01, momentum=0.9))
+        >>> model.fit(tl.paired_batches(x_source, y_source, x_target, 64), epochs=10)
+        >>> logits = model.predict(x_target)
+
+    Reference:
+        Ganin et al. 2016, Domain-Adversarial Training of Neural Networks, JMLR 17(59)
+        (arXiv 1505.07818), equations 9 and 18.
+    """
+
+    alignment_name = "domain_loss"
+
+    def __init__(
+        self,
+        encoder: keras.Layer,
+        classifier: keras.Layer,
+        discriminator: keras.Layer | None = None,
+        weight: float = 1.0,
+        gamma: float | None = 10.0,
+        **kwargs,
+    ):
+        super().__init__(encoder, classifier, weight=weight, gamma=gamma, **kwargs)
+        if discriminator is None:
+            discriminator = build_discriminator()
+        self.discriminator = check_logits(discriminator, "discriminator")
+        self.domain_accuracy = keras.metrics.BinaryAccuracy("domain_accuracy", threshold=0.0)
+
+    def _make_weight(self, value: float) -> None:
+        self.reversal = GradientReversal(value)
+
+    @property
+    def weight(self) -> keras.Variable:
+        """The variable that holds the reversal weight now."""
+        return self.reversal.weight
+
+    def align(self, features, logits) -> dict:
+        """Return the domain loss, through the reversal, and the logits behind it."""
+        return self.tell_apart(features)
+
+    def tell_apart(self, features) -> dict:
+        """Return loss and logits of the discriminator on reversed features."""
+        domain_logits = ops.cast(self.discriminator(self.reversal(features)), "float32")
+        if len(domain_logits.shape) != 2 or domain_logits.shape[-1] != 1:
+            raise ValueError(
+                "The discriminator must give one logit per sample, shape (n, 1). Received: shape="
+                f"{domain_logits.shape}. End it in keras.layers.Dense(1), behind Flatten."
+            )
+        each = ops.binary_crossentropy(domains(domain_logits), domain_logits, from_logits=True)
+        return {"alignment": ops.mean(each), "domain_logits": domain_logits}
+
+    def _weighted(self, alignment):
+        return alignment  # the reversal has weighted its gradient
+
+    def _paired_names(self) -> set[str]:
+        return {*super()._paired_names(), "domain_accuracy"}
+
+    def _update_alignment(self, outputs: dict) -> None:
+        super()._update_alignment(outputs)
+        self.domain_accuracy.update_state(
+            domains(outputs["domain_logits"]), outputs["domain_logits"]
+        )
+
+
+def build_discriminator(units: int = 100) -> keras.Sequential:
+    """Return the paper's domain head, without the reversal: one hidden layer, one logit."""
+    layers = [
+        keras.layers.Flatten(),
+        keras.layers.Dense(units, activation="relu"),
+        keras.layers.Dense(1, dtype="float32"),
+    ]
+    return keras.Sequential(layers, name="discriminator")
+
+
+def domains(logits):
+    """Return the domain of each row of a joined batch: 0 for source, 1 for target."""
+    source, target = halves(logits)
+    return ops.concatenate([ops.zeros_like(source), ops.ones_like(target)])

@@ -1,0 +1,32 @@
+"""The lower end of every comparison: train on the source, look away from the target."""
+
+from __future__ import annotations
+
+from tlhelpers.adaptation.trainer import Adaptation
+
+import keras
+
+
+@keras.saving.register_keras_serializable("tlhelpers")
+class SourceOnly(Adaptation):
+    r"""Train on the source alone, on the same batches and by the same computation as the others.
+
+    $L = L_\text{label}(source)$. The target half goes through the encoder and is not used, so that
+    the weights are bit-equal to those of a `DANN` whose weight is 0: what differs from it in a
+    table is the alignment and nothing else. A BatchNormalization in the encoder sees both halves
+    even so; and a plain Keras `fit` on the source gives the same up to rounding, in half the time.
+
+    Args:
+        encoder: Keras model or layer from samples to features.
+        classifier: Keras model or layer from features to logits `(n, classes)`.
+
+    Example:
+        >>> model = tl.SourceOnly(encoder, classifier)
+        >>> model.compile("adam")
+        >>> model.fit(tl.paired_batches(x_source, y_source, x_target), epochs=5)
+    """
+
+    alignment_name = None
+
+    def __init__(self, encoder: keras.Layer, classifier: keras.Layer, **kwargs):
+        super().__init__(encoder, classifier, **{"gamma": None, **kwargs, "weight": 0.0})

@@ -1,0 +1,256 @@
+"""The trainer that all methods of adaptation share."""
+
+from __future__ import annotations
+
+import math
+
+from tlhelpers.adaptation.batches import PairedBatches
+from tlhelpers.adaptation.reversal import check_gamma, check_weight, reversal_schedule
+from tlhelpers.preprocessing import check_labels
+
+import keras
+from keras import ops
+
+PARTS = ("encoder", "classifier", "discriminator")
+
+
+class Adaptation(keras.Model):
+    r"""A classifier that is trained on labelled source and unlabelled target samples.
+
+    The loss is $L = L_\text{label}(source) + w \cdot L_\text{alignment}(source, target)$. Source
+    and target go through the encoder as one batch; only the source half meets its labels. What
+    aligns the two is up to the subclass: `DANN`, `CDAN`, `CORAL`, `MMD`, `MCC`; `SourceOnly` does
+    not align. Compile it with an optimizer, fit it on `paired_batches`; `predict`, `evaluate`,
+    `validation_data` and `save` then work on plain arrays, as with any classifier.
+
+    Args:
+        encoder: Keras model or layer from samples to features.
+        classifier: Keras model or layer from features to logits `(n, classes)`.
+        weight: w at the end of the training, 0 or above.
+        gamma: how fast w rises over the epochs of a fit, as in `reversal_schedule`; None for a w
+            that is constant.
+
+    Raises:
+        ValueError: a part that is no layer, a classifier that ends in an activation, a weight or a
+            gamma out of its range.
+    """
+
+    alignment_name: str | None = "alignment_loss"
+    classifies_target = False  # whether the alignment reads the logits of the target half
+
+    def __init__(
+        self,
+        encoder: keras.Layer,
+        classifier: keras.Layer,
+        weight: float = 1.0,
+        gamma: float | None = 10.0,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.encoder = check_part(encoder, "encoder")
+        self.classifier = check_logits(classifier, "classifier")
+        self.peak = check_weight(weight)
+        self.gamma = None if gamma is None else check_gamma(gamma)
+        self._make_weight(self.weight_at(0.0))
+        self.label_loss = keras.metrics.Mean("label_loss")
+        self.accuracy = keras.metrics.SparseCategoricalAccuracy("accuracy")
+        self.alignment = self.alignment_name and keras.metrics.Mean(self.alignment_name)
+
+    def _make_weight(self, value: float) -> None:
+        start = keras.initializers.Constant(value)
+        self._weight = self.add_weight(shape=(), initializer=start, trainable=False, name="weight")
+
+    @property
+    def weight(self) -> keras.Variable:
+        """The variable that holds the weight of the alignment now."""
+        return self._weight
+
+    def weight_at(self, progress: float) -> float:
+        """Return the weight of the alignment when a share `progress` of a fit is done."""
+        return self.peak * (1.0 if self.gamma is None else reversal_schedule(progress, self.gamma))
+
+    def align(self, features, logits) -> dict:
+        """Return the alignment loss under "alignment", and what else the metrics need.
+
+        Args:
+            features: `(2b, ...)`, the source half first.
+            logits: `(b, classes)` of the source, or `(2b, classes)` if `classifies_target`.
+        """
+        return {}
+
+    def call(self, inputs):
+        if not isinstance(inputs, dict):
+            return self._classify(self.encoder(inputs))
+        features = self.encoder(ops.concatenate([inputs["source"], inputs["target"]]))
+        logits = self._classify(features if self.classifies_target else halves(features)[0])
+        aligned = self.align(features, logits)
+        return {"logits": halves(logits)[0] if self.classifies_target else logits, **aligned}
+
+    def _classify(self, features):
+        logits = self.classifier(features)
+        if len(logits.shape) != 2 or logits.shape[-1] in (None, 1):
+            raise ValueError(
+                "The classifier must give logits of shape (n, classes), two classes or more. "
+                f"Received: shape={tuple(logits.shape)}. End it in keras.layers.Dense(classes)."
+            )
+        return logits
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Return label loss, weighted alignment loss and the regularization of the layers."""
+        paired = isinstance(y_pred, dict)
+        loss = self._label_loss(y, y_pred["logits"] if paired else y_pred, sample_weight)
+        if paired and "alignment" in y_pred:
+            loss = loss + self._weighted(y_pred["alignment"])
+        return sum(self.losses, loss)
+
+    def _weighted(self, alignment):
+        return ops.cast(self.weight, "float32") * alignment
+
+    def _label_loss(self, y, logits, sample_weight=None):
+        y, logits = ops.cast(ops.reshape(y, (-1,)), "int32"), ops.cast(logits, "float32")
+        each = ops.sparse_categorical_crossentropy(y, logits, from_logits=True)
+        return ops.mean(each if sample_weight is None else each * sample_weight)
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        """Update the metrics; those of the alignment only where there is a target half."""
+        logits = y_pred["logits"] if isinstance(y_pred, dict) else y_pred
+        self.label_loss.update_state(self._label_loss(y, logits, sample_weight))
+        self.accuracy.update_state(y, logits)
+        results = super().compute_metrics(x, y, logits, sample_weight)
+        if not isinstance(y_pred, dict):
+            return {name: results[name] for name in results if name not in self._paired_names()}
+        self._update_alignment(y_pred)
+        return self.get_metrics_result()
+
+    def _paired_names(self) -> set[str]:
+        return {"label_loss", self.alignment_name}
+
+    def _update_alignment(self, outputs: dict) -> None:
+        if self.alignment is not None:
+            self.alignment.update_state(outputs["alignment"])
+
+    def fit(self, x=None, y=None, *, epochs: int = 1, callbacks=None, **kwargs):
+        """Train on `paired_batches`; everything else is as in Keras' own fit."""
+        self._check_fit(x, y, kwargs.get("validation_data"))
+        callbacks = callbacks or []
+        if not isinstance(callbacks, keras.callbacks.CallbackList):
+            callbacks = [WeightSchedule(), *callbacks] if isinstance(callbacks, list) else callbacks
+        kwargs["shuffle"] = False  # the batches have an order of their own
+        return super().fit(x, epochs=epochs, callbacks=callbacks, **kwargs)
+
+    def _check_fit(self, x, y, validation) -> None:
+        if self.compiled and self._compile_loss is not None:
+            raise ValueError(
+                f"{type(self).__name__} has a loss of its own. Received: compile(loss=...). "
+                "Use model.compile(optimizer)."
+            )
+        spec = getattr(x, "element_spec", None)
+        paired = isinstance(spec, tuple) and isinstance(spec[0], dict)
+        if y is not None or not (isinstance(x, PairedBatches) or paired):
+            raise ValueError(
+                f"fit needs batches of source and target. Received: x of type {type(x).__name__}. "
+                "Use model.fit(tl.paired_batches(x_source, y_source, x_target, batch_size))."
+            )
+        if isinstance(x, PairedBatches):
+            sample = keras.KerasTensor((None, *x.x_source.shape[1:]), x.x_source.dtype.name)
+            if not self.built:
+                self({"source": sample, "target": sample})
+            classes = self.compute_output_spec(sample).shape[-1]
+            check_labels(x.y_source, num_classes=classes)
+            if isinstance(validation, tuple):
+                check_labels(validation[1], num_classes=classes, n=len(validation[0]))
+
+    def get_config(self):
+        """Return parts and settings, so that `keras.saving.load_model` makes the same model."""
+        parts = {name: getattr(self, name) for name in PARTS if hasattr(self, name)}
+        config = {name: keras.saving.serialize_keras_object(part) for name, part in parts.items()}
+        return {**super().get_config(), **config, "weight": self.peak, "gamma": self.gamma}
+
+    @classmethod
+    def from_config(cls, config):
+        """Make the model from what `get_config` returned."""
+        parts = {name: config[name] for name in PARTS if isinstance(config.get(name), dict)}
+        made = {k: keras.saving.deserialize_keras_object(part) for k, part in parts.items()}
+        return cls(**{**config, **made})
+
+
+class WeightSchedule(keras.callbacks.Callback):
+    """Move the weight of the alignment with the progress of the fit, before every step.
+
+    `fit` adds it by itself. At the end of an epoch the weight stands in the logs as "weight".
+    """
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.model.weight.assign(self.model.weight_at(self._progress(batch)))
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_epoch_end(self, epoch, logs=None):
+        if logs is not None:
+            logs["weight"] = float(ops.convert_to_numpy(self.model.weight))
+
+    def _progress(self, batch: int) -> float:
+        steps = self.params["steps"]
+        if steps is None:
+            raise ValueError(
+                "The schedule needs to know the number of steps. Received: data of unknown length. "
+                "Pass steps_per_epoch, or gamma=None for a constant weight."
+            )
+        return min((self.epoch + batch / steps) / self.params["epochs"], 1.0)
+
+
+def halves(x):
+    """Return the source half and the target half of a joined batch."""
+    half = ops.shape(x)[0] // 2
+    return x[:half], x[half:]
+
+
+def flat(features):
+    """Return features as float32 rows, `(n, d)`."""
+    return ops.cast(ops.reshape(features, (-1, math.prod(features.shape[1:]))), "float32")
+
+
+def check_part(part: keras.Layer, name: str) -> keras.Layer:
+    """Return a part of the model, or say that it must be a Keras layer or model."""
+    if not isinstance(part, keras.Layer):
+        raise ValueError(
+            f"{name} must be a Keras model or layer. Received: {name} of type "
+            f"{type(part).__name__}. Wrap layers in keras.Sequential([...])."
+        )
+    return part
+
+
+def check_logits(part: keras.Layer, name: str) -> keras.Layer:
+    """Return a part of the model, or say that it must not end in an activation."""
+    last = _last_layer(check_part(part, name))
+    kind = type(last).__name__.lower()
+    if kind in ("softmax", "relu"):
+        activation = kind
+    else:
+        activation = getattr(getattr(last, "activation", None), "__name__", "linear")
+    if activation == "linear":
+        return part
+    why = "the loss takes logits and applies the activation itself, which is exact"
+    if activation == "softmax" and getattr(last, "units", None) == 1:
+        why = (
+            "a softmax over one unit is 1 whatever goes in, its gradient is 0, and nothing would "
+            "be trained adversarially"
+        )
+    raise ValueError(
+        f"The {name} must end without an activation: {why}. Received: {name} ending in "
+        f"{activation!r}. End it in keras.layers.Dense({getattr(last, 'units', None) or 'units'})."
+    )
+
+
+def _last_layer(part):
+    while isinstance(part, keras.Model):
+        if isinstance(part, keras.Sequential):
+            if not part.layers:
+                return part
+            part = part.layers[-1]
+        elif getattr(part, "outputs", None):
+            part = part.outputs[0]._keras_history.operation
+        else:
+            return part
+    return part
