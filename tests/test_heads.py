@@ -128,11 +128,11 @@ def test_a_base_with_a_top_is_refused():
 class TinyBert:
     """What load_bert returns, with random weights."""
 
-    def __init__(self):
+    def __init__(self, layers=1):
         import keras_hub
 
         self.backbone = keras_hub.models.BertBackbone(
-            vocabulary_size=50, num_layers=1, num_heads=2, hidden_dim=8, intermediate_dim=16,
+            vocabulary_size=50, num_layers=layers, num_heads=2, hidden_dim=8, intermediate_dim=16,
             max_sequence_length=12,
         )  # fmt: skip
 

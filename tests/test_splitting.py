@@ -1,6 +1,7 @@
 """Prefix and tail give the model's own outputs, share its weights, and refuse to cut a shortcut."""
 
 from tlhelpers.freezing import freeze, unfreeze
+from tlhelpers.heads import build_text_classifier
 from tlhelpers.splitting import last_frozen_layer, split_at
 
 import hypothesis.strategies as st
@@ -88,13 +89,92 @@ def test_a_model_with_two_outputs_is_not_cut():
     assert last_frozen_layer(two) is None
 
 
-def test_a_side_input_is_seen_whatever_the_order_of_the_inputs():
-    images, table = keras.Input((16, 16, 3)), keras.Input((2,))
+def test_an_input_that_the_tail_still_needs_goes_with_the_features():
+    images, table = keras.Input((16, 16, 3), name="images"), keras.Input((2,), name="table")
     features = keras.layers.GlobalAveragePooling2D(name="gap")(keras.layers.Conv2D(2, 3)(images))
     logits = keras.layers.Dense(3)(keras.layers.Concatenate()([features, table]))
-    for inputs in ([images, table], [table, images]):
-        with pytest.raises(ValueError, match="one tensor"):
-            split_at(keras.Model(inputs, logits), "gap")
+    rows = np.ones((3, 2), "float32")
+    for inputs, x in ([images, table], [IMAGES, rows]), ([table, images], [rows, IMAGES]):
+        model = keras.Model(inputs, logits)
+        prefix, tail = split_at(model, "gap")
+        between = prefix(x)
+        assert set(between) == {"gap", "table"}
+        assert np.allclose(run(tail, between), run(model, x), atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def text_model():
+    from test_heads import TinyBert
+
+    keras.utils.set_random_seed(0)
+    return build_text_classifier(TinyBert(layers=3), 2, sequence_length=6)
+
+
+@pytest.mark.filterwarnings("error::UserWarning")
+@pytest.mark.parametrize(
+    ("place", "carried"),
+    [
+        ("token_embedding", {"padding_mask", "segment_ids"}),
+        ("embeddings_dropout", {"padding_mask"}),
+        ("transformer_layer_1", {"padding_mask"}),
+        ("pooling", set()),
+    ],
+)
+def test_a_text_encoder_is_cut_at_any_layer(text_model, place, carried):
+    x = tokens(4)
+    prefix, tail = split_at(text_model, place)
+    between = prefix.predict(x, verbose=0)
+    if carried:
+        assert set(between) == {place, *carried}
+        assert np.array_equal(between["padding_mask"], x["padding_mask"])
+        again = split_at(tail, "pooling")  # a tail is a model like any other
+        assert np.allclose(run(again[1], run_all(again[0], between)), run(text_model, x), atol=1e-6)
+    assert np.allclose(tail.predict(between, verbose=0), run(text_model, x), atol=1e-6)
+    shared = {id(v) for v in text_model.weights}
+    assert {id(v) for v in prefix.weights + tail.weights} == shared
+
+
+def tokens(n):
+    rng = np.random.default_rng(1)
+    lengths = np.array([6, 2, 4, 3])[:n, None]
+    mask = np.arange(6)[None] < lengths
+    ids = np.where(mask, rng.integers(1, 50, (n, 6)), 0)
+    return {"token_ids": ids, "padding_mask": mask, "segment_ids": 0 * ids}
+
+
+def run_all(model, x):
+    return keras.tree.map_structure(keras.ops.convert_to_numpy, model(x, training=False))
+
+
+def test_the_frozen_prefix_of_a_text_encoder_is_found(text_model):
+    freeze(text_model)
+    assert last_frozen_layer(text_model).name == "pooling"
+    unfreeze(text_model, blocks=1)
+    assert last_frozen_layer(text_model).name == "transformer_layer_1"
+    unfreeze(text_model, fraction=1.0)
+    assert last_frozen_layer(text_model) is None
+
+
+@pytest.mark.filterwarnings("ignore:Layer 'inner'")
+def test_no_cut_where_a_mask_is_under_way():
+    inner_inputs = keras.Input((6, 4))
+    dense = keras.layers.Dense(4, name="dense")(inner_inputs)
+    inner = keras.Model(inner_inputs, keras.layers.GlobalAveragePooling1D()(dense), name="inner")
+    inputs, mask = keras.Input((6, 4)), keras.Input((6,), dtype="bool")
+    model = keras.Model([inputs, mask], keras.layers.Dense(2)(inner(inputs, mask=mask)))
+    with pytest.raises(ValueError, match=r"mask has ended\. Received: features of shape"):
+        split_at(model, "dense")
+
+
+def test_a_computed_side_branch_is_refused():
+    images = keras.Input((16, 16, 3))
+    side = keras.layers.Conv2D(2, 3, name="side")(images)
+    inner_in = keras.Input((16, 16, 3))
+    deep = keras.layers.Conv2D(2, 3, name="deep")(inner_in)
+    inner = keras.Model(inner_in, keras.layers.ReLU()(deep), name="inner")
+    model = keras.Model(images, keras.layers.Add()([side, inner(images)]))
+    with pytest.raises(ValueError, match="'inner' must be the only way"):
+        split_at(model, "deep")
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

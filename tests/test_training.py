@@ -142,7 +142,7 @@ def test_a_text_model_trains_on_its_dictionary():
     x = {"token_ids": ids, "padding_mask": np.ones_like(ids), "segment_ids": 0 * ids}
     labels = np.arange(8) % 2
     history = fine_tune(model, (x, labels), (x, labels), unfreeze=1, head_epochs=1, epochs=1)
-    assert [p.cached_behind for p in history.phases] == [None, None]
+    assert [p.cached_behind for p in history.phases] == ["pooling", "embeddings_dropout"]
     assert history.phases[0].trainable < history.phases[1].trainable
     assert evaluate(model, x, labels).accuracy == pytest.approx(
         max(history.history["val_accuracy"])
@@ -242,3 +242,46 @@ def test_images_that_the_model_would_misread(images, message):
     good = RNG.integers(1, 256, (6, 32, 32, 3)).astype("float32")
     with pytest.raises(ValueError, match=message):
         fine_tune(build_classifier(base, 3), (images(good), np.arange(6) % 3))
+
+
+def test_the_cache_changes_nothing_for_a_text_model_either(tmp_path):
+    from test_heads import TinyBert
+    from test_splitting import tokens
+
+    x, labels = tokens(4), np.arange(4) % 2
+
+    def trained(cache):
+        keras.utils.set_random_seed(3)
+        model = build_text_classifier(TinyBert(layers=3), 2, sequence_length=6, dropout=0.0)
+        _without_dropout(model)
+        history = fine_tune(model, (x, labels), unfreeze=2, head_epochs=2, epochs=3,
+                            cache_prefix=cache, learning_rate=1e-3)  # fmt: skip
+        return weights(model), [p.cached_behind for p in history.phases]
+
+    plain, nowhere = trained(False)
+    for cache in (True, tmp_path):
+        cached, behind = trained(cache)
+        assert behind == ["dropout", "transformer_layer_0"] and nowhere == [None, None]
+        assert all(np.allclose(a, b, atol=1e-5) for a, b in zip(plain, cached, strict=True))
+    files = sorted(p.name for p in tmp_path.glob("*.npy"))
+    trained(tmp_path)
+    assert len(files) == 3 and sorted(p.name for p in tmp_path.glob("*.npy")) == files
+
+
+def _without_dropout(model):
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.Dropout):
+            layer.rate = 0.0
+        if isinstance(layer, keras.layers.MultiHeadAttention):
+            layer._dropout = 0.0
+
+
+def test_texts_that_were_not_tokenized_are_refused():
+    from test_heads import TinyBert
+
+    model = build_text_classifier(TinyBert(), 2, sequence_length=6)
+    for x in (["a fine film"] * 2, np.array(["a fine film"] * 2)):
+        with pytest.raises(ValueError, match=r"dictionary of .*padding_mask.*preprocessor"):
+            fine_tune(model, (x, [0, 1]))
+        with pytest.raises(ValueError, match="Received: type"):
+            evaluate(model, x, [0, 1])

@@ -7,7 +7,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from tlhelpers.blocks import learns, leaves
-from tlhelpers.preprocessing import check_images, check_labels, count_samples, images_of
+from tlhelpers.preprocessing import (
+    check_images,
+    check_labels,
+    check_tokens,
+    count_samples,
+    images_of,
+)
 
 import keras
 import numpy as np
@@ -256,5 +262,6 @@ def _predict(model: keras.Model, x, y, batch_size: int):
         return np.concatenate(outputs), np.concatenate(labels)
     if images is not None:
         check_images(x, images)
+    check_tokens(model, x)
     check_labels(y, n=count_samples(x))  # before the time is spent
     return model.predict(x, batch_size=batch_size, verbose=0), y

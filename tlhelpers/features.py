@@ -9,7 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tlhelpers.blocks import Step, walk
-from tlhelpers.preprocessing import check_images, images_of, preprocessing
+from tlhelpers.preprocessing import (
+    check_images,
+    check_tokens,
+    count_samples,
+    images_of,
+    preprocessing,
+)
 
 import keras
 import numpy as np
@@ -24,23 +30,26 @@ def extract_features(model, x, y=None, batch_size: int = 64, cache=None):
     inference mode: no dropout, no augmentation, no change of BatchNormalization statistics.
 
     Args:
-        model: a Keras model with one output, such as a base, or the prefix of `split_at`.
-        x: array of inputs `(n, ...)`, or a finite `tf.data.Dataset` of batches `x` or `(x, y)`.
-        y: array of labels `(n, ...)`, beside an array `x`. A dataset brings its own.
+        model: a Keras model with one output or a dictionary of them, such as a base, a text
+            encoder, or the prefix of `split_at`.
+        x: array of inputs `(n, ...)`, a dictionary of arrays (text), or a finite
+            `tf.data.Dataset` of batches `x` or `(x, y)`.
+        y: array of labels `(n, ...)`, beside arrays `x`. A dataset brings its own.
         batch_size: inputs per step, for an array.
         cache: a folder. Features are kept in it under a key of weights, architecture (hence
             preprocessing) and data: the same call again reads them, a change of any computes them
             anew, and a run that was killed goes on where it stopped. For arrays only.
 
     Returns:
-        Features, a float array `(n, ...)` (with `cache`, memory-mapped and read-only); with labels
-        a pair `(features, labels)`, both from the same pass, so that row i belongs to row i even
-        when the dataset shuffles.
+        Features, a float array `(n, ...)` (with `cache`, memory-mapped and read-only), or a
+        dictionary of arrays for such a model; with labels a pair `(features, labels)`, both from
+        the same pass, so that row i belongs to row i even when the dataset shuffles.
 
     Raises:
         ValueError: images out of 0..255 or of another shape, unequal numbers of inputs and labels,
             labels beside a dataset, an endless dataset or one with sample weights, a cache for a
-            dataset, a model with several outputs, no data.
+            dataset, a model with several outputs without names, batches whose features differ
+            in length, no data.
 
     Example:
         >>> features, labels = tl.extract_features(base, x_train, y_train, cache="build/features")
@@ -48,23 +57,26 @@ def extract_features(model, x, y=None, batch_size: int = 64, cache=None):
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
         raise ValueError(f"batch_size must be at least 1. Received: batch_size={batch_size!r}.")
     prepared = _with_preprocessing(model)
-    if len(prepared.outputs) != 1:
+    if len(prepared.outputs) != 1 and not isinstance(prepared.output, dict):
         raise ValueError(
-            f"A model with one output is required. Received: {len(prepared.outputs)} outputs of "
-            f"{model.name!r}. Choose one: keras.Model(model.input, model.output[...])."
+            "A model with one output, or a dictionary of them, is required. Received: "
+            f"{len(prepared.outputs)} outputs of {model.name!r}. Choose one: "
+            "keras.Model(model.input, model.output[...])."
         )
     if hasattr(x, "element_spec"):
         return _from_dataset(prepared, x, y, cache)
-    x = x if hasattr(x, "shape") else np.asarray(x)
-    if y is not None and len(y) != len(x):
+    check_tokens(prepared, x)
+    x = x if hasattr(x, "shape") or isinstance(x, dict) else np.asarray(x)
+    samples = count_samples(x)
+    if y is not None and len(y) != samples:
         raise ValueError(
-            f"One label for each input is required. Received: {len(x)} inputs, {len(y)} labels."
+            f"One label for each input is required. Received: {samples} inputs, {len(y)} labels."
         )
-    if not len(x):
+    if not samples:
         raise ValueError("At least one input is required. Received: an empty array.")
     if (images := images_of(prepared)) is not None:
         check_images(x, images)
-    features = _from_array(prepared, x, batch_size, cache)
+    features = _from_arrays(prepared, x, batch_size, cache)
     return features if y is None else (features, np.asarray(y))
 
 
@@ -110,47 +122,84 @@ def _from_dataset(model: keras.Model, dataset, y, cache):
         labels += [np.asarray(rest[0])] if rest else []
     if not features:
         raise ValueError("At least one batch is required. Received: an empty dataset.")
-    joined = np.concatenate(features)
+    shapes = {part.shape[1:] for batch in features for part in _parts(batch)[:1]}
+    if len(shapes) > 1:
+        raise ValueError(
+            f"Features of one shape are required. Received: {sorted(shapes)}, from batches of "
+            "different lengths. Cut behind the pooling, or train without: cache_prefix=False."
+        )
+    joined = keras.tree.map_structure(lambda *parts: np.concatenate(parts), *features)
     return (joined, np.concatenate(labels)) if labels else joined
 
 
-def _from_array(model: keras.Model, x, batch_size: int, cache) -> np.ndarray:
-    shape = (len(x), *model.compute_output_shape((1, *x.shape[1:]))[1:])
-    dtype = model.predict_on_batch(np.asarray(x[:1])).dtype
-    dtype = dtype if dtype.kind == "f" else np.dtype("float32")  # bfloat16 is no type of a file
+def _parts(outputs) -> list[np.ndarray]:
+    return keras.tree.flatten(outputs)
+
+
+def _from_arrays(model: keras.Model, x, batch_size: int, cache):
+    first = model.predict_on_batch(_rows(x, 0, 1))
+    like = [(_file_type(part.dtype), (count_samples(x), *part.shape[1:])) for part in _parts(first)]
     if cache is None:
-        features = np.empty(shape, dtype)
-        for start, rows in _run(model, x, batch_size, 0):
-            features[start : start + len(rows)] = rows
-        return features
+        features = [np.empty(shape, dtype) for dtype, shape in like]
+        for start, batch in _run(model, x, batch_size, 0):
+            _store(features, start, batch)
+        return keras.tree.pack_sequence_as(first, features)
     from filelock import FileLock
 
     folder = Path(cache)
     folder.mkdir(parents=True, exist_ok=True)
-    final = folder / f"{_key(model, x)}.npy"
-    with FileLock(final.with_suffix(".lock")):
-        if not final.exists():
-            _fill(final, model, x, batch_size, shape, dtype)
-    return np.load(final, mmap_mode="r")
+    key = _key(model, x)
+    several = len(like) > 1
+    finals = [folder / (f"{key}.{i}.npy" if several else f"{key}.npy") for i in range(len(like))]
+    with FileLock(folder / f"{key}.lock"):
+        if not all(final.exists() for final in finals):
+            _fill(finals, folder / f"{key}.rows", model, x, batch_size, like)
+    features = [np.load(final, mmap_mode="r") for final in finals]
+    return keras.tree.pack_sequence_as(first, features)
 
 
-def _fill(final: Path, model: keras.Model, x, batch_size: int, shape: tuple, dtype) -> None:
-    """Write features beside their final name, from where an earlier run has stopped."""
-    partial, progress = final.with_suffix(".partial.npy"), final.with_suffix(".rows")
-    done = int(progress.read_text()) if progress.exists() and partial.exists() else 0
+def _file_type(dtype: np.dtype) -> np.dtype:
+    return dtype if dtype.kind in "fiub" else np.dtype("float32")  # bfloat16 is no type of a file
+
+
+def _rows(x, start: int, stop: int):
+    if isinstance(x, dict):
+        return {name: np.asarray(part[start:stop]) for name, part in x.items()}
+    return np.asarray(x[start:stop])
+
+
+def _store(features: list[np.ndarray], start: int, batch) -> int:
+    parts = _parts(batch)
+    for whole, part in zip(features, parts, strict=True):
+        whole[start : start + len(part)] = part
+    return start + len(parts[0])
+
+
+def _fill(
+    finals: list[Path], progress: Path, model: keras.Model, x, batch_size: int, like: list
+) -> None:
+    """Write features beside their final names, from where an earlier run has stopped."""
+    partials = [final.with_suffix(".partial.npy") for final in finals]
+    begun = progress.exists() and all(partial.exists() for partial in partials)
+    done = int(progress.read_text()) if begun else 0
     mode = "r+" if done else "w+"
-    features = np.lib.format.open_memmap(partial, mode, dtype, shape if mode == "w+" else None)
+    features = [
+        np.lib.format.open_memmap(partial, mode, dtype, None if done else shape)
+        for partial, (dtype, shape) in zip(partials, like, strict=True)
+    ]
     saved = done
-    for start, rows in _run(model, x, batch_size, done):
-        features[start : start + len(rows)] = rows
-        done = start + len(rows)
+    for start, batch in _run(model, x, batch_size, done):
+        done = _store(features, start, batch)
         if done - saved >= _ROWS_BETWEEN_SAVES:
-            features.flush()
+            for part in features:
+                part.flush()
             _write_atomically(progress, str(done))
             saved = done
-    features.flush()
-    del features
-    os.replace(partial, final)
+    for part in features:
+        part.flush()
+    del features, part
+    for partial, final in zip(partials, finals, strict=True):
+        os.replace(partial, final)
     progress.unlink(missing_ok=True)
 
 
@@ -160,10 +209,10 @@ def _write_atomically(path: Path, text: str) -> None:
     os.replace(beside, path)
 
 
-def _run(model: keras.Model, x, batch_size: int, start: int) -> Iterator[tuple[int, np.ndarray]]:
-    starts = range(start, len(x), batch_size)
+def _run(model: keras.Model, x, batch_size: int, start: int) -> Iterator[tuple[int, object]]:
+    starts = range(start, count_samples(x), batch_size)
     for begin in _progress(starts, f"features of {model.name}"):
-        yield begin, model.predict_on_batch(np.asarray(x[begin : begin + batch_size]))
+        yield begin, model.predict_on_batch(_rows(x, begin, begin + batch_size))
 
 
 def _progress(items, what: str):
@@ -178,11 +227,12 @@ def _key(model: keras.Model, x) -> str:
     digest.update(json.dumps(_architecture(model), sort_keys=True, default=str).encode())
     for weight in model.weights:
         digest.update(np.ascontiguousarray(weight.numpy()))
-    digest.update(f"{x.dtype} {x.shape}".encode())
-    for begin in range(0, len(x), _ROWS_BETWEEN_SAVES):
-        rows = np.asarray(x[begin : begin + _ROWS_BETWEEN_SAVES])
-        text = rows.dtype.kind in "OSU"
-        digest.update(json.dumps(rows.tolist()).encode() if text else np.ascontiguousarray(rows))
+    for name, part in sorted(x.items()) if isinstance(x, dict) else [("", x)]:
+        digest.update(f"{name} {part.dtype} {part.shape}".encode())
+        for begin in range(0, len(part), _ROWS_BETWEEN_SAVES):
+            rows = np.ascontiguousarray(part[begin : begin + _ROWS_BETWEEN_SAVES])
+            text = rows.dtype.kind in "OSU"
+            digest.update(json.dumps(rows.tolist()).encode() if text else rows)
     return digest.hexdigest()
 
 

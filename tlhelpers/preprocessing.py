@@ -205,6 +205,27 @@ def count_samples(x) -> int:
     return len(next(iter(x.values())) if isinstance(x, dict) else x)
 
 
+def check_tokens(model: keras.Model, x) -> None:
+    """Refuse texts, and parts of different lengths, for a model that takes a dictionary.
+
+    Raises:
+        ValueError: anything but a dictionary with the model's inputs, all of one length.
+    """
+    wanted = getattr(model, "input", None) if getattr(model, "inputs", None) else None
+    if not isinstance(wanted, dict):
+        return
+    names = ", ".join(wanted)
+    if not isinstance(x, dict) or set(wanted) - set(x):
+        received = f"only {', '.join(x)}" if isinstance(x, dict) else f"type {type(x).__name__}"
+        raise ValueError(
+            f"A dictionary of {names} is required. Received: {received}. Turn texts into it: "
+            "bert.preprocessor(sequence_length)(texts)."
+        )
+    lengths = {name: len(part) for name, part in x.items()}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"Arrays of one length are required. Received: {lengths}.")
+
+
 def check_labels(y, num_classes: int | None = None, n: int | None = None) -> np.ndarray:
     """Refuse anything but one integer class label per sample, and return them as an array.
 

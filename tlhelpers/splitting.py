@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from tlhelpers.blocks import Step, cuts, find_layer, learns, split_head, walk
 
 import keras
@@ -16,10 +18,14 @@ def split_at(model: keras.Model, layer: str | keras.Operation) -> tuple[keras.Mo
     Args:
         model: a functional or built Sequential model; the layer may lie inside of a nested base.
         layer: the last layer of the prefix, or its name. All that follows must depend on its output
-            alone: not a place inside of a residual block, beside the shortcut.
+            and on the model's inputs alone: not a place inside of a residual block, beside the
+            shortcut.
 
     Returns:
-        `(prefix, tail)` with `tail(prefix(x)) == model(x)`. Neither is compiled.
+        `(prefix, tail)` with `tail(prefix(x)) == model(x)`. Neither is compiled. Where the tail
+        still reads inputs of the model, as every layer of a text encoder reads the padding mask,
+        a dictionary goes from one to the other: the features under the layer's name, and these
+        inputs under theirs.
 
     Raises:
         ValueError: an unknown layer (near matches are listed); a cut through a residual block, or
@@ -36,50 +42,107 @@ def split_at(model: keras.Model, layer: str | keras.Operation) -> tuple[keras.Mo
             f"A model with one output is required. Received: {model.name!r} with "
             f"{len(model.outputs or ())}. Choose one: keras.Model(model.input, model.output[...])."
         )
-    parts = _split(model, target)
-    if parts is None:
+    cut = _cut(model, target)
+    if cut is None:
         name = getattr(layer, "name", layer)
         raise ValueError(f"A layer of {model.name!r} is required. Received: layer={name!r}.")
-    return parts
+    names = {"prefix": f"{model.name}_prefix", "tail": f"{model.name}_tail"}
+    if not cut.needed:
+        prefix = keras.Model(_input(model), cut.features, name=names["prefix"])
+        return prefix, keras.Model(cut.tail.input, cut.tail.output, name=names["tail"])
+    between = {target.name: cut.features, **{tensor.name: tensor for tensor in cut.needed}}
+    fresh = {name: _fresh(tensor, name) for name, tensor in between.items()}
+    prefix = keras.Model(_input(model), between, name=names["prefix"])
+    return prefix, keras.Model(fresh, cut.tail(list(fresh.values())), name=names["tail"])
 
 
-def _split(model: keras.Model, target: keras.Operation) -> tuple[keras.Model, keras.Model] | None:
+class _EndsMask(keras.Model):
+    """The first part of a model that is called with a mask, up to where the mask has ended."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.supports_masking = True
+
+    def compute_mask(self, inputs, mask=None):
+        return None
+
+
+@dataclass
+class _Cut:
+    """Where a model is cut: `features`, and a tail from these and the inputs it still needs."""
+
+    features: keras.KerasTensor
+    needed: list[keras.KerasTensor]
+    tail: keras.Model
+
+
+def _cut(model: keras.Model, target: keras.Operation) -> _Cut | None:
     steps = walk(model)
     for position, step in enumerate(steps):
         if step.layer is target:
             _check_cut(model, steps, position)
-            prefix = keras.Model(_inputs(model), step.tensor, name=f"{model.name}_prefix")
-            return prefix, keras.Model(step.tensor, model.outputs[0], name=f"{model.name}_tail")
-        if isinstance(step.layer, keras.Model) and (inner := _split(step.layer, target)):
-            return _join(model, steps, position, *inner)
+            needed = _still_needed(steps, position)
+            tail = keras.Model(_one_or_all([step.tensor, *needed]), model.outputs[0])
+            return _Cut(step.tensor, needed, tail)
+        if isinstance(step.layer, keras.Model) and (inner := _cut(step.layer, target)):
+            return _join(model, steps, position, inner)
     return None
 
 
-def _join(
-    model: keras.Model,
-    steps: list[Step],
-    position: int,
-    inner_prefix: keras.Model,
-    inner_tail: keras.Model,
-) -> tuple[keras.Model, keras.Model]:
-    """Extend the two parts of a nested model by what lies before and behind it."""
+def _join(model: keras.Model, steps: list[Step], position: int, inner: _Cut) -> _Cut:
+    """Extend the cut of a nested model by what lies before and behind it."""
     step = steps[position]
-    if len(step.inputs) != 1 or step.crossing - {position}:
+    arguments, settings = step.arguments.args, step.arguments.kwargs
+    outer = dict(zip(map(id, step.layer.inputs), keras.tree.flatten(arguments[0]), strict=True))
+    read = [outer[id(tensor)] for tensor in inner.needed]
+    later = _still_needed(steps, position)
+    inputs = {id(tensor) for tensor in model.inputs}
+    masked = any(isinstance(v, keras.KerasTensor) for v in keras.tree.flatten(settings))
+    if not {id(t) for t in read} <= inputs or not _joinable(steps, position):
         raise ValueError(
             f"{step.layer.name!r} must be the only way from the inputs to the outputs of "
-            f"{model.name!r} for a cut inside of it. Received: a model with side inputs."
+            f"{model.name!r} for a cut inside of it. Received: a model with side branches."
         )
-    fed = steps[step.inputs[0]].tensor
-    prefix = keras.Model(_inputs(model), inner_prefix(fed), name=f"{model.name}_prefix")
-    features = keras.Input(inner_tail.input_shape[1:], dtype=inner_tail.input.dtype)
-    outputs = inner_tail(features)
+    if masked and len(inner.features.shape) > 2:
+        raise ValueError(
+            f"A cut inside of {step.layer.name!r}, which is called with a mask, must come where "
+            f"the mask has ended. Received: features of shape {inner.features.shape}. Cut behind "
+            "its pooling, or before it."
+        )
+    start = (_EndsMask if masked else keras.Model)(_input(step.layer), inner.features)
+    needed = list({id(tensor): tensor for tensor in [*read, *later]}.values())
+    fresh = {id(tensor): _fresh(tensor) for tensor in needed}
+    inputs = [_fresh(inner.features), *fresh.values()]
+    outputs = inner.tail(_one_or_all([inputs[0], *(fresh[id(tensor)] for tensor in read)]))
     if position < len(steps) - 1:
-        outputs = keras.Model(step.tensor, model.outputs[0], name="rest")(outputs)
-    return prefix, keras.Model(features, outputs, name=f"{model.name}_tail")
+        rest = keras.Model(_one_or_all([step.tensor, *later]), model.outputs[0], name="rest")
+        outputs = rest(_one_or_all([outputs, *(fresh[id(tensor)] for tensor in later)]))
+    tail = keras.Model(_one_or_all(inputs), outputs)
+    return _Cut(start(*arguments, **settings), needed, tail)
 
 
-def _inputs(model: keras.Model):
-    return model.inputs[0] if len(model.inputs) == 1 else model.inputs
+def _still_needed(steps: list[Step], position: int) -> list[keras.KerasTensor]:
+    return [steps[i].tensor for i in sorted(steps[position].crossing - {position})]
+
+
+def _joinable(steps: list[Step], position: int) -> bool:
+    """Whether a nested model takes and leaves one computed tensor, inputs of the model aside."""
+    inputs = {i for i, step in enumerate(steps) if not step.inputs}
+    step = steps[position]
+    return len(set(step.inputs) - inputs) <= 1 and step.crossing - inputs <= {position}
+
+
+def _fresh(tensor: keras.KerasTensor, name: str | None = None) -> keras.KerasTensor:
+    return keras.Input(tensor.shape[1:], dtype=tensor.dtype, name=name)
+
+
+def _input(model: keras.Model):
+    """Return a model's inputs in the form that it takes: one, a list or a dictionary."""
+    return model.inputs[0] if isinstance(model, keras.Sequential) else model.input
+
+
+def _one_or_all(tensors: list):
+    return tensors[0] if len(tensors) == 1 else tensors
 
 
 def _check_cut(model: keras.Model, steps: list[Step], position: int) -> None:
@@ -97,11 +160,7 @@ def _check_cut(model: keras.Model, steps: list[Step], position: int) -> None:
 
 
 def _places(steps: list[Step]) -> list[int]:
-    return [
-        i
-        for i in cuts(steps)
-        if steps[i].crossing == {i} and steps[i].inputs and i < len(steps) - 1
-    ]
+    return [i for i in cuts(steps) if steps[i].inputs and i < len(steps) - 1]
 
 
 def last_frozen_layer(
@@ -126,7 +185,7 @@ def last_frozen_layer(
         if layer is None or len(model.outputs) != 1:
             return None
         prefix, _ = split_at(model, layer)
-    except ValueError:  # a part without a graph (subclassed), or with several inputs
+    except ValueError:  # a part without a graph (subclassed), or beside other branches
         return None
     return layer if prefix.weights else None
 
@@ -148,8 +207,7 @@ def _last_frozen(
         trains = any(id(v) in trained for v in getattr(layer, "variables", ()))
         begun = learns(layer) or any(learns(before.layer) for before in steps[:position])
         if trains or _is_random(layer, base_layers if begun else set()):
-            single = len(step.inputs) == 1 and step.crossing <= {position}
-            inner = isinstance(layer, keras.Model) and single
+            inner = isinstance(layer, keras.Model) and _joinable(steps, position)
             return (_last_frozen(layer, base_layers, trained) if inner else None) or last
         if position in allowed:
             last = layer
