@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections.abc import Iterator
 
 from tlhelpers.adaptation.batches import PairedBatches
+from tlhelpers.adaptation.normalization import domain_layers, joined_batch
 from tlhelpers.adaptation.reversal import check_gamma, check_weight, reversal_schedule
 from tlhelpers.preprocessing import check_labels
 
@@ -78,10 +81,11 @@ class Adaptation(keras.Model):
         """
         return {}
 
-    def call(self, inputs):
+    def call(self, inputs, training=None):  # Keras hands `training` on to the layers inside
         if not isinstance(inputs, dict):
             return self._classify(self.encoder(inputs))
-        features = self.encoder(ops.concatenate([inputs["source"], inputs["target"]]))
+        with joined_batch():
+            features = self.encoder(ops.concatenate([inputs["source"], inputs["target"]]))
         logits = self._classify(features if self.classifies_target else halves(features)[0])
         aligned = self.align(features, logits)
         return {"logits": halves(logits)[0] if self.classifies_target else logits, **aligned}
@@ -159,6 +163,21 @@ class Adaptation(keras.Model):
             check_labels(x.y_source, num_classes=classes)
             if isinstance(validation, tuple):
                 check_labels(validation[1], num_classes=classes, n=len(validation[0]))
+
+    @contextlib.contextmanager
+    def on_domain(self, name: str) -> Iterator[None]:
+        """Use the statistics of "source" or "target", where the encoder keeps both, inside `with`.
+
+        Outside they are those of the target. Without `DomainBatchNormalization` it changes nothing.
+        """
+        layers = domain_layers(self)
+        try:
+            for layer in layers:
+                layer.use_domain(name)
+            yield
+        finally:
+            for layer in layers:
+                layer.use_domain("target")
 
     def get_config(self):
         """Return parts and settings, so that `keras.saving.load_model` makes the same model."""

@@ -1,0 +1,200 @@
+"""Say in words what a domain accuracy means now: a fresh probe on held-out samples decides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tlhelpers.adaptation.outputs import features_of, outputs_of
+from tlhelpers.adaptation.trainer import Adaptation
+from tlhelpers.preprocessing import check_labels
+from tlhelpers.similarity import proxy_a_distance
+
+import keras
+import numpy as np
+
+GUESSES, SURE = 0.6, 0.8  # an accuracy on two equally large domains below or above these
+
+
+@dataclass(frozen=True)
+class DomainReport:
+    """What `check_domains` returns; `str` gives it in words.
+
+    `probe_accuracy`: of a linear classifier trained afresh to tell the domains apart, on samples
+    that it did not see; one half is chance. `a_distance`: the same as a distance in 0..2.
+    `domain_accuracy`: of the model's own discriminator; None without one. `source_accuracy`: on the
+    source. `label_shift`: total variation distance, in 0..1, between the classes predicted for the
+    target and the labels of the source. `collapsed`: the features are the same for all samples.
+    """
+
+    probe_accuracy: float
+    a_distance: float
+    domain_accuracy: float | None
+    source_accuracy: float
+    label_shift: float
+    collapsed: bool
+
+    @property
+    def verdict(self) -> str:
+        """What the accuracies of discriminator and probe mean together."""
+        if self.collapsed:
+            return (
+                "The encoder gives the same features for everything: collapsed, not aligned. Lower "
+                "the learning rate or the weight of the alignment."
+            )
+        return _VERDICTS[_level(self.domain_accuracy), _level(self.probe_accuracy)]
+
+    @property
+    def warning(self) -> str:
+        """What the predicted classes give reason to fear; empty if nothing."""
+        if self.label_shift < 0.25:
+            return ""
+        return (
+            f"The classes predicted for the target differ from those of the source by "
+            f"{self.label_shift:.0%}. If the target lacks classes, alignment forces the others "
+            "into their places: compare with source-only."
+        )
+
+    def __str__(self) -> str:
+        own = "" if self.domain_accuracy is None else f"discriminator {self.domain_accuracy:.0%}, "
+        numbers = (
+            f"Domains told apart: {own}fresh probe {self.probe_accuracy:.0%} (chance 50%); "
+            f"source accuracy {self.source_accuracy:.0%}."
+        )
+        return " ".join(filter(None, (numbers, self.verdict, self.warning)))
+
+
+def check_domains(model: Adaptation, x_source, y_source, x_target, seed: int = 0) -> DomainReport:
+    """Find out whether the features of two domains are alike, whatever the discriminator says.
+
+    A discriminator at 50 % may mean that the domains are aligned, or that it is too weak, or that
+    the encoder has run ahead of it; one at 100 % that nothing is aligned, or that it has learnt its
+    training samples by heart. A linear classifier trained afresh on features of samples that took
+    no part in the training tells which.
+
+    Args:
+        model: a trained `DANN`, or another adaptation.
+        x_source, y_source: labelled source samples, kept out of the training.
+        x_target: target samples, kept out of the training, without labels. The larger of the two
+            sets is cut to the size of the smaller.
+        seed: of the halves on which the probe is trained and tested.
+
+    Returns:
+        A `DomainReport`; print it.
+
+    Raises:
+        ValueError: no adaptation, labels that do not fit, fewer than 10 samples in a domain.
+
+    Example:
+        >>> print(tl.check_domains(model, x_source_test, y_source_test, x_target_test))
+
+    Reference:
+        The probe: Ben-David et al. 2007, Analysis of Representations for Domain Adaptation, NIPS,
+        as in Ganin et al. 2016, JMLR 17(59), section 5.2.5.
+    """
+    if not isinstance(model, Adaptation):
+        raise ValueError(
+            f"A DANN or another adaptation is required. Received: {type(model).__name__}. For any "
+            "two sets of features take tl.proxy_a_distance."
+        )
+    n = min(len(x_source), len(x_target))
+    x_source, x_target = x_source[:n], x_target[:n]
+    y_source = check_labels(y_source, n=len(y_source))[:n]
+    with model.on_domain("source"):
+        source, source_logits = features_of(model.encoder, x_source), outputs_of(model, x_source)
+    target, target_logits = features_of(model.encoder, x_target), outputs_of(model, x_target)
+    both = np.concatenate([source, target])
+    collapsed = bool(np.ptp(both, axis=0).max() <= 1e-6 * max(np.abs(both).max(), 1e-6))
+    distance = 0.0 if collapsed else proxy_a_distance(source=source, target=target, seed=seed)
+    shares = [
+        np.bincount(labels, minlength=source_logits.shape[1]) / n
+        for labels in (y_source, target_logits.argmax(axis=1))
+    ]
+    return DomainReport(
+        probe_accuracy=0.5 + distance / 4,
+        a_distance=distance,
+        domain_accuracy=_domain_accuracy(model, x_source, x_target),
+        source_accuracy=float((source_logits.argmax(axis=1) == y_source).mean()),
+        label_shift=float(np.abs(shares[0] - shares[1]).sum() / 2),
+        collapsed=collapsed,
+    )
+
+
+class DomainMonitor(keras.callbacks.Callback):
+    """Print after every epoch, in words, whether the domains are aligned; see `check_domains`.
+
+    Args:
+        x_source, y_source: labelled source samples, kept out of the training.
+        x_target: target samples, kept out of the training, without labels.
+        every: epochs between two reports.
+
+    Attributes:
+        reports: one `DomainReport` per epoch that was looked at, by its number from 0.
+
+    Example:
+        >>> monitor = tl.DomainMonitor(x_source_test, y_source_test, x_target_test)
+        >>> model.fit(batches, epochs=10, callbacks=[monitor], verbose=0)
+    """
+
+    def __init__(self, x_source, y_source, x_target, every: int = 1):
+        super().__init__()
+        self.data, self.every = (x_source, y_source, x_target), every
+        self.reports: dict[int, DomainReport] = {}
+
+    def on_epoch_end(self, epoch, logs=None):
+        if (epoch + 1) % self.every == 0:
+            self.reports[epoch] = check_domains(self.model, *self.data)
+            print(f"Epoch {epoch + 1}: {self.reports[epoch]}")
+
+
+def _domain_accuracy(model: Adaptation, x_source, x_target, batch_size: int = 256) -> float | None:
+    right = []
+    for start in range(0, len(x_source), batch_size):
+        part = slice(start, start + batch_size)
+        pair = {"source": x_source[part], "target": x_target[part]}
+        outputs = model(pair, training=False)
+        if "domain_logits" not in outputs:
+            return None
+        says_target = keras.ops.convert_to_numpy(outputs["domain_logits"])[:, 0] > 0
+        right.append(says_target == np.repeat([False, True], len(says_target) // 2))
+    return float(np.concatenate(right).mean())
+
+
+def _level(accuracy: float | None) -> str:
+    if accuracy is None:
+        return "none"
+    return "guesses" if accuracy < GUESSES else "sure" if accuracy > SURE else "between"
+
+
+_ALIGNED = (
+    "The features of the two domains overlap. That is what alignment means; it does not say that "
+    "class meets class."
+)
+_APART = "The domains still lie apart: more weight, or more epochs."
+_ON_THE_WAY = "The domains overlap in part: alignment is on its way."
+_VERDICTS = {
+    ("guesses", "guesses"): _ALIGNED,
+    ("guesses", "between"): (
+        "The discriminator guesses, a fresh probe does better: it lags behind the encoder. Its 50% "
+        "proves nothing yet."
+    ),
+    ("guesses", "sure"): (
+        "The discriminator guesses, but a fresh probe tells the domains apart: nothing is aligned, "
+        "the discriminator is too weak. Give it a higher rate or more units, or raise the weight "
+        "of the reversal more slowly."
+    ),
+    ("between", "guesses"): _ALIGNED,
+    ("between", "between"): _ON_THE_WAY,
+    ("between", "sure"): _APART,
+    ("sure", "guesses"): (
+        "The discriminator sees a difference that no line through the features shows: aligned for "
+        "a linear classifier only."
+    ),
+    ("sure", "between"): _ON_THE_WAY,
+    ("sure", "sure"): (
+        "Discriminator and probe agree that the domains lie apart: the encoder hides nothing yet. "
+        "Raise the weight of the reversal, or give the discriminator a lower rate."
+    ),
+    ("none", "guesses"): _ALIGNED,
+    ("none", "between"): _ON_THE_WAY,
+    ("none", "sure"): _APART,
+}

@@ -1,0 +1,111 @@
+"""Batch normalization that keeps the statistics of source and target apart."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from contextvars import ContextVar
+
+import keras
+from keras import ops
+
+DOMAINS = ("source", "target")
+_JOINED = ContextVar("joined", default=False)
+
+
+@contextlib.contextmanager
+def joined_batch() -> Iterator[None]:
+    """Tell the layers called inside that half of their batch is source, the rest target."""
+    token = _JOINED.set(True)
+    try:
+        yield
+    finally:
+        _JOINED.reset(token)
+
+
+@keras.saving.register_keras_serializable("tlhelpers")
+class DomainBatchNormalization(keras.layers.Layer):
+    r"""Normalize source and target by their own mean and variance; scale and shift are shared.
+
+    In place of `BatchNormalization` in the encoder of a `DANN` or another adaptation. In training
+    each half of the batch is normalized by itself. At any other time a batch belongs to one domain:
+    to the target, unless `with model.on_domain("source"):` says otherwise.
+
+    Args:
+        momentum: of the moving statistics, in [0, 1).
+        epsilon: added to the variance, above 0.
+
+    Raises:
+        ValueError: momentum or epsilon out of its range; an unknown domain.
+
+    Example:
+        >>> encoder = keras.Sequential([
+        ...     keras.layers.Conv2D(32, 5), tl.DomainBatchNormalization(), keras.layers.ReLU(),
+        ...     keras.layers.Flatten()])
+
+    Reference:
+        Chang et al. 2019, Domain-Specific Batch Normalization for Unsupervised Domain Adaptation
+        (arXiv 1906.03950), equation 4, here with shared scale and shift as in AdaBN (Li et al.
+        2016, arXiv 1603.04779).
+    """
+
+    def __init__(self, momentum: float = 0.95, epsilon: float = 1e-3, **kwargs):
+        super().__init__(**kwargs)
+        if not 0 <= momentum < 1 or not epsilon > 0:
+            raise ValueError(
+                "momentum must lie in [0, 1) and epsilon above 0. "
+                f"Received: momentum={momentum!r}, epsilon={epsilon!r}."
+            )
+        self.momentum, self.epsilon = momentum, epsilon
+
+    def build(self, input_shape):
+        width = input_shape[-1]
+        fixed = {"trainable": False}
+        self.gamma = self.add_weight(shape=(width,), initializer="ones", name="gamma")
+        self.beta = self.add_weight(shape=(width,), initializer="zeros", name="beta")
+        self.means = self.add_weight(shape=(2, width), initializer="zeros", name="means", **fixed)
+        self.variances = self.add_weight(
+            shape=(2, width), initializer="ones", name="variances", **fixed
+        )
+        self.domain = self.add_weight(
+            shape=(), initializer="ones", dtype="int32", name="domain", **fixed
+        )
+
+    def use_domain(self, name: str) -> None:
+        """Take the batches to come, other than joined ones, for source or for target."""
+        if name not in DOMAINS:
+            raise ValueError(f"A domain is 'source' or 'target'. Received: {name!r}.")
+        self.domain.assign(DOMAINS.index(name))
+
+    def call(self, inputs, training=None):
+        learns = bool(training) and self.trainable
+        if not _JOINED.get():
+            return self._normalize(inputs, self.domain, learns)
+        half = ops.shape(inputs)[0] // 2
+        parts = [inputs[:half], inputs[half:]]
+        return ops.concatenate([self._normalize(x, i, learns) for i, x in enumerate(parts)])
+
+    def _normalize(self, x, domain, learns: bool):
+        """Normalize samples of one domain, and learn its statistics in training."""
+        if learns:
+            mean, variance = ops.moments(ops.cast(x, "float32"), axes=list(range(len(x.shape) - 1)))
+            row = ops.expand_dims(ops.one_hot(domain, 2), 1) * (1 - self.momentum)
+            self.means.assign(self.means + row * (mean - self.means))
+            self.variances.assign(self.variances + row * (variance - self.variances))
+        else:
+            mean, variance = (ops.take(v, domain, axis=0) for v in (self.means, self.variances))
+        scale = self.gamma * ops.rsqrt(variance + self.epsilon)
+        shift = self.beta - mean * scale
+        return x * ops.cast(scale, x.dtype) + ops.cast(shift, x.dtype)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        """Return the settings."""
+        return {**super().get_config(), "momentum": self.momentum, "epsilon": self.epsilon}
+
+
+def domain_layers(layer: keras.Layer) -> list[DomainBatchNormalization]:
+    """Return the layers inside of a model that keep statistics per domain."""
+    return [x for x in layer._flatten_layers() if isinstance(x, DomainBatchNormalization)]

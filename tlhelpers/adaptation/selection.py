@@ -1,0 +1,155 @@
+"""Keep the weights of the best epoch, judged without target labels, or by an oracle."""
+
+from __future__ import annotations
+
+from numbers import Integral
+
+from tlhelpers.adaptation import validators
+from tlhelpers.adaptation.outputs import features_of, outputs_of
+from tlhelpers.names import did_you_mean
+from tlhelpers.preprocessing import check_labels
+
+import keras
+import numpy as np
+
+ON_TARGET = ("entropy", "diversity", "information_maximization", "soft_neighborhood_density")
+VALIDATORS = (*ON_TARGET, "source_accuracy", "reverse_validation")
+
+
+class BestEpoch(keras.callbacks.Callback):
+    """Score the model after every epoch, and end the fit with the weights of the best one."""
+
+    def __init__(self, name: str, patience: int | None):
+        super().__init__()
+        if patience is not None and (not isinstance(patience, Integral) or patience < 1):
+            raise ValueError(
+                "patience must be a whole number, 1 or above, or None. "
+                f"Received: patience={patience!r}."
+            )
+        self.name, self.patience = name, patience
+        self.scores: dict[int, float] = {}
+        self.best_epoch: int | None = None
+
+    def score(self) -> float:
+        """Return the score of the model as it is now; the higher, the better."""
+        raise NotImplementedError
+
+    def on_train_begin(self, logs=None):
+        self.scores, self.best_epoch, self._weights = {}, None, None
+
+    def on_epoch_end(self, epoch, logs=None):
+        score = self.scores[epoch] = self.score()
+        if logs is not None:
+            logs[self.name] = score
+        if self.best_epoch is None or score > self.scores[self.best_epoch]:
+            self.best_epoch, self._weights = epoch, self.model.get_weights()
+        elif self.patience is not None and epoch - self.best_epoch >= self.patience:
+            self.model.stop_training = True
+
+    def on_train_end(self, logs=None):
+        if self._weights is not None:
+            self.model.set_weights(self._weights)
+
+
+class SelectEpoch(BestEpoch):
+    """Keep the weights of the epoch that a validator likes best; no target label is used.
+
+    The score stands in the logs under `val_` and the validator's name.
+
+    Args:
+        validator: name of a function of `tl.validators`.
+        x_target: unlabelled target samples; every validator but "source_accuracy" needs them.
+        x_source, y_source: labelled source samples kept out of the training, for "source_accuracy"
+            and "reverse_validation".
+        patience: stop the fit after so many epochs without a better score; None never stops it.
+
+    Attributes:
+        scores: by number of the epoch, from 0.
+        best_epoch: number of the chosen epoch.
+
+    Raises:
+        ValueError: an unknown validator, samples that it needs and does not get.
+
+    Example:
+        >>> select = tl.SelectEpoch("information_maximization", x_target=x_target[:1000])
+        >>> model.fit(batches, epochs=10, callbacks=[select])
+        >>> select.best_epoch
+    """
+
+    def __init__(
+        self,
+        validator: str = "information_maximization",
+        x_target=None,
+        x_source=None,
+        y_source=None,
+        patience: int | None = None,
+    ):
+        if validator not in VALIDATORS:
+            raise ValueError(
+                f"validator must be one of {', '.join(VALIDATORS)}. Received: "
+                f"validator={validator!r}.{did_you_mean(validator, VALIDATORS)}"
+            )
+        super().__init__(f"val_{validator}", patience)
+        self.validator = validator
+        if validator != "source_accuracy":
+            self._need(x_target=x_target)
+        if validator not in ON_TARGET:
+            self._need(x_source=x_source, y_source=y_source)
+            y_source = check_labels(y_source, n=len(x_source))
+        self.x_target, self.x_source, self.y_source = x_target, x_source, y_source
+
+    def _need(self, **arrays) -> None:
+        missing = [name for name, value in arrays.items() if value is None or not len(value)]
+        if missing:
+            raise ValueError(
+                f"validator={self.validator!r} needs {' and '.join(arrays)}. Received: no "
+                f"{' and no '.join(missing)}."
+            )
+
+    def score(self) -> float:
+        """Return the validator's score of the model as it is now."""
+        measure = getattr(validators, self.validator)
+        if self.validator in ON_TARGET:
+            return measure(outputs_of(self.model, self.x_target))
+        with self.model.on_domain("source"):
+            if self.validator == "source_accuracy":
+                return measure(outputs_of(self.model, self.x_source), self.y_source)
+            source = features_of(self.model.encoder, self.x_source)
+        return measure(
+            source_features=source,
+            source_labels=self.y_source,
+            target_features=features_of(self.model.encoder, self.x_target),
+            predictions=outputs_of(self.model, self.x_target),
+        )
+
+
+class OracleEpoch(BestEpoch):
+    """Choose the epoch by *target labels*: what no one has in practice, to see what was missed.
+
+    Its score stands in the logs as "val_oracle_accuracy". For teaching and for judging validators;
+    it is the upper end of what any choice of the epoch could reach, and no result.
+
+    Args:
+        x_target: target samples.
+        y_target: their labels, integers `(n,)`.
+
+    Attributes:
+        scores: accuracy on the target, by number of the epoch, from 0.
+        best_epoch: number of the chosen epoch.
+
+    Raises:
+        ValueError: labels that do not fit the samples.
+
+    Example:
+        >>> oracle = tl.OracleEpoch(x_target, y_target)
+        >>> model.fit(batches, epochs=10, callbacks=[oracle])
+    """
+
+    def __init__(self, x_target, y_target):
+        super().__init__("val_oracle_accuracy", patience=None)
+        self.x_target, self.y_target = x_target, check_labels(y_target, n=len(x_target))
+
+    def score(self) -> float:
+        """Return the accuracy on the target."""
+        predicted = np.argmax(outputs_of(self.model, self.x_target), axis=1)
+        return float((predicted == self.y_target).mean())

@@ -1,0 +1,220 @@
+"""Scores of a model on an unlabelled target: the higher, the better.
+
+No function here has a place for a target label. Predictions are logits or probabilities, `(n,
+classes)`: rows within 0..1 that sum to 1 are probabilities, anything else is taken for logits.
+
+None is right always. Over more than a million checkpoints plain source accuracy was rarely beaten
+(Musgrave et al. 2022, Three New Validators and a Large-Scale Benchmark Ranking for Unsupervised
+Domain Adaptation, arXiv 2208.07360). All but source accuracy are blind to a model that is sure of
+the wrong classes.
+"""
+
+from __future__ import annotations
+
+from tlhelpers.arrays import check_features, to_matrix
+from tlhelpers.preprocessing import check_labels
+from tlhelpers.probes import linear_classifier
+
+import numpy as np
+
+BLOCK = 1024  # rows of the matrix of similarities that are in memory at a time
+
+
+def entropy(predictions) -> float:
+    r"""Return the negative mean entropy, $\frac1n \sum_i \sum_k p_{ik} \log p_{ik}$.
+
+    Args:
+        predictions: on the target, `(n, classes)`, logits or probabilities.
+
+    Returns:
+        Between $-\log classes$ (undecided everywhere) and 0 (sure everywhere).
+
+    Raises:
+        ValueError: no finite matrix of two columns or more.
+
+    Example:
+        >>> tl.validators.entropy([[0.5, 0.5]])  # -log 2
+        -0.693...
+
+    Reference:
+        Morerio et al. 2018, Minimal-Entropy Correlation Alignment for Unsupervised Deep Domain
+        Adaptation (arXiv 1711.10288), which chooses hyperparameters by it.
+    """
+    return float(_plogp(to_probabilities(predictions)).sum(axis=1).mean())
+
+
+def diversity(predictions) -> float:
+    r"""Return the entropy of the mean prediction, $-\sum_k \bar p_k \log \bar p_k$.
+
+    Args:
+        predictions: on the target, `(n, classes)`, logits or probabilities.
+
+    Returns:
+        Between 0 (one class for everything) and $\log classes$ (all classes equally often). If the
+        target lacks classes, the best model is not the most diverse one.
+
+    Raises:
+        ValueError: no finite matrix of two columns or more.
+
+    Example:
+        >>> tl.validators.diversity([[1.0, 0.0], [0.0, 1.0]])  # log 2
+        0.693...
+
+    Reference:
+        The second term of Krause et al. 2010, Discriminative Clustering by Regularized Information
+        Maximization, NIPS, equation 2.
+    """
+    return float(-_plogp(to_probabilities(predictions).mean(axis=0)).sum())
+
+
+def information_maximization(predictions) -> float:
+    r"""Return the mutual information of sample and class, $H(\bar p) - \frac1n \sum_i H(p_i)$.
+
+    The sum of `entropy` and `diversity`: sure of each sample, but not of the same class each time.
+
+    Args:
+        predictions: on the target, `(n, classes)`, logits or probabilities.
+
+    Returns:
+        Between 0 and $\log classes$.
+
+    Raises:
+        ValueError: no finite matrix of two columns or more.
+
+    Example:
+        >>> tl.validators.information_maximization(model.predict(x_target))
+
+    Reference:
+        Krause et al. 2010, Discriminative Clustering by Regularized Information Maximization, NIPS,
+        equation 2; as a validator in Musgrave et al. 2022 (arXiv 2208.07360).
+    """
+    return entropy(predictions) + diversity(predictions)
+
+
+def soft_neighborhood_density(predictions, temperature: float = 0.05) -> float:
+    r"""Return the mean entropy of each sample's similarities to all the others.
+
+    With rows $f_i = p_i / \|p_i\|$ and $P_{ij} \propto \exp(f_i^\top f_j / \tau)$ over $j \ne i$,
+    it is $-\frac1n \sum_i \sum_j P_{ij} \log P_{ij}$: many equally near neighbours are a dense
+    cluster. A model with one class for everything reaches the maximum too: look at `diversity`.
+
+    Args:
+        predictions: on the target, `(n, classes)`, logits or probabilities, three rows or more.
+        temperature: $\tau$, above 0; the paper takes 0.05.
+
+    Returns:
+        Between 0 and $\log(n - 1)$; compare it on the same samples only.
+
+    Raises:
+        ValueError: no finite matrix of two columns or more, fewer than three rows, a temperature
+            that is not above 0.
+
+    Example:
+        >>> tl.validators.soft_neighborhood_density(model.predict(x_target))
+
+    Reference:
+        Saito et al. 2021, Tune it the Right Way: Unsupervised Validation of Domain Adaptation via
+        Soft Neighborhood Density (arXiv 2108.10860), equations 2 to 4.
+    """
+    if isinstance(temperature, bool) or not np.isscalar(temperature) or not temperature > 0:
+        raise ValueError(
+            f"temperature must be above 0. Received: temperature={temperature!r}. Use 0.05."
+        )
+    p = to_probabilities(predictions, rows=3)
+    f = p / np.linalg.norm(p, axis=1, keepdims=True)
+    total = 0.0
+    for start in range(0, len(f), BLOCK):
+        similar = f[start : start + BLOCK] @ f.T / temperature
+        rows = np.arange(len(similar))
+        similar[rows, start + rows] = -np.inf
+        similar = np.exp(similar - similar.max(axis=1, keepdims=True))
+        total -= _plogp(similar / similar.sum(axis=1, keepdims=True)).sum()
+    return float(total / len(f))
+
+
+def source_accuracy(predictions, labels) -> float:
+    """Return the share of source samples, kept out of the training, that are classified rightly.
+
+    Args:
+        predictions: on the *source*, `(n, classes)`, logits or probabilities.
+        labels: of the source, integers `(n,)`.
+
+    Returns:
+        In 0..1.
+
+    Raises:
+        ValueError: no finite matrix of two columns or more, labels that do not fit it.
+
+    Example:
+        >>> tl.validators.source_accuracy(model.predict(x_source), y_source)
+
+    Reference:
+        The control of Musgrave et al. 2022 (arXiv 2208.07360), section 3.
+    """
+    p = to_probabilities(predictions)
+    labels = check_labels(labels, num_classes=p.shape[1], n=len(p))
+    return float((p.argmax(axis=1) == labels).mean())
+
+
+def reverse_validation(*, source_features, source_labels, target_features, predictions) -> float:
+    """Return how well a classifier learnt from the target's *predicted* labels does on the source.
+
+    If the predictions on the target are right, and the features mean the same in both domains, the
+    way back ends at the labels that are known. The paper trains the whole network again for the
+    way back; here a ridge classifier on the features of the encoder does, in a second or so.
+
+    Args:
+        source_features: `(n, d)`, of source samples kept out of the training.
+        source_labels: integers `(n,)`.
+        target_features: `(m, d)`, of the target.
+        predictions: on the same target samples, `(m, classes)`, logits or probabilities.
+
+    Returns:
+        Accuracy on the source, in 0..1; where one class is predicted for the whole target, the
+        share of that class in the source.
+
+    Raises:
+        ValueError: matrices or labels that do not fit each other.
+
+    Example:
+        >>> tl.validators.reverse_validation(
+        ...     source_features=encoder.predict(x_source), source_labels=y_source,
+        ...     target_features=encoder.predict(x_target), predictions=model.predict(x_target))
+
+    Reference:
+        Zhong et al. 2010, Cross Validation Framework to Choose amongst Models and Datasets for
+        Transfer Learning, ECML PKDD; Ganin et al. 2016, JMLR 17(59), section 5.1.1.
+    """
+    source = check_features(source_features, "source_features")
+    target = check_features(target_features, "target_features")
+    p = to_probabilities(predictions)
+    if len(p) != len(target) or source.shape[1] != target.shape[1]:
+        raise ValueError(
+            "Features of one encoder, and one prediction per target sample, are required. "
+            f"Received: source_features {source.shape}, target_features {target.shape}, "
+            f"predictions {p.shape}."
+        )
+    labels = check_labels(source_labels, num_classes=p.shape[1], n=len(source))
+    pseudo = p.argmax(axis=1)
+    if (pseudo == pseudo[0]).all():
+        return float((labels == pseudo[0]).mean())
+    back = linear_classifier().fit(target, pseudo)
+    return float((back.predict(source) == labels).mean())
+
+
+def to_probabilities(predictions, rows: int = 1) -> np.ndarray:
+    """Return float64 probabilities `(n, classes)` of logits or probabilities."""
+    x = to_matrix(predictions, "predictions", rows)
+    if x.shape[1] < 2:
+        raise ValueError(
+            "predictions must have a column per class, two or more. "
+            f"Received: shape={x.shape}. Give logits or probabilities, not classes."
+        )
+    if x.min() >= 0 and x.max() <= 1 and np.allclose(x.sum(axis=1), 1, atol=1e-3):
+        return x / x.sum(axis=1, keepdims=True)
+    x = np.exp(x - x.max(axis=1, keepdims=True))
+    return x / x.sum(axis=1, keepdims=True)
+
+
+def _plogp(p: np.ndarray) -> np.ndarray:
+    return p * np.log(np.where(p > 0, p, 1.0))
