@@ -22,12 +22,16 @@ from tlhelpers.adaptation import (
     validators,
 )
 from tlhelpers.adapters import load_adapters, save_adapters
+from tlhelpers.advice import advise
 from tlhelpers.assets import fetch, fetch_all
 from tlhelpers.backbones import load_backbone
 from tlhelpers.bert import load_bert
 from tlhelpers.blocks import find_base, find_blocks
+from tlhelpers.bucketing import bucket_by_length
+from tlhelpers.calibration import calibrate
 from tlhelpers.datasets import load_dataset
 from tlhelpers.evaluation import evaluate
+from tlhelpers.explain import attention_maps, token_importance
 from tlhelpers.features import extract_features
 from tlhelpers.freezing import describe, freeze, unfreeze
 from tlhelpers.gradual import GradualUnfreezing
@@ -50,6 +54,7 @@ from tlhelpers.schedules import one_cycle, warmup_cosine
 from tlhelpers.seeds import set_seed
 from tlhelpers.similarity import linear_cka, mmd, proxy_a_distance
 from tlhelpers.splitting import split_at
+from tlhelpers.text_models import load_text_model, save_text_model
 from tlhelpers.training import fine_tune
 from tlhelpers.transferability import h_score, leep, logme, nce
 from tlhelpers.weights import transfer_weights
@@ -70,9 +75,13 @@ __all__ = [
     "SelectEpoch",
     "SourceOnly",
     "add_lora",
+    "advise",
+    "attention_maps",
+    "bucket_by_length",
     "build_classifier",
     "build_head",
     "build_text_classifier",
+    "calibrate",
     "check_domains",
     "coral_loss",
     "describe",
@@ -95,6 +104,7 @@ __all__ = [
     "load_backbone",
     "load_bert",
     "load_dataset",
+    "load_text_model",
     "logme",
     "make_mnist_m",
     "mcc_loss",
@@ -113,8 +123,10 @@ __all__ = [
     "proxy_a_distance",
     "reversal_schedule",
     "save_adapters",
+    "save_text_model",
     "set_seed",
     "split_at",
+    "token_importance",
     "transfer_weights",
     "unfreeze",
     "validators",
