@@ -15,21 +15,24 @@ def nothing_prepared(tmp_path, monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tfds"))
 
 
-def prepare(data_dir, folder, key, feature, samples):
+def prepare(data_dir, folder, key, feature, train, test=None):
     """Write a small set with TFDS itself, in two versions, the way a user's own would be."""
     import tensorflow_datasets as tfds
 
     logging.getLogger("absl").setLevel("ERROR")
     name, _, config = folder.partition("/")
     label = tfds.features.ClassLabel(num_classes=10)
-    examples = list(enumerate({key: x, "label": i % 2} for i, x in enumerate(samples)))
+    examples = {
+        split: list(enumerate({key: x, "label": i % 2} for i, x in enumerate(samples)))
+        for split, samples in {"train": train, "test": train if test is None else test}.items()
+    }
     for version in ("3.0.2", "3.0.10"):
         tfds.dataset_builders.store_as_tfds_dataset(
             name=name,
             config=config or None,
             version=version,
             features=tfds.features.FeaturesDict({key: feature, "label": label}),
-            split_datasets={"train": examples, "test": examples},
+            split_datasets=examples,
             data_dir=data_dir,
         )
 
@@ -62,11 +65,18 @@ def test_prepared_images_are_read_from_the_newest_version(prepared, monkeypatch,
 def test_prepared_texts(tmp_path):
     from tensorflow_datasets.core.features import Text
 
-    texts = ["dull", "schön \u2013 fine"] * 3
-    prepare(tmp_path / "tfds", "imdb_reviews/plain_text", "text", Text(), texts)
-    data = load_dataset("imdb", train=4, test=2)
-    assert data.x_train.dtype == object and set(data.x_train) == set(texts)
-    assert all((x != "dull") == y for x, y in zip(data.x_train, data.y_train, strict=True))
+    splits = {
+        "train": ["dull", "schön \u2013 fine", "slow", "great", "dull", "good"],
+        "test": ["bad", "good", "bad", "fine"],
+    }
+    prepare(tmp_path / "tfds", "imdb_reviews/plain_text", "text", Text(), **splits)
+    data = load_dataset("imdb")
+    assert data.x_train.dtype == object
+    assert sorted(data.x_train) == ["dull", "great", "schön \u2013 fine", "slow"]
+    assert sorted(data.x_test) == ["bad", "fine", "good"]  # each text once, and on one side
+    good = {"schön \u2013 fine", "great", "good", "fine"}
+    for x, y in ((data.x_train, data.y_train), (data.x_test, data.y_test)):
+        assert [text in good for text in x] == list(y)
     assert data.class_names == ("negative", "positive")
 
 

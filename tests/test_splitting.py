@@ -120,7 +120,7 @@ def text_model():
         ("pooling", set()),
     ],
 )
-def test_a_text_encoder_is_cut_at_any_layer(text_model, place, carried):
+def test_a_text_encoder_is_cut_at_any_layer(text_model, place, carried, tmp_path):
     x = tokens(4)
     prefix, tail = split_at(text_model, place)
     between = prefix.predict(x, verbose=0)
@@ -132,6 +132,9 @@ def test_a_text_encoder_is_cut_at_any_layer(text_model, place, carried):
     assert np.allclose(tail.predict(between, verbose=0), run(text_model, x), atol=1e-6)
     shared = {id(v) for v in text_model.weights}
     assert {id(v) for v in prefix.weights + tail.weights} == shared
+    text_model.save(tmp_path / "m.keras")  # the model itself is as it was
+    again = keras.models.load_model(tmp_path / "m.keras")
+    assert np.array_equal(run(again, x), run(text_model, x))
 
 
 def tokens(n):

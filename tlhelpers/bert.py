@@ -7,6 +7,7 @@ from pathlib import Path
 from tlhelpers.assets import catalog, fetch
 from tlhelpers.names import announce, did_you_mean
 from tlhelpers.reachable import is_reachable
+from tlhelpers.texts import TextPreprocessor
 
 import keras
 
@@ -25,16 +26,16 @@ class Bert:
         size = self.backbone.count_params() / 1e6
         return f"Bert({self.name}: {size:.1f} million weights, {self.origin})"
 
-    def preprocessor(self, sequence_length: int = 128) -> keras.layers.Layer:
-        """Return the layer that turns a list of texts into the encoder's inputs.
+    def preprocessor(self, sequence_length: int = 128) -> TextPreprocessor:
+        """Return what turns a list of texts into the encoder's inputs.
 
         Args:
             sequence_length: Tokens per text, the first and last marker included; longer texts
                 are cut, shorter ones padded.
 
         Returns:
-            A KerasHub preprocessor: texts in, dictionary of `token_ids`, `padding_mask` and
-            `segment_ids` out, each `(n, sequence_length)`.
+            A `TextPreprocessor`: texts in, dictionary of `token_ids`, `padding_mask` and
+            `segment_ids` out, arrays `(n, sequence_length)`. Its `.layer` is KerasHub's.
 
         Raises:
             ValueError: `sequence_length` is not an integer from 3 to the encoder's longest.
@@ -46,7 +47,8 @@ class Bert:
                 f"`sequence_length` must be an integer in 3..{longest}, two of them markers. "
                 f"Received: sequence_length={sequence_length!r}."
             )
-        return self._preprocessor_class(self.tokenizer, sequence_length=int(sequence_length))
+        layer = self._preprocessor_class(self.tokenizer, sequence_length=int(sequence_length))
+        return TextPreprocessor(layer)
 
 
 def load_bert(name: str = "minilm-l6") -> Bert:
@@ -71,7 +73,7 @@ def load_bert(name: str = "minilm-l6") -> Bert:
         >>> bert.backbone(bert.preprocessor(16)(["a fine film"]))["sequence_output"].shape
         (1, 16, 384)
     """
-    hub = _import_keras_hub()
+    hub = import_keras_hub()
     preset, origin = _locate(name, hub)
     try:
         backbone = hub.models.Backbone.from_preset(preset)
@@ -91,7 +93,8 @@ def load_bert(name: str = "minilm-l6") -> Bert:
     return Bert(name, backbone, tokenizer, origin, type(preprocessor))
 
 
-def _import_keras_hub():
+def import_keras_hub():
+    """Return the module `keras_hub`, or say how to install it."""
     try:
         import keras_hub
         import safetensors  # noqa: F401  (KerasHub reads Hugging Face folders with it)
@@ -99,7 +102,8 @@ def _import_keras_hub():
         raise ValueError(
             "load_bert needs keras-hub and safetensors. Received: no module "
             f"{error.name!r}. Install them: pip install 'tlhelpers[text]', or pip install -r "
-            "requirements.txt in a checkout."
+            "requirements.txt in a checkout. Where tensorflow-text has no wheel, these two are "
+            "enough: texts are then tokenized in Python."
         ) from error
     return keras_hub
 

@@ -132,7 +132,7 @@ def report_on(outputs, labels, class_names=None, kind: str | None = None) -> Rep
     probabilities, were = to_probabilities(outputs, kind)
     classes = probabilities.shape[1]
     labels = check_labels(labels, num_classes=classes, n=len(probabilities))
-    names = _names(class_names, classes)
+    names = names_of(class_names, classes)
     predicted = probabilities.argmax(axis=1)
     precision, recall, f1, support = precision_recall_fscore_support(
         labels, predicted, labels=range(classes), zero_division=0.0
@@ -225,7 +225,8 @@ def _bootstrap(correct: np.ndarray, draws: int = 2000) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _names(class_names, classes: int) -> tuple[str, ...]:
+def names_of(class_names, classes: int) -> tuple[str, ...]:
+    """Return names for so many classes, the given ones or their numbers, or say what is wrong."""
     if class_names is None:
         return tuple(str(number) for number in range(classes))
     if len(class_names) != classes or len(set(class_names)) != classes:

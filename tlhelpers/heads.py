@@ -215,15 +215,16 @@ def build_classifier(base: keras.Model, num_classes: int, **head) -> keras.Model
 
 
 def build_text_classifier(
-    bert, num_classes: int, sequence_length: int = 128, **head
+    bert, num_classes: int, sequence_length: int | None = 128, **head
 ) -> keras.Model:
     """Build a classifier on a BERT encoder: token numbers in, logits out.
 
     Args:
         bert: what `load_bert` returns; its encoder is used, not copied.
         num_classes: classes; see `build_head`.
-        sequence_length: tokens per text, 2 up to what the encoder was built for. Texts become
-            inputs with `bert.preprocessor(sequence_length)`.
+        sequence_length: tokens per text, 2 up to what the encoder was built for, or None for any
+            length, as the batches of `bucket_by_length` need it. Texts become inputs with
+            `bert.preprocessor(sequence_length)`.
         **head: further arguments of `build_head`; `pooling` defaults to "mean".
 
     Returns:
@@ -239,12 +240,7 @@ def build_text_classifier(
         >>> logits = model.predict(bert.preprocessor(48)(["a fine film"]))
     """
     encoder = bert.backbone
-    longest = getattr(encoder, "max_sequence_length", sequence_length)
-    if not isinstance(sequence_length, Integral) or not 2 <= sequence_length <= longest:
-        raise ValueError(
-            f"sequence_length must be between 2 and {longest}. "
-            f"Received: sequence_length={sequence_length!r}."
-        )
+    _check_length(encoder, sequence_length)
     inputs = {
         name: keras.Input((sequence_length,), dtype=tensor.dtype, name=name)
         for name, tensor in encoder.input.items()
@@ -255,3 +251,13 @@ def build_text_classifier(
     tokens = keras.Model(encoder.input, output, name=encoder.name)
     logits = top(tokens(inputs), mask=inputs["padding_mask"])  # without the unused pooled output
     return keras.Model(inputs, logits, name=f"{encoder.name}_classifier")
+
+
+def _check_length(encoder: keras.Model, sequence_length) -> None:
+    longest = getattr(encoder, "max_sequence_length", sequence_length)
+    whole = isinstance(sequence_length, Integral) and not isinstance(sequence_length, bool)
+    if sequence_length is not None and not (whole and 2 <= sequence_length <= longest):
+        raise ValueError(
+            f"sequence_length must be between 2 and {longest}, or None for any length. "
+            f"Received: sequence_length={sequence_length!r}."
+        )

@@ -164,8 +164,25 @@ def _read_tfds(name: str, folder: Path, origin: str) -> Pool:
             "another source is used, or prepare it again with tfds.load."
         ) from error
     if official.key == "text":
-        splits = {s: (np.array([t.decode() for t in x], object), y) for s, (x, y) in splits.items()}
+        splits = _texts_once(splits)
     return Pool(splits["train"], splits["test"], official.class_names, origin)
+
+
+def _texts_once(splits: dict[str, tuple]) -> dict[str, tuple]:
+    """Decode texts and keep each once: in the test split where it is there, for comparable figures.
+
+    IMDb's official splits repeat reviews, within and across.
+    """
+    seen: set[str] = set()
+    once = {}
+    for split in ("test", "train"):
+        labels: dict[str, int] = {}
+        for text, label in zip(*splits[split], strict=True):
+            if (text := text.decode()) not in seen:
+                labels.setdefault(text, label)
+        seen |= labels.keys()
+        once[split] = np.array(list(labels), object), np.array(list(labels.values()), "int64")
+    return once
 
 
 def _read_stand_in(name: str, why: list[str]) -> Pool:

@@ -48,11 +48,11 @@ def split_at(model: keras.Model, layer: str | keras.Operation) -> tuple[keras.Mo
         raise ValueError(f"A layer of {model.name!r} is required. Received: layer={name!r}.")
     names = {"prefix": f"{model.name}_prefix", "tail": f"{model.name}_tail"}
     if not cut.needed:
-        prefix = keras.Model(_input(model), cut.features, name=names["prefix"])
+        prefix = keras.Model(inputs_of(model), cut.features, name=names["prefix"])
         return prefix, keras.Model(cut.tail.input, cut.tail.output, name=names["tail"])
     between = {target.name: cut.features, **{tensor.name: tensor for tensor in cut.needed}}
     fresh = {name: _fresh(tensor, name) for name, tensor in between.items()}
-    prefix = keras.Model(_input(model), between, name=names["prefix"])
+    prefix = keras.Model(inputs_of(model), between, name=names["prefix"])
     return prefix, keras.Model(fresh, cut.tail(list(fresh.values())), name=names["tail"])
 
 
@@ -82,8 +82,7 @@ def _cut(model: keras.Model, target: keras.Operation) -> _Cut | None:
         if step.layer is target:
             _check_cut(model, steps, position)
             needed = _still_needed(steps, position)
-            tail = keras.Model(_one_or_all([step.tensor, *needed]), model.outputs[0])
-            return _Cut(step.tensor, needed, tail)
+            return _Cut(step.tensor, needed, _from([step.tensor, *needed], model.outputs[0]))
         if isinstance(step.layer, keras.Model) and (inner := _cut(step.layer, target)):
             return _join(model, steps, position, inner)
     return None
@@ -109,13 +108,13 @@ def _join(model: keras.Model, steps: list[Step], position: int, inner: _Cut) -> 
             f"the mask has ended. Received: features of shape {inner.features.shape}. Cut behind "
             "its pooling, or before it."
         )
-    start = (_EndsMask if masked else keras.Model)(_input(step.layer), inner.features)
+    start = (_EndsMask if masked else keras.Model)(inputs_of(step.layer), inner.features)
     needed = list({id(tensor): tensor for tensor in [*read, *later]}.values())
     fresh = {id(tensor): _fresh(tensor) for tensor in needed}
     inputs = [_fresh(inner.features), *fresh.values()]
     outputs = inner.tail(_one_or_all([inputs[0], *(fresh[id(tensor)] for tensor in read)]))
     if position < len(steps) - 1:
-        rest = keras.Model(_one_or_all([step.tensor, *later]), model.outputs[0], name="rest")
+        rest = _from([step.tensor, *later], model.outputs[0])
         outputs = rest(_one_or_all([outputs, *(fresh[id(tensor)] for tensor in later)]))
     tail = keras.Model(_one_or_all(inputs), outputs)
     return _Cut(start(*arguments, **settings), needed, tail)
@@ -132,11 +131,24 @@ def _joinable(steps: list[Step], position: int) -> bool:
     return len(set(step.inputs) - inputs) <= 1 and step.crossing - inputs <= {position}
 
 
+def _from(tensors: list[keras.KerasTensor], output: keras.KerasTensor) -> keras.Model:
+    """Return the model from tensors inside of a graph to its output.
+
+    Keras 3.15 gives those that are inputs of the graph a second history, after which the model that
+    they come from could not be saved any more; theirs is put back.
+    """
+    histories = [tensor._keras_history for tensor in tensors]
+    model = keras.Model(_one_or_all(tensors), output)
+    for tensor, history in zip(tensors, histories, strict=True):
+        tensor._keras_history = history
+    return model
+
+
 def _fresh(tensor: keras.KerasTensor, name: str | None = None) -> keras.KerasTensor:
     return keras.Input(tensor.shape[1:], dtype=tensor.dtype, name=name)
 
 
-def _input(model: keras.Model):
+def inputs_of(model: keras.Model):
     """Return a model's inputs in the form that it takes: one, a list or a dictionary."""
     return model.inputs[0] if isinstance(model, keras.Sequential) else model.input
 
