@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 
 keras_hub = pytest.importorskip("keras_hub", reason="pip install 'tlhelpers[text]'")
-WORDS = "[PAD] [UNK] [CLS] [SEP] [MASK] a fine film ##s dull 日 !".split()
+MARKERS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+WORDS = [*MARKERS, "a", "fine", "film", "##s", "dull", "日", "!"]
 
 
 def make(sequence_length=6):
