@@ -62,13 +62,10 @@ class Advice:
         parts += ["- " + line for line in self.reasons]
         parts += ["What would change my mind:"] if self.doubts else []
         parts += ["- " + line for line in self.doubts]
-        lines = [
-            textwrap.fill(part, 92, subsequent_indent="  " * part.startswith("- "))
-            for part in parts
-        ]
+        lines = [_wrap(part, part.startswith("- ")) for part in parts]
         lines += ["", f"Start from {self.recipe}, or from these lines:", ""]
-        lines += [textwrap.indent(self.code, "    "), "", textwrap.fill(self.check, 92), ""]
-        lines += [textwrap.fill(f"Read {p}", 92, subsequent_indent="  ") for p in self.papers]
+        lines += [textwrap.indent(self.code, "    "), "", _wrap(self.check), ""]
+        lines += [_wrap(f"Read {paper}", True) for paper in self.papers]
         return "\n".join(lines)
 
     __repr__ = __str__
@@ -138,6 +135,10 @@ def advise(
         doubts=_doubts(case, similarity),
         check=_check_by(case),
     )
+
+
+def _wrap(line: str, hanging: bool = False) -> str:
+    return textwrap.fill(line, 92, subsequent_indent="  " * hanging, break_on_hyphens=False)
 
 
 @dataclass(frozen=True)

@@ -163,7 +163,7 @@ CODE = {
         "early": _IMAGES
         + """\
 model = tl.build_classifier(base, {classes})
-for layer in ("block3_pool", "block4_pool", "block5_pool"):
+for layer in ("block3_pool", "block4_pool", "block5_conv3"):
     features = tl.extract_features(tl.split_at(model, layer)[0], x).mean(axis=(1, 2))
     print(layer, tl.linear_probe(features=features, labels=y))
 """,
