@@ -1,6 +1,7 @@
 """The adviser answers everywhere, in the order of the table, and its code and recipes run."""
 
 import ast
+import functools
 import itertools
 from pathlib import Path
 
@@ -151,6 +152,8 @@ def test_unlabelled_samples_of_another_domain():
 
 # Its code
 
+SHORT = functools.partial(tl.fine_tune, head_epochs=1, epochs=1)
+
 
 @pytest.mark.parametrize("task, key", [(t, k) for t in CODE for k in CODE[t]])
 def test_the_code_names_public_names_only(task, key):
@@ -177,13 +180,14 @@ def tiny_vgg(name, input_shape):
 @pytest.mark.parametrize("key", LADDER["image"])
 def test_the_code_for_images_runs(key, monkeypatch, capsys):
     monkeypatch.setattr(tl, "load_backbone", tiny_vgg)
+    monkeypatch.setattr(tl, "fine_tune", SHORT)
     y = np.arange(30) % 3
     x = np.random.default_rng(0).integers(0, 90, (30, 16, 16, 3)) + 80 * y[:, None, None, None]
     x = x.astype("uint8")
     code = CODE["image"][key].format(classes=3)
     exec(code, {"tl": tl, "x": x, "y": y, "x_val": x, "y_val": y})
     said = capsys.readouterr().out
-    assert "fine-tuning: 5 epochs" in said if "fine_tune" in code else "95 % interval" in said
+    assert "fine-tuning: 1 epochs" in said if "fine_tune" in code else "95 % interval" in said
 
 
 class TinyBert:
@@ -209,6 +213,7 @@ class TinyBert:
 @pytest.mark.parametrize("key", LADDER["text"])
 def test_the_code_for_texts_runs(key, monkeypatch, capfd):
     monkeypatch.setattr(tl, "load_bert", TinyBert)
+    monkeypatch.setattr(tl, "fine_tune", SHORT)
     texts, y = ["good", "bad", "fine", "awful"] * 4, np.array([1, 0, 1, 0] * 4)
     names = {"texts": texts, "texts_val": texts, "y": y, "y_val": y}
     names |= {"tl": tl, "keras": keras}

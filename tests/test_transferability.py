@@ -266,7 +266,9 @@ def test_logme_sees_no_scale_no_rotation_and_no_copies(seed):
     x, y, _ = draw(seed, n=25, d=1 + seed % 40)
     score = logme(features=x, labels=y)
     turn = np.linalg.qr(np.random.default_rng(seed).normal(size=(x.shape[1],) * 2))[0]
-    assert logme(features=x * 1e6, labels=y) == pytest.approx(score, rel=1e-7, abs=1e-9)
+    assert logme(features=x * 10.0 ** (seed % 150 - 75), labels=y) == pytest.approx(
+        score, rel=1e-7, abs=1e-9
+    )
     assert logme(features=x @ turn, labels=y) == pytest.approx(score, rel=1e-7, abs=1e-9)
     assert logme(features=np.hstack([x, x, 0 * x]), labels=y) == pytest.approx(
         score, rel=1e-7, abs=1e-9
@@ -361,6 +363,8 @@ NAN = np.array([[0.0, 1], [np.nan, 0], [2, 2]])
         (logme, {"features": X, "labels": Y, "targets": Y}, "both"),
         (logme, {"features": X, "targets": [0.0, 0, 0]}, "zeros"),
         (logme, {"features": X, "targets": [0.0, 1]}, "3 samples"),
+        (logme, {"features": X, "targets": [1e-200, 0, 0]}, "zeros"),
+        (logme, {"features": X * 1e101, "labels": Y}, "finite"),
         (logme, {"features": X, "targets": [0, np.inf, 0]}, "finite"),
     ],
 )

@@ -91,6 +91,8 @@ def mmd(a, b, *, bandwidth: float | None = None) -> float:
     middle = (a.mean(axis=0) + b.mean(axis=0)) / 2  # far from 0 squares would lose their digits
     a, b = a - middle, b - middle
     if bandwidth is None:
+        unit = max(np.abs(a).max(), np.abs(b).max())
+        a, b = a / unit, b / unit
         bandwidth = _median_distance(a, b)
     elif isinstance(bandwidth, bool) or not isinstance(bandwidth, Real) or not bandwidth > 0:
         raise ValueError(f"bandwidth must be above 0. Received: bandwidth={bandwidth!r}.")

@@ -6,12 +6,13 @@ score of one data set says nothing beside that of another.
 
 from __future__ import annotations
 
-from tlhelpers.arrays import check_classes, check_features, rows_of_classes, to_numpy
+from tlhelpers.arrays import check_classes, check_features, rows_of_classes, to_matrix, to_numpy
 from tlhelpers.preprocessing import check_labels
 
 import numpy as np
 
 _LEAST_NOISE = 1e-10  # LogME: the least variance of the noise, as a share of the mean square of y
+_BLOCK = 2**22  # LEEP: probabilities at a time
 _ROWS_SUM = 1e-3  # how far from one a row of probabilities may sum (float16, bfloat16)
 
 
@@ -20,8 +21,8 @@ def leep(*, source_probabilities, labels) -> float:
 
     What the source model calls the target samples ("mostly tiger cat") is turned into target
     labels through their joint frequencies: LEEP = 1/n sum_i log sum_z P(y_i | z) theta(x_i)_z with
-    P(y, z) = 1/n sum_{i: y_i = y} theta(x_i)_z. No feature and no training is needed, and memory
-    beyond the input stays below 100 MB.
+    P(y, z) = 1/n sum_{i: y_i = y} theta(x_i)_z. No feature and no training is needed; the
+    probabilities are read in blocks, so that memory beyond them is P(y, z) and little else.
 
     Args:
         source_probabilities: `(n, source classes)`, softmax outputs of the source model on the
@@ -53,7 +54,8 @@ def leep(*, source_probabilities, labels) -> float:
         )
     labels = check_classes(labels, n=len(theta))
     joint = np.zeros((labels.max() + 1, theta.shape[1]))
-    for label, rows in rows_of_classes(labels):
+    most = max(_BLOCK // theta.shape[1], 1)
+    for label, rows in rows_of_classes(labels, most):
         block = theta[rows].astype("float64", copy=False)
         _check_probabilities(block)
         joint[label] += block.sum(axis=0)
@@ -61,7 +63,7 @@ def leep(*, source_probabilities, labels) -> float:
     given_source = np.divide(joint, source, out=np.zeros_like(joint), where=source > 0)
     total = sum(
         np.log(theta[rows].astype("float64", copy=False) @ given_source[label]).sum()
-        for label, rows in rows_of_classes(labels)
+        for label, rows in rows_of_classes(labels, most)
     )
     return float(min(total / len(labels), 0.0))
 
@@ -128,8 +130,8 @@ def h_score(*, features, labels, shrinkage: bool = False) -> float:
     """
     f, labels = _both(features, labels)
     n, dimensions = f.shape
-    f -= f.mean(axis=0)
     f /= np.abs(f).max()
+    f -= f.mean(axis=0)
     u, s = _thin_svd(f)
     sums = _class_sums(u, labels)
     between = (sums**2 / np.bincount(labels)[:, None]).sum(axis=0)  # in units of s^2, per direction
@@ -182,15 +184,16 @@ def logme(*, features, labels=None, targets=None) -> float:
         )
     if targets is None:
         f, labels = _both(features, labels)
-        u, s = _thin_svd(f / np.abs(f).max())
+        u, s = _thin_svd(f)
         along, squares = _class_sums(u, labels), np.bincount(labels).astype("float64")
     else:
         f = check_features(features)
         y = _check_targets(targets, len(f))
-        u, s = _thin_svd(f / np.abs(f).max())
+        u, s = _thin_svd(f)
         along, squares = y.T @ u, (y**2).sum(axis=0)
     each = [
-        _log_evidence(s**2, a**2, square, len(f)) for a, square in zip(along, squares, strict=True)
+        _log_evidence((s / s[0]) ** 2, a**2, square, len(f))
+        for a, square in zip(along, squares, strict=True)
     ]
     return float(np.mean(each) / len(f))
 
@@ -229,7 +232,7 @@ def _thin_svd(f: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _class_sums(u: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Return the sum of the rows of each class, `(classes, k)`."""
     sums = np.zeros((labels.max() + 1, u.shape[1]))
-    for label, rows in rows_of_classes(labels):
+    for label, rows in rows_of_classes(labels, 4096):
         sums[label] += u[rows].sum(axis=0)
     return sums
 
@@ -241,15 +244,17 @@ def _both(features, labels) -> tuple[np.ndarray, np.ndarray]:
 
 def _check_targets(targets, n: int) -> np.ndarray:
     y = to_numpy(targets)
-    y = y[:, None] if y.ndim == 1 else y
-    if y.ndim != 2 or len(y) != n or y.dtype.kind not in "iuf" or not np.isfinite(y).all():
+    y = to_matrix(y[:, None] if y.ndim == 1 else y, "targets", rows=2)
+    if len(y) != n:
         raise ValueError(
-            f"targets must be finite numbers, one row for each of the {n} samples. "
-            f"Received: shape={y.shape}, dtype={y.dtype}. Class numbers go to labels=."
+            f"One row of targets per sample is needed. Received: {n} samples, {len(y)} rows."
         )
-    if not y.any(axis=0).all():
-        raise ValueError("Every column of targets must differ from zero. Received: one of zeros.")
-    return y.astype("float64")
+    if not (y**2).any(axis=0).all():
+        raise ValueError(
+            "Every column of targets must differ from zero. Received: a column of zeros. "
+            "Leave it out: there is nothing to predict."
+        )
+    return y
 
 
 def _check_probabilities(block: np.ndarray) -> None:
