@@ -2,7 +2,7 @@
 
 from tlhelpers import plots
 from tlhelpers.evaluation import report_on
-from tlhelpers.training import FineTuning, Phase
+from tlhelpers.phases import FineTuning, Phase
 
 import numpy as np
 import pytest

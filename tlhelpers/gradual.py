@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import math
 import time
+import zipfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from numbers import Integral
@@ -13,12 +13,14 @@ from pathlib import Path
 
 from tlhelpers import snapshot
 from tlhelpers.blocks import find_base, find_blocks, learns, split_head
+from tlhelpers.caching import Shuffled
 from tlhelpers.freezing import describe, freeze, unfreeze
 from tlhelpers.guard import FitGuard
 from tlhelpers.layerwise import layerwise, renew
+from tlhelpers.phases import FineTuning, Phase, monitor_of
 from tlhelpers.schedules import warmup_cosine
 from tlhelpers.seeds import check_seed
-from tlhelpers.training import FineTuning, Phase, _check_data, _loss_of
+from tlhelpers.training import check_data, loss_of
 
 import keras
 import numpy as np
@@ -43,6 +45,8 @@ class GradualUnfreezing:
         optimizer: a fresh SGD, Adam, AdamW or RMSprop that gives class and settings (its learning
             rate is not used). Defaults to AdamW.
         batchnorm: "frozen" or "train", as in `unfreeze`.
+        keep_best: with validation data, end with the weights of the best epoch over all phases
+            instead of the last.
         folder: where the state is kept after each epoch. If the training is killed, the same call
             goes on from there; a finished one leaves nothing behind. None keeps no state.
         seed: draws the order of the samples, from the phase and the epoch, so that a resumed
@@ -63,6 +67,7 @@ class GradualUnfreezing:
     warmup: float = 0.1
     optimizer: keras.Optimizer = field(default_factory=lambda: keras.optimizers.AdamW(1e-3))
     batchnorm: str = "frozen"
+    keep_best: bool = True
     folder: str | Path | None = None
     seed: int = 0
 
@@ -91,21 +96,22 @@ class GradualUnfreezing:
             verbose: as in Keras.
 
         Returns:
-            A `FineTuning` with a phase "head" and one per block. The model has the weights of the
-            last epoch and is left compiled.
+            A `FineTuning` with a phase "head" and one per block. The model has the weights of its
+            best epoch, or the last, and is left compiled.
 
         Raises:
             ValueError: before any training: more blocks than there are, an argument out of its
                 range, a folder of another model or another plan.
         """
         phases = self._phases(model)
-        _check_data(model, train, loss, "train")
+        check_data(model, train, loss, "train")
         self._check(model)
         steps = _steps(train, batch_size)
-        keeper = _Keeper(self.folder, self._plan(model, phases, steps))
-        begin, epoch, state = keeper.resume()
         if loss is None:
-            loss, metrics = _loss_of(model, metrics)
+            loss, metrics = loss_of(model, metrics)
+        monitor = monitor_of(validation, metrics) if self.keep_best else None
+        keeper = _Keeper(self.folder, self._plan(model, phases, steps), monitor)
+        begin, epoch, state = keeper.resume()
         for number, (name, blocks, epochs) in list(enumerate(phases))[begin:]:
             unfreeze(model, blocks=blocks, batchnorm=self.batchnorm) if blocks else freeze(model)
             rate = warmup_cosine(self.learning_rate, epochs * steps, self.warmup)
@@ -114,8 +120,7 @@ class GradualUnfreezing:
             if state is not None:
                 model.optimizer.build(model.trainable_variables)
                 snapshot.write(_kept(model), state)
-            trainable = describe(model).trainable
-            keeper.enter(number, Phase(name, epochs, self.learning_rate, trainable, None))
+            keeper.enter(number, Phase(name, epochs, self.learning_rate, describe(model).trainable))
             if epoch < epochs:
                 model.fit(
                     **_data(train, batch_size, (self.seed, number), range(epoch, epochs)),
@@ -126,7 +131,7 @@ class GradualUnfreezing:
                     verbose=verbose,
                 )
             epoch, state = 0, None
-        return keeper.finish()
+        return keeper.finish(model)
 
     def _check(self, model: keras.Model) -> None:
         """Find bad arguments before the model is touched."""
@@ -173,7 +178,7 @@ class GradualUnfreezing:
             "steps per epoch": steps,
             "optimizer": type(self.optimizer).__name__,
         }
-        for name in ("learning_rate", "decay", "warmup", "batchnorm", "seed"):
+        for name in ("learning_rate", "decay", "warmup", "batchnorm", "keep_best", "seed"):
             plan[name] = getattr(self, name)
         return json.loads(json.dumps(plan))
 
@@ -181,27 +186,37 @@ class GradualUnfreezing:
 class _Keeper(keras.callbacks.Callback):
     """Write history and state into the folder after each epoch, and find the way back in."""
 
-    def __init__(self, folder: str | Path | None, plan: dict):
+    def __init__(self, folder: str | Path | None, plan: dict, monitor: str | None):
         super().__init__()
-        self.plan = plan
-        self.result, self.number, self.clock = FineTuning(), 0, 0.0
+        self.plan, self.best = plan, []
+        self.result, self.number, self.clock = FineTuning(monitor=monitor), 0, 0.0
         self.file = Path(folder) / "gradual.npz" if folder else None
+        if folder and Path(folder).exists() and not Path(folder).is_dir():
+            raise ValueError(f"A folder is required. Received: folder={str(folder)!r}, a file.")
 
     def resume(self) -> tuple[int, int, list[np.ndarray] | None]:
         """Return phase, epoch and state to begin with."""
         if self.file is None or not self.file.exists():
             return 0, 0, None
-        state, about = snapshot.load(self.file)
-        other = [name for name, value in self.plan.items() if about["plan"][name] != value]
+        try:
+            values, about = snapshot.load(self.file)
+        except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise ValueError(
+                "A folder kept by GradualUnfreezing is required. Received: folder="
+                f"{str(self.file.parent)!r}, whose {self.file.name} cannot be read. Delete it to "
+                "start anew."
+            ) from error
+        other = [name for name, value in self.plan.items() if about["plan"].get(name) != value]
         if other:
             raise ValueError(
                 "The folder of this model and this plan is required. "
                 f"Received: folder={str(self.file.parent)!r}, kept by a training with another "
                 f"{', '.join(other)}. Choose another folder, or delete this one to start anew."
             )
-        phases = [Phase(**phase) for phase in about["phases"]]
-        self.result = FineTuning(phases=phases, history=about["history"])
-        return about["phase"], about["epoch"], state
+        self.result.phases = [Phase(**phase) for phase in about["phases"]]
+        self.result.history, self.result.best = about["history"], about["best"]
+        self.best = values[about["variables"] :]
+        return about["phase"], about["epoch"], values[: about["variables"]]
 
     def enter(self, number: int, phase: Phase) -> None:
         """Begin a phase, or go on with it."""
@@ -209,8 +224,10 @@ class _Keeper(keras.callbacks.Callback):
         if number == len(self.result.phases):
             self.result.phases.append(phase)
 
-    def finish(self) -> FineTuning:
-        """Remove the state of a training that is complete."""
+    def finish(self, model: keras.Model) -> FineTuning:
+        """Bring the best weights back, and remove the state of a training that is complete."""
+        if self.best:
+            snapshot.write(model.variables, self.best)
         if self.file is not None:
             self.file.unlink()
         return self.result
@@ -219,15 +236,17 @@ class _Keeper(keras.callbacks.Callback):
         self.clock = time.perf_counter()
 
     def on_epoch_end(self, epoch, logs=None):
-        for name, value in logs.items():
-            self.result.history.setdefault(name, []).append(float(value))
+        if self.result.add(logs):
+            self.best = snapshot.read(self.model.variables)
         self.result.phases[-1].seconds += time.perf_counter() - self.clock
         if self.file is not None:
             self.file.parent.mkdir(parents=True, exist_ok=True)
+            values = snapshot.read(_kept(self.model))
             about = {"plan": self.plan, "phase": self.number, "epoch": epoch + 1}
+            about |= {"variables": len(values), "best": self.result.best}
             about["history"] = self.result.history
             about["phases"] = [asdict(phase) for phase in self.result.phases]
-            snapshot.save(self.file, snapshot.read(_kept(self.model)), about)
+            snapshot.save(self.file, values + self.best, about)
 
 
 def _kept(model: keras.Model) -> list[keras.Variable]:
@@ -236,32 +255,12 @@ def _kept(model: keras.Model) -> list[keras.Variable]:
     return list({id(v): v for v in every}.values())
 
 
-class _Shuffled(keras.utils.PyDataset):
-    """The batches of some epochs; their order depends on the seed, the phase and the epoch only."""
-
-    def __init__(self, arrays, batch_size: int, seed: tuple[int, int], epochs: range):
-        super().__init__()
-        self.arrays, self.batch_size, self.seed, self.epochs = arrays, batch_size, seed, epochs
-        self.steps = math.ceil(len(arrays[1]) / batch_size)
-        self.order = functools.lru_cache(2)(self._order)  # Keras reads ahead into the next epoch
-
-    def _order(self, epoch: int) -> np.ndarray:
-        return np.random.default_rng([*self.seed, epoch]).permutation(len(self.arrays[1]))
-
-    def __len__(self):
-        return len(self.epochs) * self.steps
-
-    def __getitem__(self, index):
-        epoch, batch = divmod(index, self.steps)
-        rows = self.order(self.epochs.start + epoch)[batch * self.batch_size :][: self.batch_size]
-        return keras.tree.map_structure(lambda part: part[rows], self.arrays)
-
-
 def _data(train, batch_size: int, seed: tuple[int, int], epochs: range) -> dict:
     """Return the data arguments of a fit."""
     if hasattr(train, "element_spec"):
         return {"x": train}
-    data = _Shuffled(keras.tree.map_structure(np.asarray, tuple(train)), batch_size, seed, epochs)
+    arrays = keras.tree.map_structure(np.asarray, tuple(train))
+    data = Shuffled([arrays], batch_size, seed, epochs)
     return {"x": data, "steps_per_epoch": data.steps, "shuffle": False}
 
 

@@ -4,73 +4,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from numbers import Integral, Real
 from pathlib import Path
 
 from tlhelpers.blocks import split_head, walk
-from tlhelpers.features import extract_features
+from tlhelpers.caching import Part, last_augmentation, place_to_cache, why_not_cached
 from tlhelpers.freezing import describe, freeze
 from tlhelpers.freezing import unfreeze as unfreeze_base
 from tlhelpers.guard import FitGuard
-from tlhelpers.preprocessing import check_images, check_labels, count_samples, images_of
-from tlhelpers.splitting import last_frozen_layer, layers_of_base, split_at
+from tlhelpers.phases import FineTuning, Phase, monitor_of
+from tlhelpers.preprocessing import (
+    check_images,
+    check_labels,
+    check_tokens,
+    count_samples,
+    images_of,
+)
+from tlhelpers.splitting import layers_of_base
 
 import keras
 import numpy as np
-
-
-@dataclass
-class Phase:
-    """One fit: what trained, how fast, behind which layer the data was run only once.
-
-    The seconds of the first phase include the run through what is frozen in both.
-    """
-
-    name: str
-    epochs: int
-    learning_rate: float | keras.optimizers.schedules.LearningRateSchedule
-    trainable: int
-    cached_behind: str | None = None
-    seconds: float = 0.0
-
-
-@dataclass
-class FineTuning:
-    """What `fine_tune` returns.
-
-    `history` maps each metric to its values over all epochs, as Keras' own history does; `phases`
-    tells them apart; `best` is the epoch (from 0) whose weights the model has now.
-    """
-
-    phases: list[Phase] = field(default_factory=list)
-    history: dict[str, list[float]] = field(default_factory=dict)
-    monitor: str | None = None
-    best: int | None = None
-
-    @property
-    def boundaries(self) -> list[int]:
-        """The first epoch (from 0) of every phase after the first one."""
-        ends = np.cumsum([phase.epochs for phase in self.phases])
-        return [int(end) for end in ends[:-1]]
-
-    def __str__(self) -> str:
-        rows = []
-        for phase in self.phases:
-            behind = phase.cached_behind
-            cached = f", cached behind {behind}" if behind else ", not cached"
-            rate = phase.learning_rate
-            rate = f"{rate:g}" if isinstance(rate, Real) else type(rate).__name__
-            rows.append(
-                f"{phase.name}: {phase.epochs} epochs, {phase.trainable:,} weights at {rate}"
-                f"{cached}, {phase.seconds:.0f} s"
-            )
-        if self.best is not None:
-            value = self.history[self.monitor][self.best]
-            rows.append(f"kept: epoch {self.best + 1} ({self.monitor} {value:.3f})")
-        return "\n".join(rows)
-
-    __repr__ = __str__
 
 
 class _KeepBest(keras.callbacks.Callback):
@@ -84,14 +37,7 @@ class _KeepBest(keras.callbacks.Callback):
         self.weights = [(v, v.numpy()) for v in self.model.variables]  # the better one, before
 
     def on_epoch_end(self, epoch, logs=None):
-        for name, value in logs.items():
-            self.result.history.setdefault(name, []).append(float(value))
-        values = self.result.history.get(self.result.monitor)
-        if not values:
-            return
-        pick = np.nanargmin if self.result.monitor.endswith("loss") else np.nanargmax
-        if np.isfinite(values[-1]) and int(pick(values)) == len(values) - 1:
-            self.result.best = len(values) - 1
+        if self.result.add(logs):
             self.weights = [(v, v.numpy()) for v in self.model.variables]
 
     def restore(self) -> None:
@@ -110,16 +56,19 @@ def fine_tune(
     head_learning_rate: float = 1e-3,
     learning_rate: float = 1e-4,
     cache_prefix: bool | str | Path = True,
+    passes: int = 1,
     batch_size: int = 32,
     loss=None,
     metrics=None,
-    verbose: int = 0,
+    verbose: int = 1,
 ) -> FineTuning:
     """Train the head on the frozen base, then head and top of the base together, more gently.
 
-    Each phase compiles with a fresh Adam whose learning rate falls to zero along half a cosine, so
-    that the last epochs are not the noisiest. The better of before and after is kept: the model
-    ends with the weights of its best epoch on the validation data, over both phases.
+    Prints its plan first: what learns in each phase, how fast, and what is cached or why not. Each
+    phase compiles with a fresh Adam whose learning rate falls to zero along half a cosine, so that
+    the last epochs are not the noisiest. The better of before and after is kept: the model ends
+    with the weights of its best epoch on the validation data, over both phases; without a head
+    phase, with those from before if no epoch was better.
 
     Args:
         model: a model with a base and a head, such as `build_classifier` returns; changed in place.
@@ -134,13 +83,16 @@ def fine_tune(
         cache_prefix: run the part of the model that is frozen and deterministic over the data
             once, not once per epoch, and train the rest on its outputs. The result is the same,
             but for dropout inside of the frozen base, which is then off, and for augmentation in
-            the pipeline of a dataset, which is then drawn once: pass False for that. A folder
-            keeps the outputs on disk. Where nothing can be cached (the model augments its
-            images, or all of the base learns) a phase trains as usual; the result says which.
+            the pipeline of a dataset, which is then drawn once: pass False, or `passes`, for that.
+            A folder keeps the outputs on disk. Where nothing can be cached (the model augments
+            its images, or all of the base learns) a phase trains as usual; the plan says why.
+        passes: with augmentation (random layers of the model in front of the base, or random
+            operations in a dataset's `map`): run the frozen part k times over the data, so that
+            each epoch trains on the next of k augmented copies, in turn.
         batch_size: samples per step, for arrays.
         loss, metrics: as in `compile`; by default cross-entropy on logits and accuracy (binary for
             a model with one logit). Multilabel and regression models need theirs given.
-        verbose: as in `fit`.
+        verbose: 0 prints nothing, 1 the plan, 2 also Keras' line for each epoch.
 
     Returns:
         A `FineTuning` with named phases "head" and "fine-tuning". The model is left
@@ -150,7 +102,7 @@ def fine_tune(
     Raises:
         ValueError: before any training: a model without a head or without a graph, a bad amount
             to unfreeze, images out of 0..255, labels that are not integers in
-            0..num_classes - 1, numbers out of range.
+            0..num_classes - 1, numbers out of range, passes where nothing augments or is cached.
 
     Example:
         >>> history = tl.fine_tune(model, (x, y), (x_val, y_val), unfreeze=1)
@@ -173,79 +125,90 @@ def fine_tune(
             "unfreeze must be a number of blocks, a dict of the arguments of unfreeze, or None. "
             f"Received: unfreeze={unfreeze!r}. For a share: unfreeze={{'fraction': 0.5}}."
         )
-    _check_numbers(head_epochs, epochs, head_learning_rate, learning_rate)
-    if isinstance(batch_size, bool) or not isinstance(batch_size, Integral) or batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1. Received: batch_size={batch_size!r}.")
-    _check_data(model, train, loss, "train")
+    _check_numbers(head_epochs, epochs, head_learning_rate, learning_rate, batch_size, verbose)
+    check_data(model, train, loss, "train")
     if validation is not None:
-        _check_data(model, validation, loss, "validation")
-    plan = [("head", head_epochs, head_learning_rate)]
+        check_data(model, validation, loss, "validation")
+    _check_passes(model, train, passes, cache_prefix)
+    phases = [Phase("head", head_epochs, head_learning_rate)]
     if amount is not None:
-        unfreeze_base(model, **amount)  # a bad amount is found here, before any training
-        plan.append(("fine-tuning", epochs, learning_rate))
+        phases.append(Phase("fine-tuning", epochs, learning_rate))
+    plan = _Plan(model, phases, amount, cache_prefix, passes)
     if loss is None:
-        loss, metrics = _loss_of(model, metrics)
-    result = FineTuning(monitor=_monitor(validation, metrics))
-    keep = _KeepBest(result)
-    base_layers = layers_of_base(model)
-    whole = _Cached(model, train, validation)
-    begin = time.perf_counter()
-    if cache_prefix and epochs and head_epochs:
-        whole = whole.behind(base_layers, cache_prefix)  # frozen in both phases: run only once
-    for name, number, rate in plan:
-        freeze(model) if name == "head" else unfreeze_base(model, **amount)
-        model.compile(keras.optimizers.Adam(rate), loss=loss, metrics=metrics)
-        if not number:
-            continue
-        phase = Phase(name, number, rate, describe(model).trainable)
-        result.phases.append(phase)
-        part = whole.behind(base_layers, cache_prefix) if cache_prefix else whole
-        steps = number * _steps_per_epoch(part.train, batch_size)
-        part.model.compile(_optimizer(rate, steps), loss=loss, metrics=metrics)
-        phase.cached_behind = part.layer
-        part.fit([FitGuard(), keep], number, batch_size, verbose)
-        keep.restore()
-        if part.model is not model:  # what the optimizer has gathered belongs to these weights
-            model.compile(part.model.optimizer, loss=loss, metrics=metrics)
-        begin, phase.seconds = time.perf_counter(), time.perf_counter() - begin
+        loss, metrics = loss_of(model, metrics)
+    result = FineTuning([phase for phase in phases if phase.epochs])
+    result.monitor = monitor_of(validation, metrics)
+    if verbose:
+        kept = f"epoch with the best {result.monitor}" if result.monitor else "last epoch"
+        print(f"fine_tune keeps the {kept}", *result.phases, sep="\n  ")
+    settings = {"loss": loss, "metrics": metrics}
+    _train(plan, Part(model, [train], validation), result, settings, batch_size, verbose)
     return result
 
 
-@dataclass
-class _Cached:
-    """A model, or the tail of it, with the data that goes into it."""
+class _Plan:
+    """What learns in each phase, and behind which layer it can be cached."""
 
-    model: keras.Model
-    train: object
-    validation: object
-    layer: str | None = None
+    def __init__(self, model: keras.Model, phases: list[Phase], amount, cache, passes: int):
+        self.model, self.phases, self.amount = model, phases, amount
+        self.cache, self.passes = cache, passes
+        self.base_layers = layers_of_base(model)
+        for phase in reversed(phases):  # a bad amount is found before anything changes
+            self._look_ahead(phase)
+        if passes > 1 and not any(phase.cached_behind for phase in phases if phase.epochs):
+            reasons = "; ".join(f"{phase.name}: {phase.uncached}" for phase in phases)
+            raise ValueError(
+                f"passes={passes} needs a frozen part that can be cached. Received: {reasons}. "
+                "Use passes=1, or unfreeze less."
+            )
 
-    def behind(self, base_layers: set[int], folder) -> _Cached:
-        """Run what is frozen and deterministic once, and return the rest with its outputs."""
-        layer = last_frozen_layer(self.model, base_layers)
-        if layer is None:
-            return self
-        prefix, tail = split_at(self.model, layer)
-        folder = None if folder is True else folder
-        train, validation = (
-            data if data is None else _run_prefix(prefix, data, folder)
-            for data in (self.train, self.validation)
-        )
-        return _Cached(tail, train, validation, layer.name)
+    def choose(self, phase: Phase) -> None:
+        """Freeze and unfreeze as a phase needs it."""
+        freeze(self.model) if phase.name == "head" else unfreeze_base(self.model, **self.amount)
 
-    def fit(self, callbacks, epochs: int, batch_size: int, verbose: int) -> None:
-        arrays = isinstance(self.train, tuple | list)
-        x, y = (self.train[0], np.asarray(self.train[1])) if arrays else (self.train, None)
-        self.model.fit(
-            x,
-            y,
-            batch_size=batch_size if arrays else None,
-            shuffle=arrays,
-            epochs=epochs,
-            validation_data=self.validation,
-            callbacks=callbacks,
-            verbose=verbose,
-        )
+    def _look_ahead(self, phase: Phase) -> None:
+        self.choose(phase)
+        table = describe(self.model)
+        parts = [row.name for row in table.rows if row.trainable]
+        phase.trainable = table.trainable
+        phase.learns = ", ".join(parts if len(parts) < 4 else [parts[0], "...", *parts[-2:]])
+        layer = self.cache and place_to_cache(self.model, self.base_layers, self.passes)
+        phase.cached_behind = layer.name if layer else None
+        if not self.cache:
+            phase.uncached = f"cache_prefix={self.cache}"
+        elif not layer:
+            phase.uncached = why_not_cached(self.model, self.base_layers)
+
+    def behind(self, part: Part) -> Part:
+        """Run what is frozen now over the data, and return the rest with its outputs."""
+        folder = None if self.cache is True else self.cache
+        passes = 1 if part.layer else self.passes
+        return part.behind(self.base_layers, folder, passes) if self.cache else part
+
+
+def _train(plan: _Plan, whole: Part, result: FineTuning, settings, batch_size, verbose) -> None:
+    model, keep, done = plan.model, _KeepBest(result), 0
+    begin = time.perf_counter()
+    if len(result.phases) > 1:
+        plan.choose(plan.phases[-1])
+        whole = plan.behind(whole)  # frozen in both phases: run only once
+    for phase in plan.phases:
+        plan.choose(phase)
+        model.compile(keras.optimizers.Adam(phase.learning_rate), **settings)
+        if not phase.epochs:
+            continue
+        part = plan.behind(whole)
+        phase.cached_behind = part.layer
+        steps = phase.epochs * part.steps(batch_size)
+        part.model.compile(_optimizer(phase.learning_rate, steps), **settings)
+        if phase.name != "head" and not done:
+            result.start(part.score(result.monitor))
+        part.fit([FitGuard(), keep], done, phase.epochs, batch_size, 2 if verbose > 1 else 0)
+        keep.restore()
+        if part.model is not model:  # what the optimizer has gathered belongs to these weights
+            model.compile(part.model.optimizer, **settings)
+        done += phase.epochs
+        begin, phase.seconds = time.perf_counter(), time.perf_counter() - begin
 
 
 def _optimizer(rate, steps: int) -> keras.optimizers.Optimizer:
@@ -255,20 +218,8 @@ def _optimizer(rate, steps: int) -> keras.optimizers.Optimizer:
     return keras.optimizers.Adam(rate)
 
 
-def _steps_per_epoch(train, batch_size: int) -> int:
-    """Return the batches of an epoch; a dataset that does not know gives a number below 1."""
-    if isinstance(train, tuple | list):
-        return -(-count_samples(train[0]) // batch_size)
-    return int(train.cardinality())
-
-
-def _run_prefix(prefix: keras.Model, data, folder):
-    if isinstance(data, tuple | list):
-        return extract_features(prefix, *data, cache=folder)
-    return extract_features(prefix, data)
-
-
-def _loss_of(model: keras.Model, metrics):
+def loss_of(model: keras.Model, metrics):
+    """Return the loss of a classifier that ends in logits, and its metrics."""
     if model.output_shape[-1] == 1:
         loss = keras.losses.BinaryCrossentropy(from_logits=True)
         return loss, metrics or [keras.metrics.BinaryAccuracy("accuracy", threshold=0.0)]
@@ -276,14 +227,9 @@ def _loss_of(model: keras.Model, metrics):
     return loss, metrics or ["accuracy"]
 
 
-def _monitor(validation, metrics) -> str | None:
-    if validation is None:
-        return None
-    names = [getattr(metric, "name", metric) for metric in metrics or ()]
-    return "val_accuracy" if "accuracy" in names else "val_loss"
-
-
-def _check_numbers(head_epochs, epochs, head_learning_rate, learning_rate) -> None:
+def _check_numbers(
+    head_epochs, epochs, head_learning_rate, learning_rate, batch_size, verbose
+) -> None:
     for name, value in {"head_epochs": head_epochs, "epochs": epochs}.items():
         if isinstance(value, bool) or not isinstance(value, Integral) or value < 0:
             raise ValueError(
@@ -295,9 +241,34 @@ def _check_numbers(head_epochs, epochs, head_learning_rate, learning_rate) -> No
             continue
         if isinstance(value, bool) or not isinstance(value, Real) or not 0 < value < np.inf:
             raise ValueError(f"{name} must be a number above 0. Received: {name}={value!r}.")
+    if isinstance(batch_size, bool) or not isinstance(batch_size, Integral) or batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1. Received: batch_size={batch_size!r}.")
+    if verbose not in (0, 1, 2):
+        raise ValueError(
+            f"verbose must be 0, 1 (the plan) or 2 (each epoch). Received: verbose={verbose!r}."
+        )
 
 
-def _check_data(model: keras.Model, data, loss, name: str) -> None:
+def _check_passes(model: keras.Model, train, passes: int, cache) -> None:
+    if isinstance(passes, bool) or not isinstance(passes, Integral) or passes < 1:
+        raise ValueError(f"passes must be a whole number, 1 or above. Received: passes={passes!r}.")
+    if passes == 1:
+        return
+    if cache is not True:
+        raise ValueError(
+            "passes needs cache_prefix=True: the copies are drawn anew each time and kept in "
+            f"memory. Received: passes={passes}, cache_prefix={cache!r}."
+        )
+    if not hasattr(train, "element_spec") and last_augmentation(model) is None:
+        raise ValueError(
+            f"passes={passes} needs augmentation, or all passes would be the same. Received: "
+            f"model={model.name!r} without a random layer in front of its base, and arrays. Put "
+            "keras.layers.RandomFlip() in front, or use passes=1."
+        )
+
+
+def check_data(model: keras.Model, data, loss, name: str) -> None:
+    """Refuse data that the model would misread, before any training."""
     if hasattr(data, "element_spec"):
         images = images_of(model)
         for batch in data.take(1) if images is not None else ():
@@ -309,6 +280,7 @@ def _check_data(model: keras.Model, data, loss, name: str) -> None:
             f"Received: {name} of type {type(data).__name__}."
         )
     x, y = data
+    check_tokens(model, x)
     if (images := images_of(model)) is not None:
         check_images(x, images)
     if loss is None:
