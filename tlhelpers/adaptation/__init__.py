@@ -3,6 +3,7 @@
 from tlhelpers.adaptation import validators
 from tlhelpers.adaptation.batches import PairedBatches, paired_batches
 from tlhelpers.adaptation.cdan import CDAN
+from tlhelpers.adaptation.consistent import ConsistentDANN, RandomChannel
 from tlhelpers.adaptation.coral import CORAL, coral_loss
 from tlhelpers.adaptation.dann import DANN
 from tlhelpers.adaptation.mcc import MCC, mcc_loss
@@ -19,12 +20,14 @@ __all__ = [
     "DANN",
     "MCC",
     "MMD",
+    "ConsistentDANN",
     "DomainBatchNormalization",
     "DomainMonitor",
     "DomainReport",
     "GradientReversal",
     "OracleEpoch",
     "PairedBatches",
+    "RandomChannel",
     "SelectEpoch",
     "SourceOnly",
     "check_domains",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral
 
 from tlhelpers.adaptation.outputs import features_of, outputs_of
 from tlhelpers.adaptation.trainer import Adaptation
@@ -96,9 +97,9 @@ def check_domains(model: Adaptation, x_source, y_source, x_target, seed: int = 0
             f"A DANN or another adaptation is required. Received: {type(model).__name__}. For any "
             "two sets of features take tl.proxy_a_distance."
         )
+    y_source = check_labels(y_source, n=len(x_source))
     n = min(len(x_source), len(x_target))
-    x_source, x_target = x_source[:n], x_target[:n]
-    y_source = check_labels(y_source, n=len(y_source))[:n]
+    x_source, y_source, x_target = x_source[:n], y_source[:n], x_target[:n]
     with model.on_domain("source"):
         source, source_logits = features_of(model.encoder, x_source), outputs_of(model, x_source)
     target, target_logits = features_of(model.encoder, x_target), outputs_of(model, x_target)
@@ -137,6 +138,10 @@ class DomainMonitor(keras.callbacks.Callback):
 
     def __init__(self, x_source, y_source, x_target, every: int = 1):
         super().__init__()
+        if isinstance(every, bool) or not isinstance(every, Integral) or every < 1:
+            raise ValueError(
+                f"every must be a whole number, 1 or above. Received: every={every!r}."
+            )
         self.data, self.every = (x_source, y_source, x_target), every
         self.reports: dict[int, DomainReport] = {}
 

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator
 from contextvars import ContextVar
+from numbers import Real
 
 import keras
 from keras import ops
 
 DOMAINS = ("source", "target")
-_JOINED = ContextVar("joined", default=False)
+_PARTS = ContextVar("parts", default=0)
 
 
 @contextlib.contextmanager
-def joined_batch() -> Iterator[None]:
-    """Tell the layers called inside that half of their batch is source, the rest target."""
-    token = _JOINED.set(True)
+def joined_batch(parts: int = 2) -> Iterator[None]:
+    """Tell the layers called inside that the first of `parts` is source, the rest target."""
+    token = _PARTS.set(parts)
     try:
         yield
     finally:
-        _JOINED.reset(token)
+        _PARTS.reset(token)
 
 
 @keras.saving.register_keras_serializable("tlhelpers")
@@ -51,7 +53,8 @@ class DomainBatchNormalization(keras.layers.Layer):
 
     def __init__(self, momentum: float = 0.95, epsilon: float = 1e-3, **kwargs):
         super().__init__(**kwargs)
-        if not 0 <= momentum < 1 or not epsilon > 0:
+        right = isinstance(momentum, Real) and isinstance(epsilon, Real)
+        if not right or not 0 <= momentum < 1 or not 0 < epsilon < math.inf:
             raise ValueError(
                 "momentum must lie in [0, 1) and epsilon above 0. "
                 f"Received: momentum={momentum!r}, epsilon={epsilon!r}."
@@ -73,17 +76,15 @@ class DomainBatchNormalization(keras.layers.Layer):
 
     def use_domain(self, name: str) -> None:
         """Take the batches to come, other than joined ones, for source or for target."""
-        if name not in DOMAINS:
-            raise ValueError(f"A domain is 'source' or 'target'. Received: {name!r}.")
-        self.domain.assign(DOMAINS.index(name))
+        self.domain.assign(DOMAINS.index(check_domain(name)))
 
     def call(self, inputs, training=None):
         learns = bool(training) and self.trainable
-        if not _JOINED.get():
+        if not _PARTS.get():
             return self._normalize(inputs, self.domain, learns)
-        half = ops.shape(inputs)[0] // 2
-        parts = [inputs[:half], inputs[half:]]
-        return ops.concatenate([self._normalize(x, i, learns) for i, x in enumerate(parts)])
+        cut = ops.shape(inputs)[0] // _PARTS.get()
+        domains = [inputs[:cut], inputs[cut:]]
+        return ops.concatenate([self._normalize(x, i, learns) for i, x in enumerate(domains)])
 
     def _normalize(self, x, domain, learns: bool):
         """Normalize samples of one domain, and learn its statistics in training."""
@@ -104,6 +105,13 @@ class DomainBatchNormalization(keras.layers.Layer):
     def get_config(self):
         """Return the settings."""
         return {**super().get_config(), "momentum": self.momentum, "epsilon": self.epsilon}
+
+
+def check_domain(name: str) -> str:
+    """Return the name of a domain, or say which there are."""
+    if name not in DOMAINS:
+        raise ValueError(f"A domain is 'source' or 'target'. Received: {name!r}.")
+    return name
 
 
 def domain_layers(layer: keras.Layer) -> list[DomainBatchNormalization]:

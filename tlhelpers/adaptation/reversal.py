@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from numbers import Real
+
 from tlhelpers import quiet  # noqa: F401
 
 import keras
@@ -94,7 +96,7 @@ def reversal_schedule(progress: float | np.ndarray, gamma: float = 10.0) -> floa
 
 def check_weight(weight: float) -> float:
     """Return a weight as a float, or say that it must be finite and not negative."""
-    if isinstance(weight, bool) or not np.isscalar(weight) or not 0 <= weight < np.inf:
+    if isinstance(weight, bool) or not isinstance(weight, Real) or not 0 <= weight < np.inf:
         raise ValueError(
             f"weight must be a number, 0 or above. Received: weight={weight!r}. The sign is turned "
             "by the layer itself."
@@ -104,6 +106,6 @@ def check_weight(weight: float) -> float:
 
 def check_gamma(gamma: float) -> float:
     """Return gamma as a float, or say that it must be above 0."""
-    if isinstance(gamma, bool) or not np.isscalar(gamma) or not 0 < gamma < np.inf:
+    if isinstance(gamma, bool) or not isinstance(gamma, Real) or not 0 < gamma < np.inf:
         raise ValueError(f"gamma must be a number above 0. Received: gamma={gamma!r}. Use 10.")
     return float(gamma)

@@ -7,14 +7,14 @@ import math
 from collections.abc import Iterator
 
 from tlhelpers.adaptation.batches import PairedBatches
-from tlhelpers.adaptation.normalization import domain_layers, joined_batch
+from tlhelpers.adaptation.normalization import check_domain, domain_layers, joined_batch
 from tlhelpers.adaptation.reversal import check_gamma, check_weight, reversal_schedule
 from tlhelpers.preprocessing import check_labels
 
 import keras
 from keras import ops
 
-PARTS = ("encoder", "classifier", "discriminator")
+PARTS = ("encoder", "classifier", "discriminator", "view")
 
 
 class Adaptation(keras.Model):
@@ -97,6 +97,7 @@ class Adaptation(keras.Model):
                 "The classifier must give logits of shape (n, classes), two classes or more. "
                 f"Received: shape={tuple(logits.shape)}. End it in keras.layers.Dense(classes)."
             )
+        self.classes = logits.shape[-1]
         return logits
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
@@ -159,10 +160,9 @@ class Adaptation(keras.Model):
             sample = keras.KerasTensor((None, *x.x_source.shape[1:]), x.x_source.dtype.name)
             if not self.built:
                 self({"source": sample, "target": sample})
-            classes = self.compute_output_spec(sample).shape[-1]
-            check_labels(x.y_source, num_classes=classes)
+            check_labels(x.y_source, num_classes=self.classes)
             if isinstance(validation, tuple):
-                check_labels(validation[1], num_classes=classes, n=len(validation[0]))
+                check_labels(validation[1], num_classes=self.classes, n=len(validation[0]))
 
     @contextlib.contextmanager
     def on_domain(self, name: str) -> Iterator[None]:
@@ -171,6 +171,7 @@ class Adaptation(keras.Model):
         Outside they are those of the target. Without `DomainBatchNormalization` it changes nothing.
         """
         layers = domain_layers(self)
+        check_domain(name)
         try:
             for layer in layers:
                 layer.use_domain(name)

@@ -11,6 +11,8 @@ the wrong classes.
 
 from __future__ import annotations
 
+from numbers import Real
+
 from tlhelpers.arrays import check_features, to_matrix
 from tlhelpers.preprocessing import check_labels
 from tlhelpers.probes import linear_classifier
@@ -116,7 +118,7 @@ def soft_neighborhood_density(predictions, temperature: float = 0.05) -> float:
         Saito et al. 2021, Tune it the Right Way: Unsupervised Validation of Domain Adaptation via
         Soft Neighborhood Density (arXiv 2108.10860), equations 2 to 4.
     """
-    if isinstance(temperature, bool) or not np.isscalar(temperature) or not temperature > 0:
+    if isinstance(temperature, bool) or not isinstance(temperature, Real) or not temperature > 0:
         raise ValueError(
             f"temperature must be above 0. Received: temperature={temperature!r}. Use 0.05."
         )

@@ -1,0 +1,147 @@
+import inspect
+
+import tlhelpers as tl
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+
+def rows(n, start=0):
+    """Samples that carry their own number."""
+    return (start + np.arange(n, dtype="float32"))[:, None]
+
+
+def make(n, m, batch_size, **kwargs):
+    return tl.paired_batches(rows(n), np.arange(n), rows(m, 10_000), batch_size, **kwargs)
+
+
+def pairs():
+    sizes = st.tuples(st.integers(1, 120), st.integers(1, 120), st.integers(1, 30))
+    return sizes.filter(lambda s: 2 * min(s[:2]) >= s[2] <= max(s[:2]))
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(pairs(), st.integers(0, 2**32 - 1))
+def test_an_epoch_passes_the_larger_set_once_and_the_smaller_evenly(sizes, seed):
+    n, m, batch_size = sizes
+    batches = make(n, m, batch_size, seed=seed)
+    assert len(batches) == max(n, m) // batch_size
+    for _ in range(2):
+        seen = list(batches)
+        assert len(seen) == len(batches)
+        for x, y in seen:
+            assert len(x["source"]) == len(x["target"]) == len(y) == batch_size
+            np.testing.assert_array_equal(x["source"][:, 0], y)  # labels go with their samples
+        for size, name, start in ((n, "source", 0), (m, "target", 10_000)):
+            drawn = np.concatenate([x[name][:, 0] for x, _ in seen]) - start
+            counts = np.bincount(drawn.astype(int), minlength=size)
+            assert len(counts) == size and np.ptp(counts) <= 1
+            if size == max(n, m):
+                assert counts.max() == 1
+
+
+@pytest.mark.parametrize(("n", "m"), [(500, 10), (10, 500)])
+def test_fifty_to_one(n, m):
+    batches = make(n, m, 10)
+    assert len(list(batches)) == len(batches) == 50
+
+
+def test_each_pass_of_the_smaller_set_has_a_new_order():
+    drawn = [x["target"][:, 0].tolist() for x, _ in make(100, 20, 20)]
+    assert len({tuple(order) for order in drawn}) == 5
+    assert all(sorted(order) == sorted(drawn[0]) for order in drawn)
+
+
+def orders(batches, epochs):
+    return [
+        [(x["source"].tolist(), x["target"].tolist()) for x, _ in batches] for _ in range(epochs)
+    ]
+
+
+def test_seed_and_epoch_give_the_order_and_nothing_else():
+    first = orders(make(50, 30, 10, seed=4), 2)
+    np.random.seed(1)
+    assert orders(make(50, 30, 10, seed=4), 2) == first
+    assert first[0] != first[1]
+    assert orders(make(50, 30, 10, seed=5), 1)[0] != first[0]
+
+
+def test_the_order_of_the_source_does_not_depend_on_the_target():
+    source = [[x["source"].tolist() for x, _ in make(50, m, 10)] for m in (20, 50)]
+    assert source[0] == source[1]
+
+
+def test_the_arrays_are_not_changed():
+    x, y, target = rows(20), np.arange(20), rows(20)
+    kept = [a.copy() for a in (x, y, target)]
+    list(tl.paired_batches(x, y, target, 5, augment=lambda images, rng: images * 2))
+    for a, b in zip((x, y, target), kept, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_augment_changes_the_source_only_and_by_the_seed():
+    def shift(images, rng):
+        return images + rng.integers(1000, 2000, (len(images), 1))
+
+    plain = list(make(20, 20, 10))
+    once, again = list(make(20, 20, 10, augment=shift)), list(make(20, 20, 10, augment=shift))
+    for (x, _), (a, _), (b, _) in zip(plain, once, again, strict=True):
+        assert (a["source"] - x["source"] >= 1000).all()
+        np.testing.assert_array_equal(a["source"], b["source"])
+        np.testing.assert_array_equal(a["target"], x["target"])
+
+
+def test_bytes_stay_bytes():
+    x = np.zeros((20, 4, 4, 3), "uint8")
+    batch = tl.paired_batches(x, np.arange(20), x, 10)[0][0]
+    assert batch["source"].dtype == batch["target"].dtype == np.uint8
+
+
+def test_there_is_no_place_for_target_labels():
+    assert list(inspect.signature(tl.paired_batches).parameters)[:4] == [
+        "x_source", "y_source", "x_target", "batch_size",
+    ]  # fmt: skip
+    x, y = rows(20), np.arange(20)
+    with pytest.raises(ValueError, match=r"x_target must be one array.*target labels play no part"):
+        tl.paired_batches(x, y, (x, y), 5)
+
+
+X, Y = np.zeros((20, 4, 4, 1), "float32"), np.arange(20)
+BROKEN = X.copy()
+BROKEN[17, 1, 2, 0] = np.nan
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((X, Y, X[:0], 5), r"x_target must hold samples. Received: shape=\(0, 4, 4, 1\), an empty"),
+        ((X[:0], Y[:0], X, 5), "x_source must hold samples.*an empty domain"),
+        ((X, Y, X[:, :3], 5), r"one shape. Received: x_source \(4, 4, 1\), x_target \(3, 4, 1\)"),
+        ((X, Y, BROKEN, 5), "x_target must hold finite.*NaN or infinity in sample 17"),
+        ((BROKEN, Y, X, 5), "x_source must hold finite numbers.*sample 17"),
+        ((X, Y[:19], X, 5), "19"),
+        ((X, Y, Y, 5), r"x_target.*Received: shape=\(20,\), which looks like labels"),
+        ((X, X, X, 5), "Labels must be integers"),
+        ((X, np.eye(20), X, 5), "Labels must be integers"),
+        ((X, Y, X.astype("uint8"), 5), "one type. Received: x_source float32, x_target uint8"),
+        ((X, Y, X[:2], 5), "at least half.*Received: 2 target samples, batch_size=5.*batch_size=2"),
+        ((X[:2], Y[:2], X, 5), "Received: 2 source samples"),
+        ((X[:4], Y[:4], X[:3], 5), "The larger domain must fill a batch.*batch_size=4 or smaller"),
+        ((X, Y, X, 0), "batch_size must be a whole number, 1 or above. Received: batch_size=0"),
+        ((X, Y, X, 2.5), "batch_size=2.5"),
+        ((X.astype(str), Y, X, 5), "x_source must hold numbers"),
+        ((X, Y, X, 5, -1), "seed"),
+        ((X, Y, X, 5, 0, "flip"), "augment must be a function or None. Received: augment='flip'"),
+    ],
+)  # fmt: skip
+def test_bad_input(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        tl.paired_batches(*arguments)
+
+
+def test_augment_must_keep_the_shape():
+    batches = tl.paired_batches(X, Y, X, 5, augment=lambda images, rng: images[:, :2])
+    with pytest.raises(ValueError, match=r"same shape, \(5, 4, 4, 1\). Received: shape=\(5, 2"):
+        batches[0]

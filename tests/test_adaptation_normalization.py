@@ -1,0 +1,95 @@
+import tlhelpers as tl
+
+import keras
+import numpy as np
+import pytest
+
+L = keras.layers
+
+
+def pair(n=200):
+    rng = np.random.default_rng(0)
+    return {
+        "source": rng.normal(5, 2, (n, 3)).astype("float32"),
+        "target": rng.normal(-3, 0.5, (n, 3)).astype("float32"),
+    }
+
+
+def model_with(layer):
+    return tl.DANN(keras.Sequential([layer]), L.Dense(2))
+
+
+def test_each_half_is_normalized_by_itself():
+    layer = tl.DomainBatchNormalization(momentum=0.0, epsilon=1e-6)
+    model, data = model_with(layer), pair()
+    features = {}
+    model.align = lambda x, logits: features.update(x=np.array(x)) or {}
+    model(data, training=True)
+    model(data, training=True)
+    for half in np.split(features["x"], 2):
+        np.testing.assert_allclose(half.mean(0), 0, atol=1e-4)
+        np.testing.assert_allclose(half.std(0), 1, atol=1e-3)
+    np.testing.assert_allclose(layer.means.numpy(), [x.mean(0) for x in data.values()], rtol=1e-4)
+    np.testing.assert_allclose(
+        layer.variances.numpy(), [x.var(0) for x in data.values()], rtol=1e-3
+    )
+
+
+def test_predictions_are_the_targets_unless_said_otherwise():
+    layer = tl.DomainBatchNormalization(momentum=0.0, epsilon=1e-6)
+    model, data = model_with(layer), pair()
+    model(data, training=True)
+    model(data, training=True)
+    encode = model.encoder.predict
+    np.testing.assert_allclose(encode(data["target"], verbose=0).mean(0), 0, atol=1e-4)
+    assert np.abs(encode(data["source"], verbose=0).mean(0)).min() > 5
+    with model.on_domain("source"):
+        np.testing.assert_allclose(encode(data["source"], verbose=0).mean(0), 0, atol=1e-4)
+    np.testing.assert_allclose(encode(data["target"], verbose=0).mean(0), 0, atol=1e-4)
+
+
+def test_equal_domains_are_treated_as_batch_normalization_treats_them():
+    ours, keras_ = tl.DomainBatchNormalization(momentum=0.9), L.BatchNormalization(momentum=0.9)
+    x = pair()["source"]
+    model = model_with(ours)
+    features = {}
+    model.align = lambda x, logits: features.update(x=np.array(x)) or {}
+    model({"source": x, "target": x}, training=True)
+    model({"source": x, "target": x}, training=True)
+    keras_(x, training=True)
+    np.testing.assert_allclose(features["x"][: len(x)], keras_(x, training=True), atol=1e-4)
+    np.testing.assert_allclose(ours.means.numpy(), [keras_.moving_mean] * 2, rtol=1e-4)
+    np.testing.assert_allclose(model.encoder(x), keras_(x), atol=1e-4)
+
+
+def test_frozen_statistics_stay():
+    layer = tl.DomainBatchNormalization()
+    model = model_with(layer)
+    model(pair())
+    layer.trainable = False
+    model(pair(), training=True)
+    assert (layer.means.numpy() == 0).all() and (layer.variances.numpy() == 1).all()
+
+
+def test_a_plain_training_learns_the_statistics_of_the_domain_in_use():
+    layer = tl.DomainBatchNormalization(momentum=0.0)
+    x = pair()["source"]
+    layer(x, training=True)
+    np.testing.assert_allclose(layer.means.numpy(), [np.zeros(3), x.mean(0)], rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "kwargs", [{"momentum": 1.0}, {"momentum": -1}, {"epsilon": 0}, {"epsilon": "1"}]
+)
+def test_bad_settings(kwargs):
+    with pytest.raises(ValueError, match=r"momentum must lie in \[0, 1\) and epsilon above 0"):
+        tl.DomainBatchNormalization(**kwargs)
+
+
+@pytest.mark.parametrize("layer", [tl.DomainBatchNormalization, L.BatchNormalization])
+def test_unknown_domain(layer):
+    model = model_with(layer())
+    model(pair())
+    refused = pytest.raises(ValueError, match=r"'source' or 'target'. Received: 'sauce'")
+    with refused, model.on_domain("sauce"):
+        pass

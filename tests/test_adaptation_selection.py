@@ -1,0 +1,102 @@
+import tlhelpers as tl
+from tlhelpers.adaptation.selection import VALIDATORS
+
+import keras
+import numpy as np
+import pytest
+
+L = keras.layers
+rng = np.random.default_rng(0)
+XS, XT = rng.normal(size=(40, 3)).astype("float32"), rng.normal(size=(30, 3)).astype("float32")
+YS, YT = rng.integers(0, 3, 40), rng.integers(0, 3, 30)
+
+
+def fit(*callbacks, epochs=4):
+    keras.utils.set_random_seed(0)
+    model = tl.DANN(keras.Sequential([L.Dense(4, "relu")]), L.Dense(3))
+    model.compile(keras.optimizers.SGD(0.5))
+    batches = tl.paired_batches(XS, YS, XT, 10)
+    history = model.fit(batches, epochs=epochs, verbose=0, callbacks=list(callbacks))
+    return model, history
+
+
+class Told(tl.SelectEpoch):
+    """A selection whose scores are given, and that remembers the weights of each epoch."""
+
+    def __init__(self, told, **kwargs):
+        super().__init__("entropy", x_target=XT, **kwargs)
+        self.told, self.weights = told, []
+
+    def score(self):
+        self.weights.append(self.model.get_weights())
+        return self.told[len(self.weights) - 1]
+
+
+def test_the_weights_of_the_best_epoch_are_kept():
+    select = Told([0.1, 0.7, 0.3, 0.7])
+    model, history = fit(select)
+    assert select.best_epoch == 1  # the first of equals
+    assert select.scores == {0: 0.1, 1: 0.7, 2: 0.3, 3: 0.7}
+    assert history.history["val_entropy"] == [0.1, 0.7, 0.3, 0.7]
+    best, last = select.weights[1::2]
+    for kept, expected in zip(model.get_weights(), best, strict=True):
+        np.testing.assert_array_equal(kept, expected)
+    assert any((a != b).any() for a, b in zip(best, last, strict=True))
+
+
+def test_patience_ends_the_fit():
+    select = Told([0.1, 0.7, 0.3, 0.2, 0.9], patience=2)
+    _, history = fit(select, epochs=5)
+    assert len(history.epoch) == 4 and select.best_epoch == 1
+
+
+def test_every_validator_gives_the_score_of_its_function():
+    selects = {n: tl.SelectEpoch(n, x_target=XT, x_source=XS, y_source=YS) for n in VALIDATORS}
+    oracle = tl.OracleEpoch(XT, YT)
+    model, history = fit(*selects.values(), oracle, epochs=1)
+    on_target, on_source = (model.predict(x, verbose=0) for x in (XT, XS))
+    features = [model.encoder.predict(x, verbose=0) for x in (XS, XT)]
+    for name, select in selects.items():
+        function = getattr(tl.validators, name)
+        if name == "source_accuracy":
+            expected = function(on_source, YS)
+        elif name == "reverse_validation":
+            expected = function(
+                source_features=features[0],
+                source_labels=YS,
+                target_features=features[1],
+                predictions=on_target,
+            )
+        else:
+            expected = function(on_target)
+        assert select.scores == {0: pytest.approx(expected)}
+        assert history.history[f"val_{name}"] == [pytest.approx(expected)]
+    assert oracle.scores == {0: pytest.approx((on_target.argmax(1) == YT).mean())}
+
+
+def test_the_oracle_is_called_an_oracle_in_the_logs():
+    _, history = fit(tl.OracleEpoch(XT, YT), epochs=1)
+    assert "val_oracle_accuracy" in history.history
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"validator": "entropie"}, "Received: validator='entropie'. Did you mean 'entropy'"),
+        ({"validator": "oracle", "x_target": XT}, "validator must be one of"),
+        ({"validator": "entropy"}, "validator='entropy' needs x_target. Received: no x_target"),
+        ({"validator": "source_accuracy", "x_source": XS}, "Received: no y_source"),
+        ({"validator": "reverse_validation", "x_target": XT}, "no x_source and no y_source"),
+        ({"validator": "entropy", "x_target": XT[:0]}, "Received: no x_target"),
+        ({"x_target": XT, "patience": 0}, "patience must be a whole number, 1 or above, or None"),
+        ({"validator": "source_accuracy", "x_source": XS, "y_source": YS[1:]}, "39"),
+    ],
+)  # fmt: skip
+def test_bad_arguments(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        tl.SelectEpoch(**arguments)
+
+
+def test_bad_labels_of_the_oracle():
+    with pytest.raises(ValueError, match="29"):
+        tl.OracleEpoch(XT, YT[1:])

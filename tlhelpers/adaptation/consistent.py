@@ -1,0 +1,136 @@
+"""DANN that also learns from its own sure predictions, on other views of the same target images."""
+
+from __future__ import annotations
+
+from numbers import Real
+
+from tlhelpers.adaptation.dann import DANN
+from tlhelpers.adaptation.normalization import joined_batch
+from tlhelpers.adaptation.reversal import check_weight
+from tlhelpers.adaptation.trainer import check_part
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable("tlhelpers")
+class RandomChannel(keras.layers.Layer):
+    """Show each image as one of its colour channels, drawn at random and repeated for all.
+
+    What an image shows does not depend on the channel that one looks through. A grey image stays
+    as it is.
+
+    Args:
+        seed: of the draws.
+
+    Example:
+        >>> view = RandomChannel(seed=0)(images)  # images (n, height, width, channels)
+    """
+
+    def __init__(self, seed: int | None = None, **kwargs):
+        super().__init__(**kwargs)
+        self.seed = seed
+        self.generator = keras.random.SeedGenerator(seed)
+
+    def call(self, images):
+        shape = ops.shape(images)
+        drawn = keras.random.randint((shape[0],), 0, images.shape[-1], seed=self.generator)
+        chosen = ops.cast(ops.one_hot(drawn, images.shape[-1]), images.dtype)[:, None, None, :]
+        channel = ops.cast(ops.sum(images * chosen, axis=-1, keepdims=True), images.dtype)
+        return ops.repeat(channel, images.shape[-1], axis=-1)
+
+    def get_config(self):
+        """Return the settings."""
+        return {**super().get_config(), "seed": self.seed}
+
+
+@keras.saving.register_keras_serializable("tlhelpers")
+class ConsistentDANN(DANN):
+    r"""`DANN`, and the same answer on two views of a target image.
+
+    To the loss of `DANN` it adds, over the target images $x$ of a batch and their views $v(x)$,
+
+    $\frac{c}{b} \sum_x [\max p(x) > \tau] \; \mathrm{CE}(g(f(v(x))), \arg\max p(x))$,
+
+    where $p = \mathrm{softmax}(g(f(x)))$ is taken as given. It needs an alignment to begin with:
+    alone, it confirms what a model that knows the source only is sure and wrong about.
+
+    Args:
+        encoder, classifier, discriminator, weight, gamma: as in `DANN`.
+        view: Keras layer that changes target images without changing what they show. Defaults to
+            one colour channel drawn at random.
+        consistency: c, 0 or above.
+        threshold: $\tau$ in 0..1, the probability from which on a prediction is trusted.
+
+    Raises:
+        ValueError: as in `DANN`; a view that is no layer, consistency or threshold out of range.
+
+    Example:
+        >>> model = tl.ConsistentDANN(encoder, classifier)
+
+    Reference:
+        Sohn et al. 2020, FixMatch (arXiv 2001.07685), equation 4, and Blum and Mitchell 1998,
+        Combining Labeled and Unlabeled Data with Co-Training, COLT, for views; here on top of
+        Ganin et al. 2016 (arXiv 1505.07818).
+    """
+
+    classifies_target = True
+
+    def __init__(
+        self,
+        encoder: keras.Layer,
+        classifier: keras.Layer,
+        discriminator: keras.Layer | None = None,
+        view: keras.Layer | None = None,
+        consistency: float = 1.0,
+        threshold: float = 0.9,
+        **kwargs,
+    ):
+        super().__init__(encoder, classifier, discriminator, **kwargs)
+        self.view = check_part(RandomChannel() if view is None else view, "view")
+        self.consistency = check_weight(consistency)
+        if not isinstance(threshold, Real) or not 0 <= threshold <= 1:
+            raise ValueError(f"threshold must lie in 0..1. Received: threshold={threshold!r}.")
+        self.threshold = float(threshold)
+        self.consistency_loss = keras.metrics.Mean("consistency_loss")
+
+    def call(self, inputs, training=None):
+        if not isinstance(inputs, dict):
+            return super().call(inputs)
+        source, target = inputs["source"], inputs["target"]
+        with joined_batch(parts=3):  # one of them source
+            features = self.encoder(ops.concatenate([source, target, self.view(target)]))
+        logits, n = self._classify(features), ops.shape(source)[0]
+        return {
+            "logits": logits[:n],
+            **self.align(features[: 2 * n], logits[: 2 * n]),
+            "consistency": self._disagreement(logits[n : 2 * n], logits[2 * n :]),
+        }
+
+    def _disagreement(self, logits, view_logits):
+        p = ops.stop_gradient(ops.softmax(ops.cast(logits, "float32")))
+        each = ops.sparse_categorical_crossentropy(
+            ops.argmax(p, axis=1), ops.cast(view_logits, "float32"), from_logits=True
+        )
+        return ops.mean(each * ops.cast(ops.max(p, axis=1) > self.threshold, "float32"))
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        loss = super().compute_loss(x, y, y_pred, sample_weight, training)
+        if isinstance(y_pred, dict):
+            loss = loss + self.consistency * y_pred["consistency"]
+        return loss
+
+    def _paired_names(self) -> set[str]:
+        return {*super()._paired_names(), "consistency_loss"}
+
+    def _update_alignment(self, outputs: dict) -> None:
+        super()._update_alignment(outputs)
+        self.consistency_loss.update_state(outputs["consistency"])
+
+    def get_config(self):
+        """Return parts and settings, so that `keras.saving.load_model` makes the same model."""
+        return {
+            **super().get_config(),
+            "consistency": self.consistency,
+            "threshold": self.threshold,
+        }
