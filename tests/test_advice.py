@@ -7,7 +7,7 @@ from pathlib import Path
 
 import tlhelpers as tl
 from tlhelpers.advice import advise
-from tlhelpers.playbook import CODE, PAPERS, RECIPES, STRATEGIES, TABLES
+from tlhelpers.playbook import CODE, MEASURE, PAPERS, RECIPES, STRATEGIES, TABLES
 from tlhelpers.probes import Probe
 
 import keras
@@ -185,7 +185,9 @@ def test_the_code_for_images_runs(key, monkeypatch, capsys):
     x = np.random.default_rng(0).integers(0, 90, (30, 16, 16, 3)) + 80 * y[:, None, None, None]
     x = x.astype("uint8")
     code = CODE["image"][key].format(classes=3)
-    exec(code, {"tl": tl, "x": x, "y": y, "x_val": x, "y_val": y})
+    names = {"tl": tl, "x": x, "y": y, "x_val": x, "y_val": y}
+    exec(code + MEASURE["image"], names)
+    assert names["features"].shape == (30, 6)
     said = capsys.readouterr().out
     assert "fine-tuning: 1 epochs" in said if "fine_tune" in code else "95 % interval" in said
 
@@ -215,9 +217,9 @@ def test_the_code_for_texts_runs(key, monkeypatch, capfd):
     monkeypatch.setattr(tl, "load_bert", TinyBert)
     monkeypatch.setattr(tl, "fine_tune", SHORT)
     texts, y = ["good", "bad", "fine", "awful"] * 4, np.array([1, 0, 1, 0] * 4)
-    names = {"texts": texts, "texts_val": texts, "y": y, "y_val": y}
-    names |= {"tl": tl, "keras": keras}
-    exec(CODE["text"][key].format(classes=2), names)
+    names = {"tl": tl, "texts": texts, "texts_val": texts, "y": y, "y_val": y}
+    exec(CODE["text"][key].format(classes=2) + MEASURE["text"], names)
+    assert names["features"].shape == (16, 16)
     trained = tl.describe(names["model"])
     assert {"features": 0, "lora": 1, "whole": 1}[key] == (trained.trainable > 16 * 2 + 2)
 

@@ -63,7 +63,7 @@ class Advice:
         parts += ["What would change my mind:"] if self.doubts else []
         parts += ["- " + line for line in self.doubts]
         lines = [_wrap(part, part.startswith("- ")) for part in parts]
-        lines += ["", f"Start from {self.recipe}, or from these lines:", ""]
+        lines += ["", f"Start from {self.recipe}; the lines that matter:", ""]
         lines += [textwrap.indent(self.code, "    "), "", _wrap(self.check), ""]
         lines += [_wrap(f"Read {paper}", True) for paper in self.papers]
         return "\n".join(lines)

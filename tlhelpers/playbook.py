@@ -42,9 +42,9 @@ RECIPES = {
         "adapt": "domain_adaptation",
     },
     "text": {
-        "features": "bert_sentiment",
+        "features": "text_classification",
         "lora": "lora",
-        "whole": "bert_sentiment",
+        "whole": "text_classification",
         "adapt": "domain_adaptation",
     },
 }
@@ -115,11 +115,8 @@ def reasons_for(choice: str, task: str, size: str, similar: bool, machine: str) 
     """Return why, in one sentence for each paper that speaks for this choice in this situation."""
     if choice == "adapt":
         return _BOUND, _REVERSAL
-    image, hurried, tuned = (
-        task == "image",
-        machine == "minutes",
-        choice in ("block", "half", "whole"),
-    )
+    image, hurried = task == "image", machine == "minutes"
+    tuned = choice in ("block", "half", "whole")
     rules = [
         (hurried, _ONE_PASS),
         (image and size == "few" and not hurried, _FEW),
@@ -182,7 +179,8 @@ print(tl.linear_probe(features=features.mean(axis=(1, 2)), labels=labels))
         + """\
 print(tl.fine_tune(model, (tokens, y), (tokens_val, y_val), unfreeze=None))
 """,
-        "lora": _TEXTS
+        "lora": "import keras\n"
+        + _TEXTS
         + """\
 tl.add_lora(model, rank=8, targets=["query", "value"])
 loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)

@@ -138,8 +138,8 @@ def linear_cka(a, b, *, debiased: bool = False) -> float:
     a, b = ((x - x.mean(axis=0)) / np.abs(x - x.mean(axis=0)).max() for x in (a, b))
     product = _unbiased_product if debiased else _product
     own = [product(x, x) for x in (a, b)]
-    if any(part < 1e-12 * _product(x, x) for part, x in zip(own, (a, b), strict=True)):
-        return 0.0  # debiased only: nothing but rounding is left
+    if debiased and any(o < 1e-12 * _product(x, x) for o, x in zip(own, (a, b), strict=True)):
+        return 0.0  # nothing but rounding is left
     return float(np.clip(product(a, b) / np.sqrt(own[0] * own[1]), -1, 1))
 
 
