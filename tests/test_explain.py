@@ -20,9 +20,11 @@ def preprocessor():
 def linear(classes):
     """Embed, add up what is real, multiply: every token's share of a logit is known."""
     keras.utils.set_random_seed(0)
-    inputs = {n: keras.Input((6,), dtype="int32", name=n) for n in ("token_ids", "padding_mask")}
+    names = ("token_ids", "padding_mask", "segment_ids")
+    inputs = {name: keras.Input((6,), dtype="int32", name=name) for name in names}
     vectors = keras.layers.Embedding(12, 4, name="embedding")(inputs["token_ids"])
-    real = keras.ops.expand_dims(keras.ops.cast(inputs["padding_mask"], "float32"), -1)
+    mask = inputs["padding_mask"] + 0 * inputs["segment_ids"]
+    real = keras.ops.expand_dims(keras.ops.cast(mask, "float32"), -1)
     summed = keras.ops.sum(vectors * real, axis=1)
     return keras.Model(inputs, keras.layers.Dense(classes, name="logits")(summed))
 
@@ -31,7 +33,7 @@ def linear(classes):
 def test_a_linear_model_is_explained_exactly(preprocessor, target):
     model, texts = linear(3), ["a fine film", "dull films !"]
     inputs = preprocessor(texts)
-    logits = model.predict({k: inputs[k] for k in ("token_ids", "padding_mask")}, verbose=0)
+    logits = model.predict(inputs, verbose=0)
     kernel = model.get_layer("logits").get_weights()[0]
     vectors = model.get_layer("embedding").get_weights()[0]
     found = token_importance(model, preprocessor, texts, target)

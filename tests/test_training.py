@@ -285,3 +285,10 @@ def test_texts_that_were_not_tokenized_are_refused():
             fine_tune(model, (x, [0, 1]))
         with pytest.raises(ValueError, match="Received: type"):
             evaluate(model, x, [0, 1])
+    ids = np.ones((2, 6), "int32")
+    tokens = {"token_ids": ids, "padding_mask": ids, "segment_ids": 0 * ids}
+    for wrong in ({"token_ids": ids}, {**tokens, "more": ids}):
+        with pytest.raises(ValueError, match=f"Received: {', '.join(wrong)}"):
+            evaluate(model, wrong, [0, 1])
+    with pytest.raises(ValueError, match=r"of one length.*'token_ids': 1"):
+        evaluate(model, {**tokens, "token_ids": ids[:1]}, [0, 1])

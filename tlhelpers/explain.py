@@ -49,15 +49,15 @@ def token_importance(
 
     inputs = preprocessor(texts)
     check_tokens(model, inputs)
-    prefix, tail = split_at(model, _embedding(model))
+    layer = _embedding(model)
+    prefix, tail = split_at(model, layer)
     between = prefix(inputs, training=False)
-    name = next(iter(between))
+    embedded = between[layer.name]
     with tf.GradientTape() as tape:
-        tape.watch(between[name])
-        logits = tail(between, training=False)
-        score = tf.reduce_sum(_score(logits, target))
-    gradient = tape.gradient(score, between[name])
-    importance = keras.ops.convert_to_numpy(tf.reduce_sum(gradient * between[name], axis=-1))
+        tape.watch(embedded)
+        score = tf.reduce_sum(_score(tail(between, training=False), target))
+    gradient = tape.gradient(score, embedded)
+    importance = keras.ops.convert_to_numpy(tf.reduce_sum(gradient * embedded, axis=-1))
     return [
         list(zip(pieces, map(float, row), strict=False))  # the row goes on with padding
         for pieces, row in zip(preprocessor.tokens(texts), importance, strict=True)

@@ -209,14 +209,15 @@ def check_tokens(model: keras.Model, x) -> None:
     """Refuse texts, and parts of different lengths, for a model that takes a dictionary.
 
     Raises:
-        ValueError: anything but a dictionary with the model's inputs, all of one length.
+        ValueError: anything but a dictionary with the model's inputs, no more and no less (Keras
+            would take them in the wrong order), all of one length.
     """
     wanted = getattr(model, "input", None) if getattr(model, "inputs", None) else None
     if not isinstance(wanted, dict):
         return
     names = ", ".join(wanted)
-    if not isinstance(x, dict) or set(wanted) - set(x):
-        received = f"only {', '.join(x)}" if isinstance(x, dict) else f"type {type(x).__name__}"
+    if not isinstance(x, dict) or set(wanted) != set(x):
+        received = ", ".join(x) if isinstance(x, dict) else f"type {type(x).__name__}"
         raise ValueError(
             f"A dictionary of {names} is required. Received: {received}. Turn texts into it: "
             "bert.preprocessor(sequence_length)(texts)."
