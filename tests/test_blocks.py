@@ -113,6 +113,14 @@ def test_unknown_layer_lists_near_ones():
         find_layer(base, "block5_cnv1")
 
 
+def test_a_name_that_two_layers_share_is_refused():
+    inner = keras.Sequential([keras.Input((3,)), L.Dense(3, name="same"), L.Dense(3, name="one")])
+    model = keras.Sequential([keras.Input((3,)), inner, L.Dense(2, name="same")])
+    with pytest.raises(ValueError, match="'same', which 2 layers have"):
+        find_layer(model, "same")
+    assert find_layer(model, "one") is inner.layers[-1]
+
+
 def test_a_model_without_a_graph_is_refused_by_walk():
     class Net(keras.Model):
         def call(self, x):

@@ -122,6 +122,8 @@ BAD = [
     ((LOGITS, LABELS, ["a", "b"]), "3 classes"),
     ((LOGITS, LABELS, ["a", "b", "a"]), "different"),
     ((LOGITS, LABELS.astype(float)), "dtype"),
+    ((LOGITS, np.ones((60, 3), int)), "One class for each sample.*multilabel"),
+    ((LOGITS[:, :1], LABELS + 0.5), "One class for each sample.*regression"),
 ]
 
 

@@ -167,3 +167,24 @@ def test_a_model_with_two_outputs_is_refused():
     model = keras.Model(inputs, [inputs, inputs + 1])
     with pytest.raises(ValueError, match="one output"):
         extract_features(model, np.zeros((2, 2)))
+
+
+@pytest.mark.parametrize("damage", [b"", b"no numpy file", None])
+def test_a_damaged_cache_is_named(tmp_path, damage):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(300)])
+    x = np.ones((9, 2), "float32")
+    expected = np.array(extract_features(model, x, cache=tmp_path))
+    (path,) = tmp_path.glob("*.npy")
+    path.write_bytes(path.read_bytes()[:-1000] if damage is None else damage)
+    with pytest.raises(ValueError, match=f"damaged .*{path.name}. Remove it"):
+        extract_features(model, x, cache=tmp_path)
+    path.unlink()
+    assert np.array_equal(extract_features(model, x, cache=tmp_path), expected)
+
+
+def test_a_cache_that_is_a_file_is_refused(tmp_path):
+    (tmp_path / "cache").write_text("mine")
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
+    with pytest.raises(ValueError, match="must be a folder"):
+        extract_features(model, np.ones((2, 2)), cache=tmp_path / "cache")
+    assert (tmp_path / "cache").read_text() == "mine"

@@ -70,6 +70,8 @@ def test_no_figure_stays_open():
         (lambda: plots.plot_history({"loss": [1]}, ["accuracy"]), "among"),
         (lambda: plots.plot_images(np.zeros((4, 4))), "Received"),
         (lambda: plots.plot_images(np.zeros((2, 4, 4)), titles=["a"]), "One title"),
+        (lambda: plots.plot_images(np.zeros((4, 4, 3), "uint8")), r"image\[None\]"),
+        (lambda: plots.plot_images(np.full((2, 4, 4, 3), 0.5)), "Multiply by 255"),
         (lambda: plots.plot_embedding(np.zeros((2, 2)), [0, 1]), "At least 3"),
         (lambda: plots.plot_embedding(np.zeros((4, 2)), [0, 1] * 2, method="umap"), "method"),
     ],

@@ -30,7 +30,8 @@ def catalog() -> dict[str, dict]:
 def cache_folder() -> Path:
     """Return where fetched files are kept: `TL_CACHE`, or a folder in the user's cache."""
     chosen = os.environ.get("TL_CACHE")
-    return Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("tlhelpers"))
+    folder = Path(chosen or platformdirs.user_cache_dir("tlhelpers"))
+    return folder.expanduser().absolute()  # also for a pip that runs in another folder
 
 
 def find_asset(asset: str) -> Path | None:

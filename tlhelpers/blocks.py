@@ -292,12 +292,20 @@ def find_layer(model: keras.Model, name: str) -> keras.Operation:
     """Return the layer (or the operation, such as an `a + b`) of that name, nested ones included.
 
     Raises:
-        ValueError: no such layer; near matches are listed.
+        ValueError: no such layer (near matches are listed), or several.
     """
-    known = {part.name: part for part in _operations(model)}
+    known: dict[str, dict[int, keras.Operation]] = {}
+    for part in _operations(model):
+        known.setdefault(part.name, {})[id(part)] = part
     if name not in known:
         raise ValueError(
             f"The name of a layer of {model.name!r} is required. Received: {name!r}."
             + did_you_mean(name, known)
         )
-    return known[name]
+    (found, *others) = known[name].values()
+    if others:
+        raise ValueError(
+            f"A name that one layer of {model.name!r} has is required. Received: {name!r}, which "
+            f"{len(others) + 1} layers have. Pass the layer itself: model.get_layer(...)."
+        )
+    return found

@@ -131,6 +131,7 @@ def report_on(outputs, labels, class_names=None, kind: str | None = None) -> Rep
 
     probabilities, were = to_probabilities(outputs, kind)
     classes = probabilities.shape[1]
+    _check_task(labels)
     labels = check_labels(labels, num_classes=classes, n=len(probabilities))
     names = names_of(class_names, classes)
     predicted = probabilities.argmax(axis=1)
@@ -244,6 +245,19 @@ def _kind_of_outputs(model: keras.Model) -> str | None:
     return "logits" if activation is keras.activations.linear else None
 
 
+def _check_task(y) -> None:
+    """Refuse the labels of multilabel and regression models, for which there is no report."""
+    values = np.asarray(y)
+    several = values.ndim == 2 and values.shape[1] > 1 and (values.sum(axis=1) != 1).any()
+    measured = values.dtype.kind == "f" and (values % 1 != 0).any()
+    if several or measured:
+        task = "several labels for a sample (multilabel)" if several else "numbers (regression)"
+        raise ValueError(
+            f"One class for each sample is required. Received: {task}. Use model.evaluate(x, y), "
+            "with metrics=... given to model.compile."
+        )
+
+
 def _predict(model: keras.Model, x, y, batch_size: int):
     images = images_of(model)
     if hasattr(x, "element_spec"):
@@ -264,5 +278,6 @@ def _predict(model: keras.Model, x, y, batch_size: int):
     if images is not None:
         check_images(x, images)
     check_tokens(model, x)
+    _check_task(y)
     check_labels(y, n=count_samples(x))  # before the time is spent
     return model.predict(x, batch_size=batch_size, verbose=0), y

@@ -147,15 +147,33 @@ def _from_arrays(model: keras.Model, x, batch_size: int, cache):
     from filelock import FileLock
 
     folder = Path(cache)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(
+            f"cache must be a folder that can be written. Received: cache={str(cache)!r} ({error})."
+        ) from error
     key = _key(model, x)
     several = len(like) > 1
     finals = [folder / (f"{key}.{i}.npy" if several else f"{key}.npy") for i in range(len(like))]
     with FileLock(folder / f"{key}.lock"):
         if not all(final.exists() for final in finals):
             _fill(finals, folder / f"{key}.rows", model, x, batch_size, like)
-    features = [np.load(final, mmap_mode="r") for final in finals]
+    features = [_open(final, shape) for final, (_, shape) in zip(finals, like, strict=True)]
     return keras.tree.pack_sequence_as(first, features)
+
+
+def _open(path: Path, shape: tuple, mode: str = "r") -> np.ndarray:
+    try:
+        features = np.lib.format.open_memmap(path, mode)
+    except (ValueError, EOFError, OSError):
+        features = None
+    if features is None or features.shape != shape:
+        raise ValueError(
+            f"A cached file must be whole. Received: a damaged {path}. Remove it, and it is "
+            "computed anew."
+        )
+    return features
 
 
 def _file_type(dtype: np.dtype) -> np.dtype:
@@ -182,9 +200,10 @@ def _fill(
     partials = [final.with_suffix(".partial.npy") for final in finals]
     begun = progress.exists() and all(partial.exists() for partial in partials)
     done = int(progress.read_text()) if begun else 0
-    mode = "r+" if done else "w+"
     features = [
-        np.lib.format.open_memmap(partial, mode, dtype, None if done else shape)
+        _open(partial, shape, "r+")
+        if done
+        else np.lib.format.open_memmap(partial, "w+", dtype, shape)
         for partial, (dtype, shape) in zip(partials, like, strict=True)
     ]
     saved = done

@@ -92,16 +92,26 @@ def plot_images(images, titles: Sequence[str] | None = None, columns: int = 6):
     """Show images side by side.
 
     Args:
-        images: `(n, height, width, 1 or 3)` or `(n, height, width)`, uint8 or floats in 0..255.
+        images: `(n, height, width, 1 or 3)` or `(n, height, width)`, uint8 or floats in 0..255;
+            a single one as `image[None]`.
         titles: one for each image.
         columns: images in a row.
 
     Raises:
-        ValueError: no image, another shape, another number of titles than images.
+        ValueError: no image, another shape, floats in 0..1, another number of titles than images.
     """
     images = np.asarray(images)
-    if images.ndim not in (3, 4) or not len(images):
-        raise ValueError(f"Images must be (n, height, width, channels). Received: {images.shape}.")
+    one = images.ndim == 3 and images.shape[-1] in (1, 3)
+    if images.ndim not in (3, 4) or not images.size or one:
+        cure = " For a single image: image[None]." if one else ""
+        raise ValueError(
+            f"Images must be (n, height, width, channels). Received: {images.shape}.{cure}"
+        )
+    if images.dtype.kind == "f" and 0 < images.max() <= 1:
+        raise ValueError(
+            "Images must be in 0..255. Received: floats up to "
+            f"{images.max():.3g}, which would all be black. Multiply by 255."
+        )
     if titles is not None and len(titles) != len(images):
         raise ValueError(
             f"One title for each image is required. Received: {len(images)} images, "

@@ -1,0 +1,25 @@
+"""Gradual unfreezing: one block of the network after the other joins the training, from the top.
+
+The right choice where full fine-tuning forgets what the network knew: few images, or a task far
+from ImageNet. Put your own images `(n, height, width, 3)`, 0..255, and integer labels in the place
+of `data`. Stop this script while it trains, and start it again: it goes on where it was.
+"""
+
+import tlhelpers as tl
+
+tl.set_seed(0)
+data = tl.load_dataset("cifar10", train=400, test=200)
+train = data.x_train[:300], data.y_train[:300]
+validation = data.x_train[300:], data.y_train[300:]  # decides which epoch is kept
+
+base = tl.load_backbone("vgg16", input_shape=(32, 32, 3))
+model = tl.build_classifier(base, len(data.class_names), normalize=True)
+
+# Three epochs for the head, then one for each of two blocks; every block learns 2.6 times more
+# slowly than the one above it, and every phase warms up anew.
+plan = tl.GradualUnfreezing(epochs=[3, 1, 1], blocks=2, decay="ulmfit", folder="unfinished")
+print(plan.fit(model, train, validation))
+
+print(tl.describe(model))
+print(tl.evaluate(model, data.x_test, data.y_test, data.class_names))
+model.save("classifier.keras")
