@@ -98,3 +98,21 @@ def test_minilm_knows_what_is_alike():
     means /= np.linalg.norm(means, axis=1, keepdims=True)
     alike = means @ means.T
     assert alike[0, 1] > 0.6 and abs(alike[0, 2]) < 0.2 and abs(alike[1, 2]) < 0.2
+
+
+@pytest.mark.network
+def test_odd_texts_get_a_finite_prediction():
+    bert = load_bert()
+    texts = [
+        "",
+        " \t ",
+        "\x00\x1b",
+        "a" * 100_000,
+        "fine " * 20_000,
+        "面白い",
+        "ممتاز",
+        "🎬",
+        b"ok",
+    ]
+    outputs = bert.backbone(bert.preprocessor(48)(texts))["sequence_output"]
+    assert outputs.shape == (9, 48, 384) and np.isfinite(outputs).all()
