@@ -267,6 +267,9 @@ def test_package_without_its_repository_says_so(monkeypatch, tmp_path):
 def test_cache_folder_follows_the_environment(monkeypatch, tmp_path):
     monkeypatch.setenv("TL_CACHE", str(tmp_path))
     assert assets.cache_folder() == tmp_path
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TL_CACHE", "here")  # pip runs in a folder of its own
+    assert assets.cache_folder() == tmp_path / "here"
     monkeypatch.delenv("TL_CACHE")
     assert assets.cache_folder().name == "tlhelpers"
 
