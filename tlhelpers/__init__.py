@@ -30,6 +30,7 @@ from tlhelpers.bert import load_bert
 from tlhelpers.blocks import find_base, find_blocks
 from tlhelpers.bucketing import bucket_by_length
 from tlhelpers.calibration import calibrate
+from tlhelpers.candidates import cut_at_blocks
 from tlhelpers.datasets import load_dataset
 from tlhelpers.evaluation import evaluate
 from tlhelpers.explain import attention_maps, token_importance
@@ -51,6 +52,7 @@ from tlhelpers.plots import (
 )
 from tlhelpers.preprocessing import Preprocess, preprocessing
 from tlhelpers.probes import knn_probe, linear_probe
+from tlhelpers.ranking import plot_ranking, rank_backbones
 from tlhelpers.schedules import one_cycle, warmup_cosine
 from tlhelpers.seeds import set_seed
 from tlhelpers.similarity import linear_cka, mmd, proxy_a_distance
@@ -86,6 +88,7 @@ __all__ = [
     "calibrate",
     "check_domains",
     "coral_loss",
+    "cut_at_blocks",
     "describe",
     "evaluate",
     "extract_features",
@@ -120,9 +123,11 @@ __all__ = [
     "plot_embedding",
     "plot_history",
     "plot_images",
+    "plot_ranking",
     "plot_reliability",
     "preprocessing",
     "proxy_a_distance",
+    "rank_backbones",
     "reversal_schedule",
     "save_adapters",
     "save_text_model",
