@@ -111,7 +111,8 @@ def h_score(*, features, labels, shrinkage: bool = False) -> float:
         features: `(n, D)`, such as `tl.extract_features` gives.
         labels: integers `(n,)`.
         shrinkage: take it for fewer than some ten samples per feature. Without it the score is
-            classes - 1 for *any* features in general position with D >= n - 1.
+            classes - 1 for *any* features in general position with D >= n - 1. With it, random
+            weights may still beat good ones there: ask `logme` and `linear_probe` too.
 
     Returns:
         In 0..min(D, classes - 1), the higher the better; the same for any rescaling of features
