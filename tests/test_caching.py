@@ -38,7 +38,7 @@ def random_net(seed, depth, layout):
     return keras.Model(inputs, L.Dense(2)(L.GlobalAveragePooling2D()(x)))
 
 
-@settings(max_examples=8, deadline=None, derandomize=True)
+@settings(max_examples=6, deadline=None, derandomize=True)
 @given(
     seed=st.integers(0, 10**6),
     depth=st.integers(3, 7),
@@ -70,11 +70,11 @@ def test_any_net_ends_with_the_same_weights_cached_or_not(
         np.testing.assert_allclose(a, b, atol=1e-4)
 
 
-def augmenting(layer=None):
-    """A model that draws noise in front of its base."""
+def augmenting():
+    """A model that shifts its images in front of its base."""
     keras.utils.set_random_seed(0)
     images = keras.Input((16, 16, 3))
-    return keras.Model(images, nested()((layer or L.GaussianNoise(50.0, name="noise"))(images)))
+    return keras.Model(images, nested()(L.RandomTranslation(0.5, 0.5, name="shift")(images)))
 
 
 def seen_by_head(monkeypatch, *arguments, **options):
@@ -156,7 +156,7 @@ def test_passes_are_refused_where_they_mean_nothing(options, words):
 def test_a_dataset_whose_passes_are_equal_is_found_out():
     model = make()
     batches = tf.data.Dataset.from_tensor_slices(TRAIN).shuffle(18).batch(6)
-    with pytest.raises(ValueError, match="nothing augments"):
+    with pytest.raises(ValueError, match="equal outputs"):
         fine_tune(model, batches, head_epochs=1, epochs=1, passes=2, verbose=0)
 
 
@@ -179,7 +179,7 @@ def test_the_plan_is_printed_before_anything_is_trained(capsys):
     ("model", "options", "reason"),
     [
         (make, {"cache_prefix": False}, "cache_prefix=False"),
-        (augmenting, {}, "noise draws anew in every epoch; passes=k would cache k such copies"),
+        (augmenting, {}, "shift draws anew in every epoch; passes=k would cache k such copies"),
         (make, {"unfreeze": {"fraction": 1.0}}, "everything from conv_1 on learns"),
     ],
 )
@@ -189,7 +189,7 @@ def test_the_plan_says_why_nothing_is_cached(model, options, reason, capsys):
 
 
 def test_the_last_augmentation_is_found_inside_of_nested_models():
-    front = keras.Sequential([keras.Input((16, 16, 3)), L.RandomFlip(), L.Rescaling(2.0)], "front")
+    front = keras.Sequential([keras.Input((16, 16, 3)), L.RandomFlip(), L.Rescaling(2.0)])
     images = keras.Input((16, 16, 3))
     assert last_augmentation(keras.Model(images, nested()(front(images)))) is front
     inside = keras.Sequential([keras.Input((16, 16, 3)), L.RandomFlip(name="flip"), small_base()])

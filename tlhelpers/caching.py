@@ -40,11 +40,10 @@ class Part:
         if layer is None:
             return self
         prefix, tail = split_at(self.model, layer)
-        drawing = prefix if passes == 1 else _augmenting(self.model, layer)
-        copies = [_run(drawing, data, folder) for data in self.copies for _ in range(passes)]
-        seed = self.seed
-        if passes > 1:
-            _check_that_they_differ(copies)
+        if passes == 1:
+            copies, seed = [_run(prefix, data, folder) for data in self.copies], self.seed
+        else:
+            copies = _draw(_augmenting(self.model, layer), self.copies[0], passes)
             seed = np.random.randint(2**31)
         validation = None if self.validation is None else _run(prefix, self.validation, folder)
         return Part(tail, copies, validation, layer.name, seed)
@@ -113,7 +112,7 @@ def place_to_cache(model: keras.Model, base_layers: set[int], passes: int = 1):
     return last_frozen_layer(split_at(model, drawn)[1] if drawn else model, base_layers)
 
 
-def why_not_cached(model: keras.Model, base_layers: set[int]) -> str:
+def why_not_cached(model: keras.Model, passes: int = 1) -> str:
     """Return the reason why nothing of a model can be run once for all epochs."""
     trained = {id(variable) for variable in model.trainable_variables}
     try:
@@ -121,7 +120,7 @@ def why_not_cached(model: keras.Model, base_layers: set[int]) -> str:
         first = next((layer for layer in _in_order(model) if learns(layer)), None)
     except ValueError:
         return "the model has no graph to cut"
-    if drawn is not None:
+    if drawn is not None and passes == 1:
         return f"{drawn.name} draws anew in every epoch; passes=k would cache k such copies"
     if first is not None and any(id(v) in trained for v in first.variables):
         return f"everything from {first.name} on learns"
@@ -179,17 +178,24 @@ def _run(prefix: keras.Model, data, folder):
     return extract_features(prefix, data)
 
 
-def _check_that_they_differ(copies: list) -> None:
-    lengths = [len(labels) for _, labels in copies]
+def _draw(prefix: keras.Model, data, passes: int) -> list:
+    """Return the outputs and labels of each pass, which all must differ."""
+    if isinstance(data, tuple | list):
+        copies = [extract_features(prefix, *data) for _ in range(passes)]
+    else:  # one iterator: a new one would draw the same numbers again after tl.set_seed
+        both = extract_features(prefix, data.repeat(passes))
+        count = len(both[1]) // passes
+        copies = [
+            keras.tree.map_structure(lambda part, n=n: part[n * count : (n + 1) * count], both)
+            for n in range(passes)
+        ]
     first, second = (np.sort(_sums(features)) for features, _ in copies[:2])
-    equal = len(set(lengths)) == 1 and np.allclose(first, second, rtol=1e-5)
-    if equal or len(set(lengths)) > 1:
-        what = "with equal outputs, so that nothing augments" if equal else "of different length"
+    if np.allclose(first, second, rtol=1e-5):
         raise ValueError(
-            f"passes={len(copies)} needs passes of one length that augment anew each time. "
-            f"Received: passes of {lengths} samples, {what}. Augment behind dataset.cache() and "
-            "before .batch(), or use passes=1."
+            f"passes={passes} needs passes that augment anew each time. Received: passes with "
+            "equal outputs. Augment behind dataset.cache(), or use passes=1."
         )
+    return copies
 
 
 def _sums(features) -> np.ndarray:

@@ -156,7 +156,7 @@ class _Plan:
         for phase in reversed(phases):  # a bad amount is found before anything changes
             self._look_ahead(phase)
         if passes > 1 and not any(phase.cached_behind for phase in phases if phase.epochs):
-            reasons = "; ".join(f"{phase.name}: {phase.uncached}" for phase in phases)
+            reasons = "; ".join(f"{p.name}: {p.uncached}" for p in phases if p.epochs)
             raise ValueError(
                 f"passes={passes} needs a frozen part that can be cached. Received: {reasons}. "
                 "Use passes=1, or unfreeze less."
@@ -177,7 +177,7 @@ class _Plan:
         if not self.cache:
             phase.uncached = f"cache_prefix={self.cache}"
         elif not layer:
-            phase.uncached = why_not_cached(self.model, self.base_layers)
+            phase.uncached = why_not_cached(self.model, self.passes)
 
     def behind(self, part: Part) -> Part:
         """Run what is frozen now over the data, and return the rest with its outputs."""
