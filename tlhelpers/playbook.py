@@ -34,7 +34,7 @@ TABLES = {
 
 RECIPES = {
     "image": {
-        "early": "feature_extraction",
+        "early": "choosing_a_backbone",
         "features": "feature_extraction",
         "block": "fine_tuning",
         "half": "fine_tuning",
@@ -159,10 +159,10 @@ CODE = {
     "image": {
         "early": _IMAGES
         + """\
-model = tl.build_classifier(base, {classes})
-for layer in ("block3_pool", "block4_pool", "block5_conv3"):
-    features = tl.extract_features(tl.split_at(model, layer)[0], x).mean(axis=(1, 2))
-    print(layer, tl.linear_probe(features=features, labels=y))
+cuts = tl.cut_at_blocks(base)
+ranking = tl.rank_backbones(cuts, x, y, by="probe")
+print(ranking)
+features = tl.extract_features(cuts[ranking.names[0]], x)
 """,
         "features": _IMAGES
         + """\
