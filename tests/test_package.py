@@ -25,7 +25,7 @@ ORDER = [
     "training", "gradual",
     "arrays", "probes", "similarity", "adaptation",
     "evaluation", "calibration", "text_models", "explain", "plots",
-    "transferability", "costs", "candidates", "ranking", "advice",
+    "transferability", "costs", "candidates", "ranking", "playbook", "advice",
     "doctor", "pages", "course", "cli",
 ]
 # fmt: on
