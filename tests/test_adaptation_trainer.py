@@ -134,6 +134,37 @@ def test_the_weight_follows_the_schedule_over_the_whole_fit(method):
     np.testing.assert_allclose(spy.seen, 2 * np.tanh(2.5 * np.arange(12, 18) / 18), rtol=1e-5)
 
 
+def test_keras_callbacks_find_the_accuracy_and_its_direction(tmp_path):
+    best = keras.callbacks.ModelCheckpoint(
+        tmp_path / "best.keras", monitor="val_accuracy", save_best_only=True
+    )
+    stop = keras.callbacks.EarlyStopping(monitor="val_accuracy", restore_best_weights=True)
+    model = tl.DANN(*parts())
+    model.compile(
+        "sgd", metrics=["accuracy", keras.metrics.SparseTopKCategoricalAccuracy(3, "top")]
+    )
+    history = model.fit(
+        batches(), epochs=3, validation_data=(XS, YS), callbacks=[best, stop], verbose=0
+    ).history
+    assert history["top"] == [1.0] * len(history["loss"]) and "val_top" in history
+    loaded = keras.saving.load_model(tmp_path / "best.keras")
+    scores = loaded.evaluate(XS, YS, verbose=0, return_dict=True)
+    assert scores["accuracy"] == max(history["val_accuracy"])
+    assert scores["top"] == 1.0
+    assert float(loaded.optimizer.iterations) > 0
+
+
+def test_mixed_precision_ends_in_float32():
+    keras.mixed_precision.set_dtype_policy("mixed_float16")
+    try:
+        model = compiled(tl.CDAN, extra=[tl.DomainBatchNormalization])
+        history = model.fit(batches(), verbose=0).history
+        assert model.predict(XT, verbose=0).dtype == np.float32
+        assert np.isfinite(history["loss"]).all()
+    finally:
+        keras.mixed_precision.set_dtype_policy("float32")
+
+
 def test_a_constant_weight():
     model, spy = compiled(weight=0.3, gamma=None), Weights()
     model.fit(batches(), epochs=2, verbose=0, callbacks=[spy])
@@ -289,10 +320,8 @@ def test_what_does_not_fit_is_refused_before_training(data, kwargs, message):
 
 
 def test_a_loss_of_ones_own_is_refused():
-    model = tl.DANN(*parts())
-    model.compile("sgd", loss="mse")
-    with pytest.raises(ValueError, match=r"DANN has a loss of its own. Received: compile\(loss"):
-        model.fit(batches(), verbose=0)
+    with pytest.raises(ValueError, match=r"DANN has a loss of its own.*Received: loss='mse'"):
+        tl.DANN(*parts()).compile("sgd", loss="mse")
 
 
 @pytest.mark.filterwarnings("ignore:Layer 'dann:UserWarning", "ignore:.*build:UserWarning")

@@ -32,6 +32,6 @@ class CDAN(DANN):
 
     def align(self, features, logits) -> dict:
         """Return the domain loss on the outer products of features and probabilities."""
-        probabilities = ops.stop_gradient(ops.softmax(ops.cast(logits, "float32")))
+        probabilities = ops.stop_gradient(ops.softmax(logits))
         outer = ops.expand_dims(flat(features), 2) * ops.expand_dims(probabilities, 1)
         return self.tell_apart(ops.reshape(outer, (-1, outer.shape[1] * outer.shape[2])))

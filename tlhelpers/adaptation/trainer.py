@@ -56,8 +56,28 @@ class Adaptation(keras.Model):
         self.gamma = None if gamma is None else check_gamma(gamma)
         self._make_weight(self.weight_at(0.0))
         self.label_loss = keras.metrics.Mean("label_loss")
-        self.accuracy = keras.metrics.SparseCategoricalAccuracy("accuracy")
         self.alignment = self.alignment_name and keras.metrics.Mean(self.alignment_name)
+
+    def compile(self, optimizer="rmsprop", metrics=None, **kwargs):
+        """Set the optimizer, and metrics of the logits beside the accuracy; the loss is given.
+
+        Raises:
+            ValueError: a loss.
+        """
+        if kwargs.get("loss") is not None:
+            raise ValueError(
+                f"{type(self).__name__} has a loss of its own. Received: loss={kwargs['loss']!r}. "
+                "Use model.compile(optimizer)."
+            )
+        others = [metric for metric in metrics or () if metric != "accuracy"]
+        accuracy = keras.metrics.SparseCategoricalAccuracy("accuracy")
+        super().compile(optimizer, metrics=[accuracy, *others], **kwargs)
+
+    def compile_from_config(self, config):
+        """Compile a model that was loaded as it was compiled when it was saved."""
+        super().compile(**keras.saving.deserialize_keras_object(config))
+        if self.optimizer is not None and self.built:
+            self.optimizer.build(self.trainable_variables)
 
     def _make_weight(self, value: float) -> None:
         start = keras.initializers.Constant(value)
@@ -91,7 +111,7 @@ class Adaptation(keras.Model):
         return {"logits": halves(logits)[0] if self.classifies_target else logits, **aligned}
 
     def _classify(self, features):
-        logits = self.classifier(features)
+        logits = ops.cast(self.classifier(features), "float32")  # whatever the precision
         if len(logits.shape) != 2 or logits.shape[-1] in (None, 1):
             raise ValueError(
                 "The classifier must give logits of shape (n, classes), two classes or more. "
@@ -112,7 +132,7 @@ class Adaptation(keras.Model):
         return ops.cast(self.weight, "float32") * alignment
 
     def _label_loss(self, y, logits, sample_weight=None):
-        y, logits = ops.cast(ops.reshape(y, (-1,)), "int32"), ops.cast(logits, "float32")
+        y = ops.cast(ops.reshape(y, (-1,)), "int32")
         each = ops.sparse_categorical_crossentropy(y, logits, from_logits=True)
         return ops.mean(each if sample_weight is None else each * sample_weight)
 
@@ -120,7 +140,6 @@ class Adaptation(keras.Model):
         """Update the metrics; those of the alignment only where there is a target half."""
         logits = y_pred["logits"] if isinstance(y_pred, dict) else y_pred
         self.label_loss.update_state(self._label_loss(y, logits, sample_weight))
-        self.accuracy.update_state(y, logits)
         results = super().compute_metrics(x, y, logits, sample_weight)
         if not isinstance(y_pred, dict):
             return {name: results[name] for name in results if name not in self._paired_names()}
@@ -137,18 +156,11 @@ class Adaptation(keras.Model):
     def fit(self, x=None, y=None, *, epochs: int = 1, callbacks=None, **kwargs):
         """Train on `paired_batches`; everything else is as in Keras' own fit."""
         self._check_fit(x, y, kwargs.get("validation_data"))
-        callbacks = callbacks or []
-        if not isinstance(callbacks, keras.callbacks.CallbackList):
-            callbacks = [WeightSchedule(), *callbacks] if isinstance(callbacks, list) else callbacks
+        callbacks = [WeightSchedule(), *keras.tree.flatten(callbacks or [])]
         kwargs["shuffle"] = False  # the batches have an order of their own
         return super().fit(x, epochs=epochs, callbacks=callbacks, **kwargs)
 
     def _check_fit(self, x, y, validation) -> None:
-        if self.compiled and self._compile_loss is not None:
-            raise ValueError(
-                f"{type(self).__name__} has a loss of its own. Received: compile(loss=...). "
-                "Use model.compile(optimizer)."
-            )
         spec = getattr(x, "element_spec", None)
         paired = isinstance(spec, tuple) and isinstance(spec[0], dict)
         if y is not None or not (isinstance(x, PairedBatches) or paired):
