@@ -267,7 +267,7 @@ def test_the_code_for_two_domains_runs():
         ({"similarity": True}, r"in 0\.\.1"),
         ({"similarity": "simlar"}, "Did you mean 'similar'"),
         ({"similarity": [0.5]}, r"in 0\.\.1"),
-        ({"budget": "cpu"}, "'laptop', 'gpu'"),
+        ({"budget": "cpu"}, "Did you mean 'gpu'"),
         ({"budget": 0}, "minutes above 0"),
         ({"budget": float("nan")}, "minutes above 0"),
         ({"budget": float("inf")}, "minutes above 0"),

@@ -259,6 +259,5 @@ def _check_counts(samples, classes, unlabelled) -> None:
 def _check_word(name: str, word, known) -> None:
     if not isinstance(word, str) or word not in known:
         raise ValueError(
-            f"{name} must be one of {', '.join(map(repr, known))}. Received: {name}={word!r}."
-            f"{did_you_mean(word, known)}"
+            f"A known {name} is required. Received: {name}={word!r}.{did_you_mean(word, known)}"
         )
