@@ -8,16 +8,16 @@ of `data`. Stop this script while it trains, and start it again: it goes on wher
 import tlhelpers as tl
 
 tl.set_seed(0)
-data = tl.load_dataset("cifar10", train=400, test=200)
-train = data.x_train[:300], data.y_train[:300]
-validation = data.x_train[300:], data.y_train[300:]  # decides which epoch is kept
+data = tl.load_dataset("cifar10", train=200, test=200)
+train = data.x_train[:150], data.y_train[:150]
+validation = data.x_train[150:], data.y_train[150:]  # decides which epoch is kept
 
 base = tl.load_backbone("vgg16", input_shape=(32, 32, 3))
 model = tl.build_classifier(base, len(data.class_names), normalize=True)
 
-# Three epochs for the head, then one for each of two blocks; every block learns 2.6 times more
+# Two epochs for the head, then one for each of two blocks; every block learns 2.6 times more
 # slowly than the one above it, and every phase warms up anew.
-plan = tl.GradualUnfreezing(epochs=[3, 1, 1], blocks=2, decay="ulmfit", folder="unfinished")
+plan = tl.GradualUnfreezing(epochs=[2, 1, 1], blocks=2, decay="ulmfit", folder="unfinished")
 print(plan.fit(model, train, validation))
 
 print(tl.describe(model))

@@ -10,7 +10,7 @@ import tlhelpers as tl
 import keras
 
 tl.set_seed(0)
-data = tl.load_dataset("cifar10", train=300, test=200)
+data = tl.load_dataset("cifar10", train=200, test=200)
 
 # The first three blocks of VGG16, under their own names, and a head for this task.
 layers = [keras.Input((32, 32, 3)), tl.Preprocess("caffe")]
@@ -19,8 +19,7 @@ for block, (convolutions, filters) in enumerate([(2, 64), (2, 128), (3, 256)], s
         name = f"block{block}_conv{n}"
         layers.append(keras.layers.Conv2D(filters, 3, padding="same", activation="relu", name=name))
     layers.append(keras.layers.MaxPooling2D(name=f"block{block}_pool"))
-layers += [keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(10, name="logits")]
-model = keras.Sequential(layers)
+model = keras.Sequential([*layers, tl.build_head(10, normalize=True)])
 
 print(tl.transfer_weights(tl.load_backbone("vgg16", input_shape=(32, 32, 3)), model))
 
