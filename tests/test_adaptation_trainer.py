@@ -197,6 +197,18 @@ def test_the_order_of_a_fit_depends_on_the_seed_of_the_batches_alone():
     assert any((a != b).any() for a, b in zip(*ends[1:], strict=True))
 
 
+def test_models_can_share_batches_and_a_second_fit_goes_on_where_the_first_ended():
+    shared, ends = batches(), []
+    for epochs in ((4,), (4,), (2, 2)):
+        model = compiled(gamma=None)
+        for n in epochs:
+            model.fit(shared, epochs=n, verbose=0)
+        ends.append(model.get_weights())
+    for other in ends[1:]:
+        for a, b in zip(ends[0], other, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
 def test_a_tf_dataset_of_pairs_will_do():
     x = {"source": XS[:40], "target": XT}
     data = tf.data.Dataset.from_tensor_slices((x, YS[:40])).batch(10)

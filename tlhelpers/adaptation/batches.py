@@ -19,14 +19,15 @@ class PairedBatches(keras.utils.PyDataset):
     """What `paired_batches` returns: `({"source": x, "target": x}, y_source)` per batch.
 
     `len` is the number of batches in an epoch. Each epoch has an order of its own that depends on
-    the seed and the number of the epoch alone; iterating, and each epoch of a fit, starts the next.
+    the seed and the number of the epoch alone; iterating goes on to the next one. A fit counts the
+    epochs that its model has been trained for, so that several models can share the batches.
     """
 
     def __init__(self, x_source, y_source, x_target, batch_size: int, seed: int, augment):
         super().__init__()
         self.x_source, self.y_source, self.x_target = x_source, y_source, x_target
         self.batch_size, self.seed, self.augment = batch_size, seed, augment
-        self.epoch = -1
+        self.epoch = self.next_epoch = 0
         self.rows = functools.lru_cache(2)(self._rows)
 
     def __len__(self) -> int:
@@ -35,12 +36,11 @@ class PairedBatches(keras.utils.PyDataset):
     def __getitem__(self, index: int):
         if not 0 <= index < len(self):
             raise IndexError(f"Batch {index} of {len(self)}.")
-        epoch = max(self.epoch, 0)
         part = slice(index * self.batch_size, (index + 1) * self.batch_size)
-        source, target = (rows[part] for rows in self.rows(epoch))
+        source, target = (rows[part] for rows in self.rows(self.epoch))
         images = self.x_source[source]
         if self.augment is not None:
-            draw = np.random.default_rng([self.seed, epoch, 2, index])
+            draw = np.random.default_rng([self.seed, self.epoch, 2, index])
             images = self._augmented(images, draw)
         return {"source": images, "target": self.x_target[target]}, self.y_source[source]
 
@@ -50,7 +50,7 @@ class PairedBatches(keras.utils.PyDataset):
 
     def on_epoch_begin(self) -> None:
         """Go on to the next order."""
-        self.epoch += 1
+        self.epoch, self.next_epoch = self.next_epoch, self.next_epoch + 1
 
     def _rows(self, epoch: int) -> list[np.ndarray]:
         """Return the rows of an epoch for each domain: whole passes, each in a new order."""

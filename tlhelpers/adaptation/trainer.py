@@ -156,7 +156,7 @@ class Adaptation(keras.Model):
     def fit(self, x=None, y=None, *, epochs: int = 1, callbacks=None, **kwargs):
         """Train on `paired_batches`; everything else is as in Keras' own fit."""
         self._check_fit(x, y, kwargs.get("validation_data"))
-        callbacks = [WeightSchedule(), *keras.tree.flatten(callbacks or [])]
+        callbacks = [WeightSchedule(x), *keras.tree.flatten(callbacks or [])]
         kwargs["shuffle"] = False  # the batches have an order of their own
         return super().fit(x, epochs=epochs, callbacks=callbacks, **kwargs)
 
@@ -210,13 +210,21 @@ class WeightSchedule(keras.callbacks.Callback):
     """Move the weight of the alignment with the progress of the fit, before every step.
 
     `fit` adds it by itself. At the end of an epoch the weight stands in the logs as "weight".
+    Paired batches are told how many epochs the model has been trained for.
     """
+
+    def __init__(self, batches):
+        super().__init__()
+        self.batches = batches
 
     def on_train_batch_begin(self, batch, logs=None):
         self.model.weight.assign(self.model.weight_at(self._progress(batch)))
 
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch = epoch
+        if isinstance(self.batches, PairedBatches):
+            done = int(ops.convert_to_numpy(self.model.optimizer.iterations))
+            self.batches.next_epoch = done // len(self.batches)
 
     def on_epoch_end(self, epoch, logs=None):
         if logs is not None:
