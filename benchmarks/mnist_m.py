@@ -19,7 +19,7 @@ from tlhelpers.adaptation import ConsistentDANN
 import keras
 import numpy as np
 
-BATCH, RATE = 64, 1e-3
+BATCH, RATE = 64, 2e-3
 layers = keras.layers
 
 

@@ -83,7 +83,7 @@ class ConsistentDANN(DANN):
         discriminator: keras.Layer | None = None,
         view: keras.Layer | None = None,
         consistency: float = 1.0,
-        threshold: float = 0.9,
+        threshold: float = 0.8,
         **kwargs,
     ):
         super().__init__(encoder, classifier, discriminator, **kwargs)
