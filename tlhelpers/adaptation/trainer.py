@@ -218,6 +218,8 @@ class WeightSchedule(keras.callbacks.Callback):
         self.batches = batches
 
     def on_train_batch_begin(self, batch, logs=None):
+        if keras.backend.backend() == "jax":
+            self.model.jax_state_sync()  # its steps work on copies of the variables
         self.model.weight.assign(self.model.weight_at(self._progress(batch)))
 
     def on_epoch_begin(self, epoch, logs=None):
