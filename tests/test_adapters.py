@@ -1,7 +1,3 @@
-import subprocess
-import sys
-from pathlib import Path
-
 from tlhelpers import snapshot
 from tlhelpers.adapters import load_adapters, save_adapters
 from tlhelpers.freezing import describe, unfreeze
@@ -9,7 +5,7 @@ from tlhelpers.lora import add_lora
 
 import numpy as np
 import pytest
-from test_lora import CASES, X, make_images, make_text, train, weights
+from test_lora import CASES, make_images, make_text, train, weights
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -29,25 +25,6 @@ def test_adapters_and_head_in_one_file(case, tmp_path):
         variable.assign(variable + 1)
     load_adapters(fresh, tmp_path / "a.npz")  # into the same adapters
     np.testing.assert_array_equal(fresh.predict(x, verbose=0), expected)
-
-
-def test_the_file_in_a_fresh_process(tmp_path):
-    model = make_images()
-    add_lora(model, 2, "conv*")
-    train(model, X)
-    save_adapters(model, tmp_path / "a.npz")
-    np.save(tmp_path / "expected.npy", model.predict(X, verbose=0))
-    code = f"""
-import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})
-import numpy as np
-from test_lora import X, make_images
-from tlhelpers.adapters import load_adapters
-model = make_images()
-load_adapters(model, {str(tmp_path / "a.npz")!r})
-print(np.array_equal(model.predict(X, verbose=0), np.load({str(tmp_path / "expected.npy")!r})))
-"""
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert run.stdout.split()[-1] == "True"
 
 
 def test_wrong_models_and_files_are_refused_and_unchanged(tmp_path):

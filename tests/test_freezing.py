@@ -99,6 +99,24 @@ def test_batchnorm_trains_where_it_is_asked_to(layout):
     assert not any(layer in ("bn_1", "bn_2") for layer, _ in moved)
 
 
+@pytest.mark.parametrize("flag", [None, False, True])
+@pytest.mark.parametrize("mode", [False, True])
+def test_frozen_batchnorm_stands_still_whichever_flag_wins(flag, mode):
+    """Keras releases differ in whether the flag of the call or that of `fit` holds inside."""
+    base = small_base()
+    images = keras.Input((16, 16, 3))
+    model = keras.Model(images, build_head(3, dropout=0.0)(base(images, training=flag)))
+    unfreeze(model, blocks=2)
+    before = snapshot(model)
+    x = np.random.default_rng(0).normal(3, 5, (8, 16, 16, 3)).astype("float32")
+    expected = np.asarray(base(x, training=False))
+    assert np.array_equal(np.asarray(base(x, training=mode)), expected)
+    model.compile("sgd", "sparse_categorical_crossentropy", run_eagerly=True)
+    model.fit(x, np.zeros(8, int), verbose=0)
+    moved = changed(model, before)
+    assert moved and not any("bn_" in path for path in moved)
+
+
 def test_the_call_flag_alone_does_not_protect_batchnorm():
     """The fact behind our default; when Keras changes it, this says so."""
     model = nested_with_flag()

@@ -149,6 +149,34 @@ def test_a_folder_of_another_model_or_plan_is_refused(tmp_path):
     assert (tmp_path / "gradual.npz").read_bytes() == kept
 
 
+@pytest.mark.parametrize("keep_best", [True, False])
+def test_the_best_epoch_is_kept_where_asked(keep_best, tmp_path):
+    erratic = {"keep_best": keep_best, "optimizer": keras.optimizers.SGD(1.0), "epochs": 3}
+    erratic |= {"learning_rate": 20.0, "decay": 1.0, "blocks": 1}
+    model = make_model()
+    history = fit(model, **erratic)
+    values = history.history["val_accuracy"]
+    wanted = max(values) if keep_best else values[-1]
+    assert values[-1] < max(values)
+    assert model.evaluate(X, Y, verbose=0)[1] == pytest.approx(wanted)
+    assert history.best == (int(np.argmax(values)) if keep_best else None)
+    with pytest.raises(KeyboardInterrupt):
+        fit(make_model(), tmp_path, Watch(22), **erratic)
+    resumed = make_model(seed=1)
+    assert_same((model, history), resumed, fit(resumed, tmp_path, **erratic))
+
+
+def test_a_folder_that_holds_something_else_is_refused(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(ValueError, match="a file"):
+        fit(make_model(), tmp_path / "file")
+    for damage in (b"", b"PK no zip", b"text"):
+        (tmp_path / "gradual.npz").write_bytes(damage)
+        with pytest.raises(ValueError, match=r"gradual\.npz cannot be read. Delete it"):
+            fit(make_model(), tmp_path)
+        assert (tmp_path / "gradual.npz").read_bytes() == damage
+
+
 def test_datasets_and_mixed_precision():
     batches = tf.data.Dataset.from_tensor_slices((X, X[:, :5])).batch(8)
     keras.config.set_dtype_policy("mixed_float16")

@@ -68,26 +68,20 @@ def test_everything_is_as_before(fitted):
 
 
 def test_random_state_is_kept_when_keras_has_no_generator_yet():
-    import subprocess
-    import sys
+    from keras.src.backend.common import global_state
 
-    code = """
-import random, keras, numpy as np
-from tlhelpers.lr_finder import find_learning_rate
-model = keras.Sequential([keras.Input((2,)), keras.layers.Dropout(0.5), keras.layers.Dense(1)])
-model.compile("sgd", loss="mse")
-random.seed(3)
-if {used}:
-    find_learning_rate(model, np.ones((8, 2)), np.ones((8, 1)), steps=10)
-print(float(keras.random.normal(())), random.random())
-"""
-    outputs = [
-        subprocess.run(
-            [sys.executable, "-c", code.format(used=used)], capture_output=True, text=True
-        )
-        for used in (True, False)
-    ]
-    assert outputs[0].stdout == outputs[1].stdout != ""
+    own = global_state.get_global_attribute("global_seed_generator")
+    model, drawn = make_model(), []
+    try:
+        for used in (True, False):
+            global_state.set_global_attribute("global_seed_generator", None)
+            random.seed(3)
+            if used:
+                find(model, steps=10)
+            drawn.append((float(keras.random.normal(())), random.random()))
+    finally:
+        global_state.set_global_attribute("global_seed_generator", own)
+    assert drawn[0] == drawn[1]
 
 
 def test_an_error_on_the_way_restores_too():

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from test_freezing import LAYOUTS, nested, small_base
+from test_freezing import LAYOUTS, in_sequential, nested, nested_with_flag, small_base
 
 RNG = np.random.default_rng(0)
 Y = np.arange(24) % 3
@@ -30,8 +30,9 @@ def weights(model):
     return [v.numpy() for v in model.weights]
 
 
+@pytest.mark.filterwarnings("error::UserWarning")
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_two_phases_with_their_own_weights(layout):
+def test_two_phases_with_their_own_weights_leave_a_model_with_its_optimizer(layout, tmp_path):
     model = make(layout)
     history = fine_tune(model, TRAIN, VALIDATION, unfreeze=1, head_epochs=2, epochs=3)
     assert [p.name for p in history.phases] == ["head", "fine-tuning"]
@@ -39,10 +40,17 @@ def test_two_phases_with_their_own_weights(layout):
     assert history.boundaries == [2] and len(history.history["val_loss"]) == 5
     assert history.phases[0].cached_behind == "pooling"
     assert model.compiled and f"epoch {history.best + 1}" in str(history)
+    model.save(tmp_path / "m.keras")
+    again = keras.models.load_model(tmp_path / "m.keras")
+    saved = [v.numpy() for v in again.optimizer.variables]
+    assert len(saved) == 1 + 2 * len(model.trainable_variables)
+    now = model.optimizer.variables
+    assert all(np.array_equal(a, b.numpy()) for a, b in zip(saved, now, strict=True))
+    again.fit(*TRAIN, verbose=0, callbacks=[FitGuard()])
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_the_cache_changes_nothing(layout):
+@pytest.mark.parametrize("layout", [nested_with_flag, in_sequential])
+def test_the_cache_changes_nothing(layout):  # any net, nested or inlined: tests/test_caching.py
     def trained(cache):
         model = make(layout)
         keras.utils.set_random_seed(2)
@@ -77,18 +85,15 @@ def test_a_second_phase_that_harms_is_undone(cache):
     assert accuracy == pytest.approx(max(history.history["val_accuracy"])) and np.isfinite(loss)
 
 
-@pytest.mark.filterwarnings("error::UserWarning")
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_the_model_is_left_with_its_optimizer(layout, tmp_path):
-    model = make(layout)
-    fine_tune(model, TRAIN, VALIDATION, head_epochs=1, epochs=2)
-    model.save(tmp_path / "m.keras")
-    again = keras.models.load_model(tmp_path / "m.keras")
-    saved = [v.numpy() for v in again.optimizer.variables]
-    assert len(saved) == 1 + 2 * len(model.trainable_variables)
-    now = model.optimizer.variables
-    assert all(np.array_equal(a, b.numpy()) for a, b in zip(saved, now, strict=True))
-    again.fit(*TRAIN, verbose=0, callbacks=[FitGuard()])
+def test_without_a_head_phase_the_weights_from_before_are_kept_if_they_are_better():
+    model = make()
+    fine_tune(model, TRAIN, TRAIN, unfreeze=None, head_epochs=20, head_learning_rate=0.1)
+    before, score = weights(model), model.evaluate(*TRAIN, verbose=0)[1]
+    history = fine_tune(model, TRAIN, TRAIN, unfreeze=1, head_epochs=0, epochs=2, learning_rate=1e6)
+    assert history.best == -1 and history.before == pytest.approx(score)
+    assert max(history.history["val_accuracy"]) < score
+    assert f"the weights from before (val_accuracy {score:.3f})" in str(history)
+    assert all(np.array_equal(a, b) for a, b in zip(before, weights(model), strict=True))
 
 
 def test_training_continues_from_the_kept_head():
