@@ -1,7 +1,9 @@
 """Every text once in each epoch, in batches no longer than their longest text; seeded."""
 
 from tlhelpers.bucketing import bucket_by_length
+from tlhelpers.features import extract_features
 from tlhelpers.heads import build_text_classifier
+from tlhelpers.splitting import split_at
 
 import hypothesis.strategies as st
 import keras
@@ -81,6 +83,20 @@ def test_a_model_of_any_length_trains_and_predicts_as_on_padded_texts():
         bucket_by_length(inputs, np.arange(5) % 2, 2), epochs=2, shuffle=False, verbose=0
     )
     assert len(history.history["loss"]) == 2
+
+
+def test_features_of_buckets_need_a_pooling():
+    from test_heads import TinyBert
+
+    model = build_text_classifier(TinyBert(), 2, sequence_length=None)
+    inputs = padded([3, 12, 5, 2, 7])
+    inputs["token_ids"] %= 50
+    batches = bucket_by_length(inputs, np.arange(5), 2)
+    pooled, rows = extract_features(split_at(model, "pooling")[0], batches)
+    expected = extract_features(split_at(model, "pooling")[0], inputs)
+    assert np.allclose(pooled, expected[rows], atol=1e-5)
+    with pytest.raises(ValueError, match=r"Features of one shape.*cache_prefix=False"):
+        extract_features(split_at(model, "transformer_layer_0")[0], batches)
 
 
 @pytest.mark.parametrize(

@@ -188,3 +188,27 @@ def test_a_cache_that_is_a_file_is_refused(tmp_path):
     with pytest.raises(ValueError, match="must be a folder"):
         extract_features(model, np.ones((2, 2)), cache=tmp_path / "cache")
     assert (tmp_path / "cache").read_text() == "mine"
+
+
+def test_an_encoder_gives_a_dictionary_of_features(tmp_path):
+    """One vector per token, as a tagger of words needs it, beside one per text."""
+    from test_heads import TinyBert
+    from test_splitting import tokens
+
+    encoder, x = TinyBert().backbone, tokens(4)
+    expected = encoder.predict(x, verbose=0)
+    for cache in (None, tmp_path):
+        features, labels = extract_features(encoder, x, np.arange(4), batch_size=3, cache=cache)
+        assert set(features) == {"sequence_output", "pooled_output"} and list(labels) == [
+            0,
+            1,
+            2,
+            3,
+        ]
+        assert features["sequence_output"].shape == (4, 6, 8)
+        for name, part in features.items():
+            assert np.allclose(part, expected[name], atol=1e-6)
+    assert len(list(tmp_path.glob("*.npy"))) == 2
+    other = {**x, "segment_ids": 1 - x["segment_ids"]}
+    extract_features(encoder, other, cache=tmp_path)
+    assert len(list(tmp_path.glob("*.npy"))) == 4

@@ -117,6 +117,7 @@ def text_model():
         ("token_embedding", {"padding_mask", "segment_ids"}),
         ("embeddings_dropout", {"padding_mask"}),
         ("transformer_layer_1", {"padding_mask"}),
+        ("transformer_layer_2", {"padding_mask"}),  # the end of the nested encoder
         ("pooling", set()),
     ],
 )

@@ -79,13 +79,21 @@ class _Cut:
 def _cut(model: keras.Model, target: keras.Operation) -> _Cut | None:
     steps = walk(model)
     for position, step in enumerate(steps):
-        if step.layer is target:
+        if _ends_in(step.layer, target):
             _check_cut(model, steps, position)
             needed = _still_needed(steps, position)
             return _Cut(step.tensor, needed, _from([step.tensor, *needed], model.outputs[0]))
         if isinstance(step.layer, keras.Model) and (inner := _cut(step.layer, target)):
             return _join(model, steps, position, inner)
     return None
+
+
+def _ends_in(layer: keras.Operation, target: keras.Operation) -> bool:
+    """Whether a layer is the target, or a nested model whose output is the target's."""
+    outputs = (layer.outputs or ()) if isinstance(layer, keras.Model) else ()
+    return layer is target or (
+        len(outputs) == 1 and _ends_in(outputs[0]._keras_history.operation, target)
+    )
 
 
 def _join(model: keras.Model, steps: list[Step], position: int, inner: _Cut) -> _Cut:
