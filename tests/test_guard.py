@@ -71,6 +71,23 @@ def test_a_used_optimizer_is_named_instead_of_an_unknown_variable():
         fit(model)
 
 
+def test_lora_enabled_by_hand_after_a_fit_is_stopped_where_keras_trains_the_old_kernel():
+    for guarded in (False, True):
+        model = two_layers()
+        model.compile("sgd", LOSS)
+        fit(model)
+        layer = model.get_layer("a")
+        kernel = np.array(layer._kernel)
+        layer.enable_lora(2)
+        if guarded:
+            with pytest.raises(ValueError, match="Compile again"):
+                fit(model)
+        else:
+            fit(model, guarded=False)
+        assert not np.array(layer.lora_kernel_b).any()
+        assert np.array_equal(kernel, np.array(layer._kernel)) == guarded
+
+
 def test_nothing_to_train_is_stopped():
     model = two_layers()
     model.trainable = False
