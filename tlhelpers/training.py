@@ -88,7 +88,9 @@ def fine_tune(
             its images, or all of the base learns) a phase trains as usual; the plan says why.
         passes: with augmentation (random layers of the model in front of the base, or random
             operations in a dataset's `map`): run the frozen part k times over the data, so that
-            each epoch trains on the next of k augmented copies, in turn.
+            each epoch trains on the next of k augmented copies, in turn. They do differ, while
+            `tf.random` in a `map`, after `tl.set_seed`, repeats its numbers in every epoch of a
+            plain fit.
         batch_size: samples per step, for arrays.
         loss, metrics: as in `compile`; by default cross-entropy on logits and accuracy (binary for
             a model with one logit). Multilabel and regression models need theirs given.
