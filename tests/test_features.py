@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from test_fresh_process import base as base_named
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (11, 32, 32, 3)).astype("uint8")
@@ -20,10 +21,7 @@ LABELS = np.arange(11) % 3
 
 @pytest.fixture(scope="module")
 def base():
-    keras.utils.set_random_seed(0)
-    return keras.applications.MobileNetV2(
-        weights=None, include_top=False, input_shape=(32, 32, 3), alpha=0.35
-    )
+    return base_named("mobilenetv2", size=32)
 
 
 @pytest.fixture(scope="module")

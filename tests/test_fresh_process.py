@@ -22,12 +22,13 @@ TOKENS = {"token_ids": IDS, "segment_ids": 0 * IDS, "padding_mask": np.ones_like
 LABELS = np.arange(4) % 2
 
 
-def base(name="vgg16"):
+def base(name="vgg16", size=12):
+    """A small net under the name of a family, which decides its preprocessing."""
     keras.utils.set_random_seed(0)
     layers = [keras.layers.Rescaling(1 / 127.5)] if name.startswith("efficient") else []
     layers += [keras.layers.Conv2D(4, 3, name="conv1"), keras.layers.BatchNormalization()]
     layers += [keras.layers.ReLU(), keras.layers.Conv2D(5, 3, name="conv2")]
-    x = inputs = keras.Input((12, 12, 3))
+    x = inputs = keras.Input((size, size, 3))
     for layer in layers:
         x = layer(x)
     return keras.Model(inputs, x, name=name)

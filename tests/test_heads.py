@@ -7,6 +7,7 @@ from tlhelpers.heads import build_text_classifier as build_text
 import keras
 import numpy as np
 import pytest
+from test_fresh_process import base as base_named
 
 MAPS = np.random.default_rng(0).normal(size=(2, 3, 4, 5)).astype("float32")
 
@@ -80,9 +81,7 @@ def test_bad_arguments(arguments, message):
 
 
 def mobilenet():
-    return keras.applications.MobileNetV2(
-        weights=None, include_top=False, input_shape=(32, 32, 3), alpha=0.35
-    )
+    return base_named("mobilenetv2", size=32)
 
 
 def test_a_classifier_preprocesses_as_keras_does():

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from test_freezing import LAYOUTS, in_sequential, nested, nested_with_flag, small_base
+from test_fresh_process import base as base_named
 
 RNG = np.random.default_rng(0)
 Y = np.arange(24) % 3
@@ -126,9 +127,7 @@ def test_augmentation_in_front_is_not_cached_away():
 
 
 def test_a_binary_model_gets_a_binary_loss():
-    base = keras.applications.MobileNetV2(
-        weights=None, include_top=False, input_shape=(32, 32, 3), alpha=0.35
-    )
+    base = base_named("mobilenetv2", size=32)
     model = build_classifier(base, 2, task="binary")
     images = RNG.integers(0, 256, (6, 32, 32, 3)).astype("uint8")
     labels = np.arange(6) % 2
@@ -241,9 +240,7 @@ def test_a_base_alone_and_a_model_without_a_graph_are_refused():
     ],
 )
 def test_images_that_the_model_would_misread(images, message):
-    base = keras.applications.MobileNetV2(
-        weights=None, include_top=False, input_shape=(32, 32, 3), alpha=0.35
-    )
+    base = base_named("mobilenetv2", size=32)
     good = RNG.integers(1, 256, (6, 32, 32, 3)).astype("float32")
     with pytest.raises(ValueError, match=message):
         fine_tune(build_classifier(base, 3), (images(good), np.arange(6) % 3))

@@ -90,9 +90,9 @@ def _cut(model: keras.Model, target: keras.Operation) -> _Cut | None:
 
 def _ends_in(layer: keras.Operation, target: keras.Operation) -> bool:
     """Whether a layer is the target, or a nested model whose output is the target's."""
-    outputs = (layer.outputs or ()) if isinstance(layer, keras.Model) else ()
+    outputs = getattr(layer, "outputs", None) if isinstance(layer, keras.Model) else None
     return layer is target or (
-        len(outputs) == 1 and _ends_in(outputs[0]._keras_history.operation, target)
+        len(outputs or ()) == 1 and _ends_in(outputs[0]._keras_history.operation, target)
     )
 
 
