@@ -155,9 +155,10 @@ def rank_backbones(
         input_shape: what candidates given by name are loaded for; the images' shape by default.
             Images of another size than a candidate's are resized for it (bilinear), and the
             table says so. A score depends on that size: compare it as one more candidate.
-        source_heads: name of a candidate to the classifier it was trained with, a function (or
-            model) of its pooled features `(n, features)` to logits or probabilities of the source
-            classes. It gives LEEP and NCE. "mobilenetv2-dogs" brings its own.
+        source_heads: name of a candidate to the classifier it was trained with, a function (or a
+            layer, such as `model.get_layer("logits")`) from its pooled features `(n, features)` to
+            logits or probabilities of the source classes. It gives LEEP and NCE. The name
+            "mobilenetv2-dogs" brings its own.
         by: what to sort by: "logme", "h_score" or "probe".
         batch_size: images per step.
         cache: a folder for the features, see `extract_features`.
