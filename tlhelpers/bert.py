@@ -1,5 +1,6 @@
 """A BERT encoder with its tokenizer, by one name."""
 
+import warnings
 from dataclasses import dataclass, field
 from numbers import Integral
 from pathlib import Path
@@ -96,7 +97,9 @@ def load_bert(name: str = "minilm-l6") -> Bert:
 def import_keras_hub():
     """Return the module `keras_hub`, or say how to install it."""
     try:
-        import keras_hub
+        with warnings.catch_warnings():  # of progress bars that a notebook could show
+            warnings.simplefilter("ignore")
+            import keras_hub
         import safetensors  # noqa: F401  (KerasHub reads Hugging Face folders with it)
     except ImportError as error:
         raise ValueError(
