@@ -5,7 +5,7 @@ target digits are the source's own, blended into photographs with other numbers 
 the paper; the test digits are in neither. Each result is written to a file as soon as it is there,
 and a run that was interrupted goes on from it.
 
-    TFDS_DATA_DIR=... python benchmarks/mnist_m.py results.json --seeds 5 --epochs 3
+    TFDS_DATA_DIR=... python benchmarks/accuracy/mnist_m.py results.json --seeds 5 --epochs 3
 """
 
 import argparse
