@@ -137,7 +137,9 @@ def _parts(outputs) -> list[np.ndarray]:
 
 
 def _from_arrays(model: keras.Model, x, batch_size: int, cache):
-    first = model.predict_on_batch(_rows(x, 0, 1))
+    first = model.outputs[0] if len(model.outputs) == 1 else model.output
+    if any(None in part.shape[1:] for part in _parts(first)):  # as long as the texts are
+        first = model.predict_on_batch(_rows(x, 0, 1))
     like = [(_file_type(part.dtype), (count_samples(x), *part.shape[1:])) for part in _parts(first)]
     if cache is None:
         features = [np.empty(shape, dtype) for dtype, shape in like]
@@ -176,7 +178,8 @@ def _open(path: Path, shape: tuple, mode: str = "r") -> np.ndarray:
     return features
 
 
-def _file_type(dtype: np.dtype) -> np.dtype:
+def _file_type(dtype: np.dtype | str) -> np.dtype:
+    dtype = np.dtype(dtype)
     return dtype if dtype.kind in "fiub" else np.dtype("float32")  # bfloat16 is no type of a file
 
 
@@ -229,9 +232,12 @@ def _write_atomically(path: Path, text: str) -> None:
 
 
 def _run(model: keras.Model, x, batch_size: int, start: int) -> Iterator[tuple[int, object]]:
-    starts = range(start, count_samples(x), batch_size)
-    for begin in _progress(starts, f"features of {model.name}"):
-        yield begin, model.predict_on_batch(_rows(x, begin, begin + batch_size))
+    """Yield where a batch begins, and its features; batches of one size, so that one trace does."""
+    samples = count_samples(x)
+    for begin in _progress(range(start, samples, batch_size), f"features of {model.name}"):
+        first = max(0, min(begin, samples - batch_size))  # the last batch reaches back
+        outputs = model.predict_on_batch(_rows(x, first, first + batch_size))
+        yield begin, keras.tree.map_structure(lambda part, cut=begin - first: part[cut:], outputs)
 
 
 def _progress(items, what: str):

@@ -117,8 +117,8 @@ class GradualUnfreezing:
             rate = warmup_cosine(self.learning_rate, epochs * steps, self.warmup)
             optimizer = layerwise(renew(self.optimizer, rate), model, decay=self.decay)
             model.compile(optimizer, loss=loss, metrics=metrics)
+            model.optimizer.build(model.trainable_variables)  # or the step is traced twice
             if state is not None:
-                model.optimizer.build(model.trainable_variables)
                 snapshot.write(_kept(model), state)
             keeper.enter(number, Phase(name, epochs, self.learning_rate, describe(model).trainable))
             if epoch < epochs:

@@ -203,6 +203,7 @@ def _train(plan: _Plan, whole: Part, result: FineTuning, settings, batch_size, v
         phase.cached_behind = part.layer
         steps = phase.epochs * part.steps(batch_size)
         part.model.compile(_optimizer(phase.learning_rate, steps), **settings)
+        part.model.optimizer.build(part.model.trainable_variables)  # or the step is traced twice
         if phase.name != "head" and not done:
             result.start(part.score(result.monitor))
         part.fit([FitGuard(), keep], done, phase.epochs, batch_size, 2 if verbose > 1 else 0)
@@ -226,7 +227,7 @@ def loss_of(model: keras.Model, metrics):
         loss = keras.losses.BinaryCrossentropy(from_logits=True)
         return loss, metrics or [keras.metrics.BinaryAccuracy("accuracy", threshold=0.0)]
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    return loss, metrics or ["accuracy"]
+    return loss, metrics or [keras.metrics.SparseCategoricalAccuracy("accuracy")]
 
 
 def _check_numbers(
