@@ -210,3 +210,21 @@ def test_an_encoder_gives_a_dictionary_of_features(tmp_path):
     other = {**x, "segment_ids": 1 - x["segment_ids"]}
     extract_features(encoder, other, cache=tmp_path)
     assert len(list(tmp_path.glob("*.npy"))) == 4
+
+
+@pytest.mark.parametrize("samples", [4, 5, 7, 11])
+def test_one_trace_serves_all_batches(samples):
+    """Tracing costs seconds for a real base; a short last batch, or a trial row, would add one."""
+    calls = []
+
+    class Counted(keras.layers.Layer):
+        def call(self, x):
+            calls.append(x.shape)
+            return 2 * x
+
+    inputs = keras.Input((3,))
+    model = keras.Model(inputs, Counted()(inputs))
+    calls.clear()
+    x = RNG.normal(size=(samples, 3)).astype("float32")
+    assert np.allclose(extract_features(model, x, batch_size=4), 2 * x)
+    assert len(calls) == 1

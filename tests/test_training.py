@@ -50,6 +50,24 @@ def test_two_phases_with_their_own_weights_leave_a_model_with_its_optimizer(layo
     again.fit(*TRAIN, verbose=0, callbacks=[FitGuard()])
 
 
+def test_a_training_step_is_traced_once():
+    """Keras traces twice when the optimizer or a metric makes its variables in the first step."""
+    calls = []
+
+    class Counted(keras.layers.Layer):
+        def call(self, x, training=None):
+            calls.append(training)
+            return x
+
+    inputs = keras.Input((4,))
+    x = Counted()(keras.layers.Dense(3, name="logits")(inputs))
+    model = keras.Model(inputs, x)
+    calls.clear()
+    data = RNG.normal(size=(12, 4)).astype("float32"), np.arange(12) % 3
+    fine_tune(model, data, unfreeze=1, head_epochs=0, epochs=2, cache_prefix=False, verbose=0)
+    assert calls.count(True) == 1
+
+
 @pytest.mark.parametrize("layout", [nested_with_flag, in_sequential])
 def test_the_cache_changes_nothing(layout):  # any net, nested or inlined: tests/test_caching.py
     def trained(cache):
