@@ -15,6 +15,9 @@ def check_seed(seed: int) -> int:
 def set_seed(seed: int = 0) -> None:
     """Seed Python, numpy and the Keras backend, so that a run on one machine can be repeated.
 
+    Call it before a model is built. Between two fits of one model it costs seconds: TensorFlow
+    then prepares every function of the model again.
+
     Args:
         seed: Integer in 0..2**32-1.
 
