@@ -73,7 +73,8 @@ def by_hand():
             weight = 2 / (1 + tf.exp(-10 * progress)) - 1
             domain = tf.concat([tf.zeros((BATCH, 1)), tf.ones((BATCH, 1))], 0)
             with tf.GradientTape() as tape:
-                features = self.encoder(tf.concat([pair["source"], pair["target"]], 0), training=True)
+                both = tf.concat([pair["source"], pair["target"]], 0)
+                features = self.encoder(both, training=True)
                 logits = self.classifier(features[:BATCH], training=True)
                 told = self.discriminator(reverse(features, weight), training=True)
                 loss = classes(y, logits) + domains(domain, told)

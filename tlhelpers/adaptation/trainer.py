@@ -172,8 +172,8 @@ class Adaptation(keras.Model):
             sample = keras.KerasTensor((None, *x.x_source.shape[1:]), x.x_source.dtype.name)
             if not self.built:
                 self({"source": sample, "target": sample})
-            if self.optimizer is not None:  # else its variables are made, and the step traced, twice
-                self.optimizer.build(self.trainable_variables)
+            if self.optimizer is not None:
+                self.optimizer.build(self.trainable_variables)  # or the step is traced twice
             check_labels(x.y_source, num_classes=self.classes)
             if isinstance(validation, tuple):
                 check_labels(validation[1], num_classes=self.classes, n=len(validation[0]))
