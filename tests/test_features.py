@@ -136,7 +136,7 @@ def test_a_killed_run_goes_on_where_it_stopped(tmp_path, monkeypatch):
     second = {}
     exec(KILLED, second)
     assert np.array_equal(second["features"], second["x"].sum(1, keepdims=True).repeat(3, 1))
-    assert second["seen"][1] == 24  # rows 0..11 were saved
+    assert second["seen"][0] == 24  # rows 0..11 were saved
     assert [p.suffix for p in (tmp_path / "cache").iterdir() if p.suffix != ".lock"] == [".npy"]
 
 

@@ -50,22 +50,31 @@ def test_two_phases_with_their_own_weights_leave_a_model_with_its_optimizer(layo
     again.fit(*TRAIN, verbose=0, callbacks=[FitGuard()])
 
 
-def test_a_training_step_is_traced_once():
+def test_a_training_step_is_traced_once(monkeypatch):
     """Keras traces twice when the optimizer or a metric makes its variables in the first step."""
-    calls = []
+    calls, step = [], keras.Model.train_step
 
-    class Counted(keras.layers.Layer):
-        def call(self, x, training=None):
-            calls.append(training)
-            return x
+    def counted(self, *arguments):
+        calls.append(self.name)
+        return step(self, *arguments)
 
-    inputs = keras.Input((4,))
-    x = Counted()(keras.layers.Dense(3, name="logits")(inputs))
-    model = keras.Model(inputs, x)
-    calls.clear()
-    data = RNG.normal(size=(12, 4)).astype("float32"), np.arange(12) % 3
-    fine_tune(model, data, unfreeze=1, head_epochs=0, epochs=2, cache_prefix=False, verbose=0)
-    assert calls.count(True) == 1
+    monkeypatch.setattr(keras.Model, "train_step", counted)
+    fine_tune(make(), TRAIN, unfreeze=1, head_epochs=2, epochs=2, verbose=0)
+    assert len(calls) == 2, calls  # one for each phase
+
+
+def test_a_metric_begins_each_phase_and_what_follows_at_zero():
+    """Keras does not reset a metric that another fit has used, until its own first step."""
+    model = make()
+    for metrics in (None, [keras.metrics.SparseCategoricalAccuracy("accuracy")]):
+        history = fine_tune(
+            model, TRAIN, TRAIN, unfreeze=1, head_epochs=1, epochs=1, learning_rate=1e-9,
+            metrics=metrics,
+        )  # fmt: skip
+        right = model.predict(TRAIN[0], verbose=0).argmax(axis=1) == TRAIN[1]
+        assert model.evaluate(*TRAIN, verbose=0)[1] == pytest.approx(right.mean())
+        first, second = (history.history[name][1] for name in ("accuracy", "val_accuracy"))
+        assert first == pytest.approx(second)  # nothing learned, no dropout
 
 
 @pytest.mark.parametrize("layout", [nested_with_flag, in_sequential])

@@ -20,7 +20,7 @@ from tlhelpers.layerwise import layerwise, renew
 from tlhelpers.phases import FineTuning, Phase, monitor_of
 from tlhelpers.schedules import warmup_cosine
 from tlhelpers.seeds import check_seed
-from tlhelpers.training import check_data, loss_of
+from tlhelpers.training import check_data, compile_afresh, loss_of
 
 import keras
 import numpy as np
@@ -116,8 +116,7 @@ class GradualUnfreezing:
             unfreeze(model, blocks=blocks, batchnorm=self.batchnorm) if blocks else freeze(model)
             rate = warmup_cosine(self.learning_rate, epochs * steps, self.warmup)
             optimizer = layerwise(renew(self.optimizer, rate), model, decay=self.decay)
-            model.compile(optimizer, loss=loss, metrics=metrics)
-            model.optimizer.build(model.trainable_variables)  # or the step is traced twice
+            compile_afresh(model, optimizer, loss, metrics)
             if state is not None:
                 snapshot.write(_kept(model), state)
             keeper.enter(number, Phase(name, epochs, self.learning_rate, describe(model).trainable))

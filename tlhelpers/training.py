@@ -202,14 +202,13 @@ def _train(plan: _Plan, whole: Part, result: FineTuning, settings, batch_size, v
         part = plan.behind(whole)
         phase.cached_behind = part.layer
         steps = phase.epochs * part.steps(batch_size)
-        part.model.compile(_optimizer(phase.learning_rate, steps), **settings)
-        part.model.optimizer.build(part.model.trainable_variables)  # or the step is traced twice
+        compile_afresh(part.model, _optimizer(phase.learning_rate, steps), **settings)
         if phase.name != "head" and not done:
             result.start(part.score(result.monitor))
         part.fit([FitGuard(), keep], done, phase.epochs, batch_size, 2 if verbose > 1 else 0)
         keep.restore()
         if part.model is not model:  # what the optimizer has gathered belongs to these weights
-            model.compile(part.model.optimizer, **settings)
+            compile_afresh(model, part.model.optimizer, **settings)
         done += phase.epochs
         begin, phase.seconds = time.perf_counter(), time.perf_counter() - begin
 
@@ -219,6 +218,19 @@ def _optimizer(rate, steps: int) -> keras.optimizers.Optimizer:
     if isinstance(rate, Real) and steps > 0:
         rate = keras.optimizers.schedules.CosineDecay(float(rate), steps)
     return keras.optimizers.Adam(rate)
+
+
+def compile_afresh(model: keras.Model, optimizer, loss, metrics) -> None:
+    """Compile with metrics at zero and all variables made.
+
+    Keras resets only metrics that have been used in this compile, not what another fit left in
+    them; and a step in which an optimizer or a metric makes its variables is traced twice.
+    """
+    for metric in keras.tree.flatten(metrics):
+        if isinstance(metric, keras.Metric):
+            metric.reset_state()
+    model.compile(optimizer, loss=loss, metrics=metrics)
+    model.optimizer.build(model.trainable_variables)
 
 
 def loss_of(model: keras.Model, metrics):
