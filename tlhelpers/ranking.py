@@ -214,6 +214,8 @@ def plot_ranking(ranking: Ranking, cost: str = "multiply_adds"):
         ranking: what `rank_backbones` returned; what it is sorted by goes upwards.
         cost: "weights", "multiply_adds", "activations" or "milliseconds", on a logarithmic axis.
     """
+    from matplotlib.ticker import LogLocator, MaxNLocator
+
     front = ranking.pareto(cost)
     figure, axes = _axes(6.4, 3.8)
     ax = axes[0][0]
@@ -225,6 +227,10 @@ def plot_ranking(ranking: Ranking, cost: str = "multiply_adds"):
             name, (costs[name], promises[name]), (4, 4), textcoords="offset points", fontsize=8
         )
     ax.set(xscale="log", xlabel=f"{cost.replace('_', '-')} per image", ylabel=ranking.by)
+    low, high = ax.get_xlim()
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)) if high > 8 * low else MaxNLocator(5))
+    ax.xaxis.set_major_formatter(lambda value, _: _short(value) if value >= 1e3 else f"{value:g}")
+    ax.minorticks_off()
     ax.margins(x=0.18, y=0.1)
     ax.spines[["top", "right"]].set_visible(False)
     return figure
