@@ -5,7 +5,10 @@ choose between settings, and the test reviews for the result. Each result is wri
 soon as it is there, and a run that was interrupted goes on from it.
 
     python benchmarks/accuracy/reviews.py results.json --data rotten_tomatoes --tokens 64
-    python benchmarks/accuracy/reviews.py results.json --data imdb --tokens 256
+    python benchmarks/accuracy/reviews.py results.json --data imdb --tokens 256 --words 180
+
+What a long review comes to often stands at its end: with `--words`, one that is longer keeps the
+first quarter of that number of words, and three quarters from its end.
 """
 
 import argparse
@@ -17,11 +20,18 @@ import tlhelpers as tl
 
 import keras
 
-POOLS = {"rotten_tomatoes": (6_820, 1_700), "imdb": (20_000, 5_000)}  # to train on, to test on
+
+def shorten(text: str, words: int | None) -> str:
+    """Return the beginning and the end of a long text, without the line breaks of web pages."""
+    parts = text.replace("<br />", " ").split()
+    if words is None or len(parts) <= words:
+        return " ".join(parts)
+    first = words // 4
+    return " ".join(parts[:first] + parts[first - words :])
 
 
 def train(bert, reviews, options, seed: int) -> dict:
-    """Fine-tune the pre-trained encoder with one seed; return its accuracies and the seconds."""
+    """Fine-tune the encoder as it is with one seed; return its accuracies and the seconds."""
     tl.set_seed(seed)
     model = tl.build_text_classifier(bert, num_classes=2, sequence_length=None)
     tl.unfreeze(model, blocks=options.blocks)
@@ -43,10 +53,14 @@ def train(bert, reviews, options, seed: int) -> dict:
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("results", type=Path)
-    parser.add_argument("--data", choices=POOLS, default="rotten_tomatoes")
+    parser.add_argument("--data", choices=("rotten_tomatoes", "imdb"), default="rotten_tomatoes")
     parser.add_argument("--train", type=int, help="reviews to train on; all that there are")
     parser.add_argument("--validation", type=int, default=800)
+    parser.add_argument("--start", help="a .weights.h5 of an encoder that learned another task")
+    parser.add_argument("--keep", help="write the encoder of the last seed to this .weights.h5")
     parser.add_argument("--tokens", type=int, default=64)
+    parser.add_argument("--words", type=int, help="of a longer review, from both ends; all")
+    parser.add_argument("--dtype", default="float32", help="float32 or mixed_bfloat16")
     parser.add_argument("--blocks", type=int, default=6, help="layers that learn, from the top")
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--batch", type=int, default=32)
@@ -54,18 +68,22 @@ def main():
     parser.add_argument("--decay", type=float, default=0.85, help="of the rate, per layer")
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
     options = parser.parse_args()
-    settings = {k: value for k, value in vars(options).items() if k not in ("results", "seeds")}
-    pool, test = POOLS[options.data]
-    train_size = options.train or pool - options.validation
-    data = tl.load_dataset(options.data, train=train_size + options.validation, test=test)
+    settings = {
+        k: value for k, value in vars(options).items() if k not in ("results", "seeds", "keep")
+    }
+    keras.mixed_precision.set_dtype_policy(options.dtype)
+    data = tl.load_dataset(options.data)
     bert = tl.load_bert()
+    if options.start:
+        bert.backbone.load_weights(options.start)
     pretrained, preprocessor = bert.backbone.get_weights(), bert.preprocessor(options.tokens)
-    x, y = preprocessor(data.x_train), data.y_train
-    cut = options.validation
+    texts = [[shorten(t, options.words) for t in part] for part in (data.x_train, data.x_test)]
+    x, y = preprocessor(texts[0]), data.y_train
+    cut, end = options.validation, options.train and options.train + options.validation
     reviews = {
         "validation": ({name: part[:cut] for name, part in x.items()}, y[:cut]),
-        "train": ({name: part[cut:] for name, part in x.items()}, y[cut:]),
-        "test": (preprocessor(data.x_test), data.y_test),
+        "train": ({name: part[cut:end] for name, part in x.items()}, y[cut:end]),
+        "test": (preprocessor(texts[1]), data.y_test),
     }
     done = json.loads(options.results.read_text()) if options.results.exists() else []
     for seed in options.seeds:
@@ -75,6 +93,8 @@ def main():
         done.append({**train(bert, reviews, options, seed), "settings": settings})
         options.results.write_text(json.dumps(done, indent=1))
         print(done[-1], flush=True)
+        if options.keep:
+            bert.backbone.save_weights(options.keep)
 
 
 if __name__ == "__main__":
