@@ -22,6 +22,11 @@ settings.load_profile("house")
 def pytest_configure():
     """Settle the environment before any test module is imported."""
     anchor_folders()  # a notebook's kernel starts in another folder
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))
+    if workers > 1:  # threads of one worker wait for those of another otherwise
+        share = str(max(1, (os.cpu_count() or 1) // workers))
+        for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
+            os.environ.setdefault(name, share)
     os.environ["MPLBACKEND"] = "Agg"
 
 

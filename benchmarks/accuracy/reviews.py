@@ -1,8 +1,10 @@
 """Fine-tune the BERT encoder on all film reviews there are, over several seeds.
 
-The settings that are given decide; `--validation` reviews, kept out of the training, are there to
-choose between settings, and the test reviews for the result. Each result is written to a file as
-soon as it is there, and a run that was interrupted goes on from it.
+Beside it, on the same reviews: word counts (TF-IDF) with logistic regression. The settings that are
+given decide; `--validation` reviews, kept out of the training, are there to choose between
+settings, and the test reviews for the result. With `--redraw` each seed draws all three anew, so
+that the spread is also that of the reviews. Each result is written to a file as soon as it is
+there, and a run that was interrupted goes on from it.
 
     python benchmarks/accuracy/reviews.py results.json --data rotten_tomatoes --tokens 64
     python benchmarks/accuracy/reviews.py results.json --data imdb --tokens 256 --words 180
@@ -19,6 +21,10 @@ from pathlib import Path
 import tlhelpers as tl
 
 import keras
+import numpy as np
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
 
 
 def shorten(text: str, words: int | None) -> str:
@@ -46,16 +52,34 @@ def train(bert, reviews, options, seed: int) -> dict:
     result = {"seed": seed, "seconds": round(seconds)}
     for part in ("validation", "test"):
         one_by_one = tl.bucket_by_length(*reviews[part], batch_size=64, shuffle=False)
-        result[part] = tl.evaluate(model, one_by_one).accuracy
+        result[part] = round(tl.evaluate(model, one_by_one).accuracy, 4)
     return result
 
 
-def main():
+def word_counts(texts, labels, train, test) -> float:
+    """Return the test accuracy of the classic without a network."""
+    counts = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
+    classic = make_pipeline(counts, LogisticRegression(C=10, max_iter=1000))
+    return classic.fit(texts[train], labels[train]).score(texts[test], labels[test])
+
+
+def draw(options, pool: int, total: int, seed: int) -> dict[str, np.ndarray]:
+    """Return which reviews are for what: the first `pool` of them to learn from, or as drawn."""
+    order = np.arange(total)
+    if options.redraw:
+        order = np.random.default_rng(seed).permutation(order)
+    cut = options.validation
+    learning = order[cut:pool][: options.train]
+    return {"train": learning, "validation": order[:cut], "test": order[pool:]}
+
+
+def read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("results", type=Path)
     parser.add_argument("--data", choices=("rotten_tomatoes", "imdb"), default="rotten_tomatoes")
     parser.add_argument("--train", type=int, help="reviews to train on; all that there are")
     parser.add_argument("--validation", type=int, default=800)
+    parser.add_argument("--redraw", action="store_true", help="other reviews with each seed")
     parser.add_argument("--start", help="a .weights.h5 of an encoder that learned another task")
     parser.add_argument("--keep", help="write the encoder of the last seed to this .weights.h5")
     parser.add_argument("--tokens", type=int, default=64)
@@ -67,7 +91,11 @@ def main():
     parser.add_argument("--rate", type=float, default=2e-4)
     parser.add_argument("--decay", type=float, default=0.85, help="of the rate, per layer")
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
-    options = parser.parse_args()
+    return parser.parse_args()
+
+
+def main():
+    options = read_options()
     settings = {
         k: value for k, value in vars(options).items() if k not in ("results", "seeds", "keep")
     }
@@ -76,21 +104,19 @@ def main():
     bert = tl.load_bert()
     if options.start:
         bert.backbone.load_weights(options.start)
-    pretrained, preprocessor = bert.backbone.get_weights(), bert.preprocessor(options.tokens)
-    texts = [[shorten(t, options.words) for t in part] for part in (data.x_train, data.x_test)]
-    x, y = preprocessor(texts[0]), data.y_train
-    cut, end = options.validation, options.train and options.train + options.validation
-    reviews = {
-        "validation": ({name: part[:cut] for name, part in x.items()}, y[:cut]),
-        "train": ({name: part[cut:end] for name, part in x.items()}, y[cut:end]),
-        "test": (preprocessor(texts[1]), data.y_test),
-    }
+    pretrained = bert.backbone.get_weights()
+    texts = np.array([shorten(t, options.words) for t in [*data.x_train, *data.x_test]], object)
+    x, y = bert.preprocessor(options.tokens)(texts), np.concatenate([data.y_train, data.y_test])
     done = json.loads(options.results.read_text()) if options.results.exists() else []
     for seed in options.seeds:
         if any(r["settings"] == settings and r["seed"] == seed for r in done):
             continue
+        places = draw(options, len(data.x_train), len(texts), seed)
+        reviews = {p: ({k: v[at] for k, v in x.items()}, y[at]) for p, at in places.items()}
+        counted = word_counts(texts, y, places["train"], places["test"])
         bert.backbone.set_weights(pretrained)
-        done.append({**train(bert, reviews, options, seed), "settings": settings})
+        done.append(train(bert, reviews, options, seed))
+        done[-1] |= {"word counts": round(counted, 4), "settings": settings}
         options.results.write_text(json.dumps(done, indent=1))
         print(done[-1], flush=True)
         if options.keep:
