@@ -6,7 +6,8 @@ settings, and the test reviews for the result. With `--redraw` each seed draws a
 that the spread is also that of the reviews. Each result is written to a file as soon as it is
 there, and a run that was interrupted goes on from it.
 
-    python benchmarks/accuracy/reviews.py results.json --data rotten_tomatoes --tokens 64
+    python benchmarks/accuracy/reviews.py results.json --redraw --train 1000 --tokens 48 --blocks 4
+    python benchmarks/accuracy/reviews.py results.json --redraw --validation 0
     python benchmarks/accuracy/reviews.py results.json --data imdb --tokens 256 --words 180
 
 What a long review comes to often stands at its end: with `--words`, one that is longer keeps the
@@ -50,7 +51,7 @@ def train(bert, reviews, options, seed: int) -> dict:
     model.fit(batches, epochs=options.epochs, shuffle=False, verbose=2)
     seconds = time.time() - begin
     result = {"seed": seed, "seconds": round(seconds)}
-    for part in ("validation", "test"):
+    for part in ("validation", "test") if options.validation else ("test",):
         one_by_one = tl.bucket_by_length(*reviews[part], batch_size=64, shuffle=False)
         result[part] = round(tl.evaluate(model, one_by_one).accuracy, 4)
     return result
@@ -78,7 +79,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("results", type=Path)
     parser.add_argument("--data", choices=("rotten_tomatoes", "imdb"), default="rotten_tomatoes")
     parser.add_argument("--train", type=int, help="reviews to train on; all that there are")
-    parser.add_argument("--validation", type=int, default=800)
+    parser.add_argument("--validation", type=int, default=800, help="0: train on all")
     parser.add_argument("--redraw", action="store_true", help="other reviews with each seed")
     parser.add_argument("--start", help="a .weights.h5 of an encoder that learned another task")
     parser.add_argument("--keep", help="write the encoder of the last seed to this .weights.h5")
@@ -86,8 +87,8 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--words", type=int, help="of a longer review, from both ends; all")
     parser.add_argument("--dtype", default="float32", help="float32 or mixed_bfloat16")
     parser.add_argument("--blocks", type=int, default=6, help="layers that learn, from the top")
-    parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rate", type=float, default=2e-4)
     parser.add_argument("--decay", type=float, default=0.85, help="of the rate, per layer")
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
