@@ -6,9 +6,9 @@ settings, and the test reviews for the result. With `--redraw` each seed draws a
 that the spread is also that of the reviews. Each result is written to a file as soon as it is
 there, and a run that was interrupted goes on from it.
 
-    python benchmarks/accuracy/reviews.py results.json --redraw --train 1000 --tokens 48 --blocks 4
-    python benchmarks/accuracy/reviews.py results.json --redraw --validation 0
-    python benchmarks/accuracy/reviews.py results.json --data imdb --tokens 256 --words 180
+    python benchmarks/accuracy/reviews.py r.json --redraw --train 1000 --blocks 4 --decay 1 --tokens 48
+    python benchmarks/accuracy/reviews.py r.json --redraw --validation 0
+    python benchmarks/accuracy/reviews.py r.json --data imdb --tokens 256 --words 180
 
 What a long review comes to often stands at its end: with `--words`, one that is longer keeps the
 first quarter of that number of words, and three quarters from its end.
