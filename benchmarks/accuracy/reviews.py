@@ -1,4 +1,4 @@
-"""Fine-tune the BERT encoder on all film reviews there are, over several seeds.
+r"""Fine-tune the BERT encoder on all film reviews there are, over several seeds.
 
 Beside it, on the same reviews: word counts (TF-IDF) with logistic regression. The settings that are
 given decide; `--validation` reviews, kept out of the training, are there to choose between
@@ -6,7 +6,8 @@ settings, and the test reviews for the result. With `--redraw` each seed draws a
 that the spread is also that of the reviews. Each result is written to a file as soon as it is
 there, and a run that was interrupted goes on from it.
 
-    python benchmarks/accuracy/reviews.py r.json --redraw --train 1000 --blocks 4 --decay 1 --tokens 48
+    python benchmarks/accuracy/reviews.py r.json --redraw --train 1000 --tokens 48 \
+        --blocks 4 --decay 1
     python benchmarks/accuracy/reviews.py r.json --redraw --validation 0
     python benchmarks/accuracy/reviews.py r.json --data imdb --tokens 256 --words 180
 
