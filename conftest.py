@@ -11,6 +11,7 @@ from hypothesis import settings
 from nbval.plugin import IPyNbCell
 
 LESSONS = Path(__file__).parent / "notebooks"
+SLOW = ("notebooks/", "tests/test_recipes.py")
 OUTPUT_SECONDS = 60  # nbval waits 5 s for a cell's output: too short on a busy machine
 
 collect_ignore = ["notebooks/exercises"]  # they are unfinished on purpose
@@ -28,6 +29,11 @@ def pytest_configure():
         for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
             os.environ.setdefault(name, share)
     os.environ["MPLBACKEND"] = "Agg"
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with what is slow, so that no worker ends with it alone."""
+    items.sort(key=lambda item: not item.nodeid.startswith(SLOW))
 
 
 def pytest_collection_finish(session):
