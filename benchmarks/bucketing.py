@@ -4,7 +4,8 @@
 
 The same encoder, all of it learning, trains on the same reviews in both ways, in one process;
 the ratio is that of the fastest epochs, on the clock and in processor time, which other
-programs disturb less. Beside it: the accuracy that both reach, what
+programs disturb less. Beside it: the accuracy that both reach (after so few steps it depends more
+on the order of the batches than on their width: give some thousand reviews to compare it), what
 tokenizing and batching take of an epoch, and the ratio that the number of tokens alone would give.
 """
 
