@@ -2,6 +2,7 @@
 
 from tlhelpers import names
 
+import keras
 import pytest
 
 
@@ -9,3 +10,16 @@ import pytest
 def said_nothing_yet(monkeypatch):
     """Let each test hear where its data and weights come from, as a fresh process would."""
     monkeypatch.setattr(names, "_SAID", set())
+
+
+@pytest.fixture
+def traced_steps(monkeypatch):
+    """List the model of every training step that is traced."""
+    traced, step = [], keras.Model.train_step
+
+    def counted(self, *arguments):
+        traced.append(self.name)
+        return step(self, *arguments)
+
+    monkeypatch.setattr(keras.Model, "train_step", counted)
+    return traced

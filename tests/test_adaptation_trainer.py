@@ -186,18 +186,11 @@ def test_the_weight_moves_without_a_new_trace():
     assert len(traces) == before
 
 
-def test_the_step_is_traced_once(monkeypatch):
-    calls, step = [], keras.Model.train_step
-
-    def counted(self, *arguments):
-        calls.append(self.name)
-        return step(self, *arguments)
-
-    monkeypatch.setattr(keras.Model, "train_step", counted)
+def test_the_step_is_traced_once(traced_steps):
     model = compiled()
     model.compile("adam")  # which has variables to make
     model.fit(batches(), epochs=2, verbose=0)
-    assert len(calls) == 1, calls
+    assert len(traced_steps) == 1, traced_steps
 
 
 def test_the_order_of_a_fit_depends_on_the_seed_of_the_batches_alone():
