@@ -9,7 +9,9 @@ there, and a run that was interrupted goes on from it.
     python benchmarks/accuracy/reviews.py r.json --redraw --train 1000 --tokens 48 \
         --blocks 4 --decay 1
     python benchmarks/accuracy/reviews.py r.json --redraw --validation 0
-    python benchmarks/accuracy/reviews.py r.json --data imdb --tokens 256 --words 180
+    python benchmarks/accuracy/reviews.py r.json --data imdb --tokens 256 --words 180 \
+        --seeds 0 --keep imdb.weights.h5
+    python benchmarks/accuracy/reviews.py r.json --redraw --validation 0 --start imdb.weights.h5
 
 What a long review comes to often stands at its end: with `--words`, one that is longer keeps the
 first quarter of that number of words, and three quarters from its end.
