@@ -157,6 +157,37 @@ def test_asking_again_replaces_what_was_asked_before():
     assert freeze(model).trainable == one.rows[-1].total
 
 
+def test_a_model_from_a_file_is_frozen_and_unfrozen_like_a_new_one(tmp_path):
+    """Keras sets the flag of a layer from a file before there are layers inside of it."""
+    tokens = keras.Input((6,), dtype="int32")
+    x = L.Embedding(20, 8)(tokens)
+    base = keras.Model(tokens, x + L.MultiHeadAttention(2, 4)(x, x), name="encoder")
+    tokens = keras.Input((6,), dtype="int32")
+    x = L.GlobalAveragePooling1D()(base(tokens))
+    model = keras.Model(tokens, L.Dense(3, name="out")(x))
+    frozen = freeze(model)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras", compile=False)
+    assert describe(loaded).trainable > frozen.trainable  # Keras 3.15, and why this test is here
+    assert freeze(loaded) == frozen
+    before = snapshot(loaded)
+    loaded.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    loaded.fit(np.arange(48).reshape(8, 6) % 20, np.arange(8) % 3, verbose=0)
+    assert changed(loaded, before) == {v.path for v in loaded.get_layer("out").weights}
+    assert unfreeze(loaded, blocks=1) == unfreeze(model, blocks=1)
+
+
+@pytest.mark.parametrize("flag", [False, True])
+def test_flags_that_disagree_are_all_set(flag):
+    model, twin = nested(), nested()
+    base = model.get_layer("small")
+    freeze(model) if flag else unfreeze(model, fraction=1.0, batchnorm="train")
+    base._trainable = flag  # a frozen parent above layers that learn, or the other way round
+    assert freeze(model) == freeze(twin)
+    base._trainable = flag
+    assert unfreeze(model, blocks=2) == unfreeze(twin, blocks=2)
+
+
 def test_a_base_alone_is_frozen_entirely():
     base = small_base()
     assert freeze(base).trainable == 0

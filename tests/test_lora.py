@@ -1,5 +1,7 @@
 from tlhelpers.freezing import describe
+from tlhelpers.gradual import GradualUnfreezing
 from tlhelpers.lora import add_lora, merge_lora
+from tlhelpers.training import fine_tune
 
 import keras
 import numpy as np
@@ -173,3 +175,17 @@ def test_lora_twice_alpha_constraints_and_merging_nothing():
     model = keras.Sequential([keras.Input((4,)), bound, keras.layers.Dense(2)])
     with pytest.raises(ValueError, match="constraint"):
         add_lora(model, 2, "bound")
+
+
+def test_freezing_verbs_do_not_put_adapters_out_of_use_without_a_word():
+    model = make_images()
+    add_lora(model, 2, "conv1")
+    before = describe(model)
+    x, y = X[:4], Y[:4]
+    with pytest.raises(ValueError, match=r"adapter on 'conv1'.*merge_lora"):
+        fine_tune(model, (x, y), unfreeze=None, head_epochs=1, verbose=0)
+    with pytest.raises(ValueError, match=r"adapter on 'conv1'.*merge_lora"):
+        GradualUnfreezing().fit(model, (x, y))
+    assert describe(model) == before
+    merge_lora(model)
+    fine_tune(model, (x, y), unfreeze=None, head_epochs=1, verbose=0)

@@ -1,6 +1,7 @@
 """fine_tune: phases, caching that changes nothing, the best epoch kept, errors before training."""
 
 from tlhelpers.evaluation import evaluate
+from tlhelpers.gradual import GradualUnfreezing
 from tlhelpers.guard import FitGuard
 from tlhelpers.heads import build_classifier, build_head, build_text_classifier
 from tlhelpers.training import fine_tune
@@ -135,6 +136,32 @@ def test_datasets_train_as_arrays_do():
         make(), dataset(TRAIN), dataset(VALIDATION), head_epochs=1, epochs=1, cache_prefix=False
     )
     assert history.phases[0].cached_behind is None and len(history.history["loss"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (Y + 0.5, "dtype=float"),
+        (Y + 5, "0..2"),
+        (np.eye(3)[Y], "one-hot"),
+        (Y.astype(str), "dtype="),
+        (None, "batches of such pairs"),
+    ],
+)
+@pytest.mark.parametrize("train", [fine_tune, GradualUnfreezing(epochs=1, blocks=1).fit])
+def test_labels_of_a_dataset_are_checked_too(train, labels, message):
+    model = make()
+    before = weights(model)
+    pair = X if labels is None else (X, labels)
+    with pytest.raises(ValueError, match=message) as error:
+        train(model, tf.data.Dataset.from_tensor_slices(pair).batch(6))
+    assert "Received" in str(error.value)
+    assert all(np.array_equal(a, b) for a, b in zip(before, weights(model), strict=True))
+
+
+def test_whole_numbers_are_labels_whatever_their_type():
+    pair = X, Y.astype("float32")
+    fine_tune(make(), tf.data.Dataset.from_tensor_slices(pair).batch(6), head_epochs=1, epochs=0)
 
 
 def test_augmentation_in_front_is_not_cached_away():

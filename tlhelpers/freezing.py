@@ -117,6 +117,19 @@ def _batchnorms(layers: Sequence[keras.Layer]) -> list[keras.layers.BatchNormali
     return [part for part in every if isinstance(part, keras.layers.BatchNormalization)]
 
 
+def set_trainable(layer: keras.Layer, value: bool) -> None:
+    """Set the flag of a layer, of all layers inside and of their weights, whatever each was before.
+
+    In Keras 3.15 `layer.trainable = value` goes no further than the first flag that is `value`
+    already. In a model from a file such flags can be wrong: `load_model` sets them before the
+    layers inside of a layer exist, so that under a frozen transformer layer all weights learn.
+    """
+    for part in layer._flatten_layers():
+        part._trainable = value
+        for variable in part._trainable_variables:
+            variable.trainable = value
+
+
 def freeze(model: keras.Model) -> Trainability:
     """Freeze the pre-trained base of a model, in place; a head stays as it is.
 
@@ -137,11 +150,8 @@ def freeze(model: keras.Model) -> Trainability:
     base = find_base(model)
     before = _trained(model)
     body, _ = split_head(model)
-    if base is model:
-        for layer in body:
-            layer.trainable = False
-    else:
-        base.trainable = False
+    for layer in body if base is model else [base]:
+        set_trainable(layer, False)
     _ask_for_compile(model, before)
     return describe(model)
 
@@ -213,14 +223,14 @@ def unfreeze(
     body, _ = split_head(model)
     base = find_base(model)
     if base is not model:
-        base.trainable = True  # opens every layer inside; the loop closes what was not chosen
+        set_trainable(base, True)  # and every layer inside; the loop closes what was not chosen
         for parent in _parents(model, base):
             parent._trainable = True
     for layer in body:
-        layer.trainable = id(layer) in chosen
+        set_trainable(layer, id(layer) in chosen)
         if batchnorm == "frozen":
             for norm in _batchnorms([layer]):
-                norm.trainable = False
+                set_trainable(norm, False)
     _ask_for_compile(model, before)
     return describe(model)
 

@@ -17,6 +17,7 @@ from tlhelpers.caching import Shuffled
 from tlhelpers.freezing import describe, freeze, unfreeze
 from tlhelpers.guard import FitGuard
 from tlhelpers.layerwise import layerwise, renew
+from tlhelpers.lora import check_no_adapters
 from tlhelpers.phases import FineTuning, Phase, monitor_of
 from tlhelpers.schedules import warmup_cosine
 from tlhelpers.seeds import check_seed
@@ -101,9 +102,10 @@ class GradualUnfreezing:
 
         Raises:
             ValueError: before any training: more blocks than there are, an argument out of its
-                range, a folder of another model or another plan.
+                range, a model with LoRA, a folder of another model or another plan.
         """
         phases = self._phases(model)
+        check_no_adapters(model)
         check_data(model, train, loss, "train")
         self._check(model)
         steps = _steps(train, batch_size)

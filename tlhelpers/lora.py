@@ -75,12 +75,7 @@ def add_lora(
     """
     places = places_of(model)
     chosen = _choose(places, targets)
-    if any(place.layer.lora_enabled for place in places):
-        adapted = next(place.layer.name for place in places if place.layer.lora_enabled)
-        raise ValueError(
-            f"A model without LoRA is required. Received: model={model.name!r} with an adapter on "
-            f"{adapted!r}. Name all targets in one call, or merge_lora(model) first."
-        )
+    check_no_adapters(model, "Name all targets in one call")
     for place in chosen:
         if isinstance(rank, bool) or not isinstance(rank, Integral) or not 1 <= rank <= place.width:
             raise ValueError(
@@ -134,6 +129,16 @@ def merge_lora(model: keras.Model) -> Trainability:
     freeze(model)
     _ask_for_compile(model, before)
     return describe(model)
+
+
+def check_no_adapters(model: keras.Model, instead: str = "Compile and fit it") -> None:
+    """Refuse a model with adapters where freezing and unfreezing would put them out of use."""
+    adapted = next((place.layer.name for place in places_of(model) if place.adapter), None)
+    if adapted is not None:
+        raise ValueError(
+            f"A model without LoRA is required. Received: model={model.name!r} with an adapter on "
+            f"{adapted!r}. {instead}, or merge_lora(model) first."
+        )
 
 
 def places_of(model: keras.Model) -> list[Place]:

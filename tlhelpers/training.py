@@ -12,6 +12,7 @@ from tlhelpers.caching import Part, last_augmentation, place_to_cache, why_not_c
 from tlhelpers.freezing import describe, freeze
 from tlhelpers.freezing import unfreeze as unfreeze_base
 from tlhelpers.guard import FitGuard
+from tlhelpers.lora import check_no_adapters
 from tlhelpers.phases import FineTuning, Phase, monitor_of
 from tlhelpers.preprocessing import (
     check_images,
@@ -102,9 +103,10 @@ def fine_tune(
         down to zero, so compile again to go on.
 
     Raises:
-        ValueError: before any training: a model without a head or without a graph, a bad amount
-            to unfreeze, images out of 0..255, labels that are not integers in
-            0..num_classes - 1, numbers out of range, passes where nothing augments or is cached.
+        ValueError: before any training: a model without a head or without a graph, or with LoRA;
+            a bad amount to unfreeze; images out of 0..255; labels that are not integers in
+            0..num_classes - 1 (of a dataset, those of the first batch); numbers out of range;
+            passes where nothing augments or is cached.
 
     Example:
         >>> history = tl.fine_tune(model, (x, y), (x_val, y_val), unfreeze=1)
@@ -121,6 +123,7 @@ def fine_tune(
             f"A model with a head is required. Received: model={model.name!r}, a base alone. "
             "Put one on it: build_classifier(base, num_classes)."
         )
+    check_no_adapters(model)
     amount = {"blocks": unfreeze} if isinstance(unfreeze, Integral) else unfreeze
     if amount is not None and not isinstance(amount, Mapping):
         raise ValueError(
@@ -283,26 +286,34 @@ def _check_passes(model: keras.Model, train, passes: int, cache) -> None:
 
 
 def check_data(model: keras.Model, data, loss, name: str) -> None:
-    """Refuse data that the model would misread, before any training."""
-    if hasattr(data, "element_spec"):
-        images = images_of(model)
-        for batch in data.take(1) if images is not None else ():
-            check_images(batch[0] if isinstance(batch, tuple) else batch, images)
-        return
-    if not isinstance(data, tuple | list) or len(data) != 2:
+    """Refuse data that the model would misread, before any training; of a dataset one batch."""
+    batches = hasattr(data, "element_spec")
+    if batches:
+        data = next(iter(data.take(1)), None)
+    if not isinstance(data, tuple | list) or not (len(data) == 2 or (batches and len(data) == 3)):
+        received = f"a dataset with elements of type {type(data).__name__}" if batches else None
         raise ValueError(
-            f"{name} must be a pair (x, y) or a tf.data.Dataset of batches. "
-            f"Received: {name} of type {type(data).__name__}."
+            f"{name} must be a pair (x, y) or a tf.data.Dataset of batches of such pairs. "
+            f"Received: {received or f'{name} of type {type(data).__name__}'}."
         )
-    x, y = data
+    x, y = data[:2]
     check_tokens(model, x)
     if (images := images_of(model)) is not None:
         check_images(x, images)
     if loss is None:
         logits = model.output_shape[-1]
         try:
+            y = _whole(y, logits) if batches else y
             check_labels(y, num_classes=2 if logits == 1 else logits, n=count_samples(x))
         except ValueError as error:
             raise ValueError(
                 f"{error} For a multilabel or regression model give loss=... and metrics=..."
             ) from None
+
+
+def _whole(y, logits: int) -> np.ndarray:
+    """Return labels as readers of folders and tables make them, 1.0 for 1, as integers."""
+    y = np.asarray(y)
+    if y.dtype.kind == "f" and np.array_equal(y, np.round(y)):
+        y = y.astype("int64")
+    return np.ravel(y) if logits == 1 and y.ndim == 2 else y
