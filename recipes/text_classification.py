@@ -19,7 +19,7 @@ model = tl.build_text_classifier(bert, len(data.class_names), sequence_length=32
 print(tl.fine_tune(model, train, validation, unfreeze=2, epochs=3, learning_rate=2e-4))
 print(tl.describe(model))
 
-model = tl.calibrate(model, *validation)  # its confidence can be believed now
+model = tl.calibrate(model, *validation)  # on others than these, if you have enough
 report = tl.evaluate(model, x_test, data.y_test, data.class_names)
 print(report)
 report.to_json("report.json")

@@ -166,8 +166,12 @@ def test_lora_twice_alpha_constraints_and_merging_nothing():
     model = make_images()
     with pytest.raises(ValueError, match="without adapters"):
         merge_lora(model)
-    with pytest.raises(ValueError, match="alpha=0"):
-        add_lora(model, 2, "conv1", alpha=0)
+    for alpha in (0, float("nan"), "1", True):
+        with pytest.raises(ValueError, match="alpha="):
+            add_lora(model, 2, "conv1", alpha=alpha)
+    for targets in (None, 3, [3], {"conv1"}):
+        with pytest.raises(ValueError, match="targets="):
+            add_lora(model, 2, targets)
     add_lora(model, 2, "conv1")
     with pytest.raises(ValueError, match="adapter on 'conv1'"):
         add_lora(model, 2, "conv2")

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from numbers import Integral
+from numbers import Integral, Real
 
 from tlhelpers.blocks import split_head
 from tlhelpers.freezing import Trainability, _ask_for_compile, _trained, describe, freeze
@@ -63,8 +63,9 @@ def add_lora(
 
     Note:
         A model that has been fitted must be compiled again before it is fitted again: its next
-        `fit` says so. Saving the model itself merges the adapters and cannot be trained on after
-        loading; use `save_adapters`, or `merge_lora` first.
+        `fit` says so. Adapters belong to the layers: another model on the same base has them too,
+        and must be compiled again before it predicts. Saving the model itself merges the adapters,
+        and it cannot be trained on after loading; use `save_adapters`, or `merge_lora` first.
 
     Example:
         >>> print(tl.add_lora(model, rank=4, targets=["query", "value"]))
@@ -87,7 +88,7 @@ def add_lora(
                 "Layers without a constraint are required, as LoRA would break it. "
                 f"Received: {place.layer.name!r}. Leave it out of targets."
             )
-    if alpha is not None and not 0 < alpha < math.inf:
+    if alpha is not None and not (_is_real(alpha) and 0 < alpha < math.inf):
         raise ValueError(f"alpha must be a finite number above 0. Received: alpha={alpha!r}.")
     return enable(model, [(place, int(rank), alpha) for place in chosen])
 
@@ -131,6 +132,10 @@ def merge_lora(model: keras.Model) -> Trainability:
     return describe(model)
 
 
+def _is_real(value) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
 def check_no_adapters(model: keras.Model, instead: str = "Compile and fit it") -> None:
     """Refuse a model with adapters where freezing and unfreezing would put them out of use."""
     adapted = next((place.layer.name for place in places_of(model) if place.adapter), None)
@@ -155,7 +160,12 @@ def places_of(model: keras.Model) -> list[Place]:
 
 
 def _choose(places: list[Place], targets: str | Sequence[str]) -> list[Place]:
-    patterns = [targets] if isinstance(targets, str) else list(targets)
+    patterns = [targets] if isinstance(targets, str) else targets
+    if not isinstance(patterns, Sequence) or not all(isinstance(p, str) for p in patterns):
+        raise ValueError(
+            f"targets must be a pattern or a list of patterns. Received: targets={targets!r}. "
+            "Use ['query', 'value'] in a transformer, 'conv*' in many convolutional nets."
+        )
     known = {name for place in places for name in place.names}
     for pattern in patterns or [""]:
         if not any(fnmatchcase(name, pattern) for name in known):
