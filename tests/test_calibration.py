@@ -74,6 +74,20 @@ def test_a_calibrated_model_is_a_model(tmp_path):
     assert done.returncode == 0, done.stderr
 
 
+def test_a_calibrated_model_is_calibrated_again(tmp_path):
+    x = LOGITS.astype("float32")
+    once = calibrate(passes_on(3), x[:500], LABELS[:500])
+    once.save(tmp_path / "once.keras")
+    expected = calibrate(passes_on(3), x[500:], LABELS[500:])
+    wanted = expected.get_layer("temperature").temperature
+    assert wanted != once.get_layer("temperature").temperature
+    for model in (once, keras.models.load_model(tmp_path / "once.keras")):
+        twice = calibrate(model, x[500:], LABELS[500:])
+        assert twice.name == once.name
+        assert twice.get_layer("temperature").temperature == pytest.approx(wanted, rel=1e-4)
+        assert np.allclose(twice.predict(x, verbose=0), expected.predict(x, verbose=0), rtol=1e-4)
+
+
 def test_one_logit_is_scaled_as_two_are():
     two = np.stack([np.zeros(len(LOGITS)), LOGITS[:, 0]], axis=1)
     labels = (np.random.default_rng(1).random(len(two)) < softmax(two)[:, 1]).astype(int)
@@ -91,3 +105,45 @@ def test_probabilities_and_samples_without_mistakes_are_refused():
         calibrate(passes_on(3), sure, LABELS)
     with pytest.raises(ValueError, match="Received: 4000 mistakes"):
         calibrate(passes_on(3), -sure, LABELS)
+
+
+def test_confidence_that_says_nothing_is_not_taken_for_too_few_mistakes():
+    rng = np.random.default_rng(0)
+    x, y = 4 * rng.normal(size=(32, 3)).astype("float32"), rng.integers(0, 3, 32)
+    x[np.arange(32), y] -= 1  # as sure, and a little more often wrong than by chance
+    with pytest.raises(ValueError, match=r"mistakes in 32 .* is unrelated to its correctness.*20"):
+        calibrate(passes_on(3), x, y)
+    with pytest.raises(ValueError, match=r"mistakes in 4000 .* is next to none.*0\.05"):
+        calibrate(passes_on(3), LOGITS.astype("float32") / 1000, LABELS)
+
+
+def test_a_model_without_a_graph_is_refused():
+    class Subclassed(keras.Model):
+        def call(self, x):
+            return 4 * x
+
+    with pytest.raises(ValueError, match="functional or built Sequential model is required"):
+        calibrate(Subclassed(), LOGITS.astype("float32"), LABELS)
+
+
+ENDS = {
+    "layer": lambda z: keras.layers.Softmax()(z),
+    "activation": lambda z: keras.layers.Activation("softmax")(z),
+    "operation": lambda z: keras.ops.softmax(z),
+    "nested": lambda z: keras.Sequential([keras.Input((3,)), keras.layers.Softmax()])(z),
+    "sigmoid": lambda z: keras.ops.sigmoid(z),
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_softmax_behind_the_last_layer_is_seen(end):
+    inputs = keras.Input((3,))
+    model = keras.Model(inputs, ENDS[end](passes_on(3)(inputs)))
+    x = LOGITS.astype("float32") / 4
+    report = evaluate(model, x, LABELS)
+    expected = model.predict(x, verbose=0)
+    assert report.outputs_were == "probabilities"
+    expected /= expected.sum(axis=1, keepdims=True)
+    assert np.allclose(report.probabilities, expected, atol=1e-5)
+    with pytest.raises(ValueError, match=r"ends in logits is required\. Received: probabilities"):
+        calibrate(model, x, LABELS)

@@ -2,12 +2,16 @@
 
 import json
 
+from tlhelpers.calibration import Temperature
 from tlhelpers.evaluation import (
     evaluate,
     expected_calibration_error,
+    kind_of_outputs,
+    names_of,
     report_on,
     to_probabilities,
 )
+from tlhelpers.heads import build_classifier
 
 import hypothesis.strategies as st
 import keras
@@ -111,6 +115,110 @@ def test_the_logits_of_a_model_are_known_from_its_last_layer():
     x = np.array([[0.1], [0.2], [0.3]], "float32")  # logits that look like probabilities
     report = evaluate(model, x, np.array([1, 1, 1]))
     assert report.outputs_were == "logits" and report.accuracy == 1
+
+
+def behind_logits(*layers):
+    """A classifier with one logit, and more behind it, inside of the nested model and outside."""
+    dense = keras.layers.Dense(1, kernel_initializer="ones")
+    inner = keras.Sequential([keras.Input((1,)), dense, *layers[:1]])
+    inputs = x = keras.Input((1,))
+    for part in (inner, *layers[1:]):
+        x = part(x)
+    return keras.Model(inputs, x)
+
+
+KEPT = [
+    (),
+    (keras.layers.Identity(), keras.layers.Dropout(0.5)),
+    (keras.layers.Activation("linear"), keras.layers.Reshape((1,))),
+    (Temperature(2.0),),
+    (keras.layers.Identity(), Temperature(2.0), lambda z: keras.ops.cast(z, "float32")),
+]
+
+
+@pytest.mark.parametrize("layers", KEPT)
+def test_logits_stay_logits_behind_what_keeps_their_kind(layers):
+    model, x = behind_logits(*layers), np.array([[0.1], [0.2], [0.3]], "float32")
+    report = evaluate(model, x, np.array([1, 1, 1]))
+    assert kind_of_outputs(model) == report.outputs_were == "logits"
+
+
+@pytest.mark.parametrize(
+    ("layers", "kind"),
+    [
+        ((keras.layers.Softmax(), keras.layers.Dropout(0.1)), "probabilities"),
+        ((keras.layers.Activation("sigmoid"), keras.layers.Identity()), "probabilities"),
+        ((keras.layers.Identity(), lambda z: keras.ops.sigmoid(z)), "probabilities"),
+        ((keras.layers.ReLU(),), None),
+        ((keras.layers.Identity(), lambda z: keras.ops.exp(z)), None),
+        ((keras.layers.Identity(), lambda z: keras.ops.add(z, z)), None),
+    ],
+)
+def test_what_follows_the_last_layer_that_learns_decides(layers, kind):
+    assert kind_of_outputs(behind_logits(*layers)) == kind
+
+
+def test_an_image_model_behind_a_softmax_gives_probabilities():
+    from test_heads import mobilenet
+
+    inner = build_classifier(mobilenet(), 3)
+    images = keras.Input((32, 32, 3))
+    model = keras.Model(images, keras.layers.Softmax()(inner(images)))
+    x = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3)).astype("uint8")
+    report = evaluate(model, x, np.array([0, 1, 2, 0]))
+    assert kind_of_outputs(inner) == "logits" and report.outputs_were == "probabilities"
+    assert np.allclose(report.probabilities, model.predict(x, verbose=0), atol=1e-6)
+
+
+def test_a_softmax_in_half_precision_is_not_taken_twice():
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Softmax(dtype="bfloat16")])
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3), model])
+    x = LOGITS.astype("float32")
+    report = evaluate(model, x, LABELS)
+    halves = np.asarray(keras.ops.cast(model(x), "float32"))
+    assert np.abs(halves.sum(axis=1) - 1).max() > 1e-3  # what hid them
+    assert report.outputs_were == "probabilities"
+    assert np.allclose(report.probabilities, halves, atol=0.01)
+
+
+def test_the_values_decide_for_a_model_without_a_graph():
+    class Subclassed(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = keras.layers.Dense(3)
+
+        def call(self, x):
+            return keras.ops.softmax(self.dense(x))
+
+    report = evaluate(Subclassed(), LOGITS.astype("float32"), LABELS)
+    assert report.outputs_were == "probabilities"
+
+
+def test_batches_of_another_length_are_refused():
+    tokens = keras.Input((4,), name="tokens")
+    model = keras.Model({"tokens": tokens}, keras.layers.Dense(2)(tokens))
+    x, y = {"tokens": np.ones((3, 6), "float32")}, np.array([0, 1, 0])
+    for data in ((x, y), (tf.data.Dataset.from_tensor_slices((x, y)).batch(2),)):
+        with pytest.raises(ValueError, match=r"tokens of shape \(n, 4\) is required.*Received"):
+            evaluate(model, *data)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [{"a", "b"}, frozenset("ab"), "ab", b"ab", {0: "a", 1: "b"}, 2, iter(["a", "b"]),
+     np.array("ab"), np.array([["a", "b"]])],
+)  # fmt: skip
+def test_what_is_no_list_of_names_is_refused(names):
+    with pytest.raises(ValueError, match=r"A list of names is required.*Received: .* type .*List"):
+        names_of(names, 2)
+
+
+def test_names_are_compared_as_they_are_shown():
+    with pytest.raises(ValueError, match=r"different as text\. Received: class_names=\[1, '1'\]"):
+        names_of([1, "1"], 2)
+    for names in (["a", "b"], ("a", "b"), np.array(["a", "b"])):
+        assert names_of(names, 2) == ("a", "b")
+    assert names_of(range(2), 2) == names_of(None, 2) == ("0", "1")
 
 
 BAD = [

@@ -84,6 +84,18 @@ def test_importance_is_the_slope_along_the_embedding(bert, preprocessor):
     assert importance == pytest.approx(slope, rel=0.02, abs=1e-4)
 
 
+def test_a_plain_model_on_the_encoder_is_explained_as_the_built_one(bert, preprocessor):
+    """BERT as it is has two outputs; the built classifier has taken one of them alone."""
+    built = build_text_classifier(bert, 2, sequence_length=6, dropout=0.0)
+    arrays = {name: keras.Input((6,), dtype="int32", name=name) for name in built.input}
+    tokens = bert.backbone(arrays)["sequence_output"]
+    plain = keras.Model(arrays, built.get_layer("head")(tokens, mask=arrays["padding_mask"]))
+    expected = token_importance(built, preprocessor, ["a fine film"])[0]
+    found = token_importance(plain, preprocessor, ["a fine film"])[0]
+    assert [piece for piece, _ in found] == [piece for piece, _ in expected]
+    assert np.allclose([v for _, v in found], [v for _, v in expected], atol=1e-6)
+
+
 def test_attention_is_what_the_layers_compute(bert, preprocessor):
     model = build_text_classifier(bert, 2, sequence_length=6)
     pieces, maps = attention_maps(model, preprocessor, "fine film")
@@ -107,6 +119,9 @@ def test_bad_input(bert, preprocessor):
     for target in (2, -1, 0.5, True):
         with pytest.raises(ValueError, match=r"class, 0\.\.1. Received: target="):
             token_importance(model, preprocessor, ["a"], target)
+    longer = build_text_classifier(bert, 2, sequence_length=8)
+    with pytest.raises(ValueError, match=r"of shape \(n, 8\) is required. Received: .*1, 6\)"):
+        token_importance(longer, preprocessor, ["a"])
     with pytest.raises(ValueError, match="list of texts"):
         token_importance(model, preprocessor, "a")
     images = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])

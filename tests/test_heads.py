@@ -135,5 +135,17 @@ def test_text_classifier(tmp_path, pooling):
 
 
 def test_text_classifier_checks_its_length():
-    with pytest.raises(ValueError, match="between 2 and 12"):
-        build_text(TinyBert(), 2, sequence_length=13)
+    for length in (13, 2):  # no preprocessor makes these
+        with pytest.raises(ValueError, match=f"between 3 and 12.*Received: .*={length}"):
+            build_text(TinyBert(), 2, sequence_length=length)
+    assert build_text(TinyBert(), 2, sequence_length=3).input["token_ids"].shape == (None, 3)
+
+
+def test_text_classifier_refuses_what_is_no_encoder_and_a_pooling_for_images():
+    for bert in ("minilm-l6", None, TinyBert().backbone):
+        with pytest.raises(ValueError, match=r"load_bert returns.*Received: bert=.*Load one"):
+            build_text(bert, 2, sequence_length=6)
+    with pytest.raises(ValueError, match=r"for texts\. Received: pooling='flatten'"):
+        build_text(TinyBert(), 2, sequence_length=6, pooling="flatten")
+    with pytest.raises(ValueError, match="pooling must be one of"):
+        build_text(TinyBert(), 2, sequence_length=6, pooling="average")

@@ -189,3 +189,22 @@ def test_bad_labels_are_refused(y, kwargs, message):
 def test_good_labels_come_back_as_an_array():
     y = pre.check_labels(keras.ops.convert_to_tensor([2, 0, 1]), num_classes=3, n=3)
     np.testing.assert_array_equal(y, [2, 0, 1])
+
+
+def of_tokens(length):
+    inputs = {n: keras.Input((length,), dtype="int32", name=n) for n in ("mask", "token_ids")}
+    embedded = keras.layers.Embedding(9, 2)(inputs["token_ids"] * inputs["mask"])
+    return keras.Model(inputs, keras.layers.GlobalAveragePooling1D()(embedded))
+
+
+def test_tokens_of_another_length_are_refused():
+    def tokens(length, other=None):
+        return {"mask": np.ones((2, other or length), int), "token_ids": np.ones((2, length), int)}
+
+    pre.check_tokens(of_tokens(16), tokens(16))
+    pre.check_tokens(of_tokens(16), {k: v.tolist() for k, v in tokens(16).items()})
+    for length in (3, 24):
+        pre.check_tokens(of_tokens(None), tokens(length))
+    for x in (tokens(24), tokens(16, 24), {k: keras.ops.array(v) for k, v in tokens(24).items()}):
+        with pytest.raises(ValueError, match=r"mask of shape \(n, 16\) is.*\(2, 24\).*Turn"):
+            pre.check_tokens(of_tokens(16), x)

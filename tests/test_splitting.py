@@ -181,6 +181,115 @@ def test_a_computed_side_branch_is_refused():
         split_at(model, "deep")
 
 
+VECTORS = np.random.default_rng(0).normal(size=(5, 6)).astype("float32")
+
+
+def with_two_outputs(read):
+    """A base whose outputs have one shape, and a head on those that it is asked to read."""
+    keras.utils.set_random_seed(0)
+    inputs = x = keras.Input((6,))
+    made = {}
+    for name in ("d1", "d2", "d3", "d4"):
+        x = made[name] = keras.layers.Dense(6, activation="tanh", name=name)(x)
+    base = keras.Model(inputs, {"pooled": made["d3"], "sequence": made["d4"]}, name="base")
+    vectors = keras.Input((6,))
+    outputs = base(vectors)
+    features = [outputs[name] for name in read]
+    joined = keras.layers.Concatenate(name="cat")(features) if len(features) > 1 else features[0]
+    hidden = keras.layers.Dense(5, name="hidden")(joined)
+    return keras.Model(vectors, keras.layers.Dense(3, name="logits")(hidden))
+
+
+@pytest.mark.parametrize("read", ["pooled", "sequence"])
+@pytest.mark.parametrize("place", ["d1", "d2", "d3", "base", "hidden"])
+def test_a_base_is_cut_on_the_way_to_the_output_that_is_read(read, place):
+    model = with_two_outputs([read])
+    prefix, tail = split_at(model, place)
+    assert np.allclose(run(tail, run(prefix, VECTORS)), run(model, VECTORS), atol=1e-6)
+
+
+def test_the_tail_behind_one_of_two_outputs_trains_the_model():
+    def trained(cached):
+        model = with_two_outputs(["sequence"])
+        unfreeze(model, layers=["d3", "d4"])
+        part, inputs = model, VECTORS
+        if cached:
+            assert last_frozen_layer(model).name == "d2"
+            prefix, part = split_at(model, "d2")
+            inputs = run(prefix, VECTORS)
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        part.compile(keras.optimizers.SGD(0.1), loss)
+        part.fit(inputs, np.array([0, 1, 2, 0, 1]), epochs=3, shuffle=False, verbose=0)
+        return [v.numpy() for v in model.weights], [v.path for v in model.weights]
+
+    before = [v.numpy() for v in with_two_outputs(["sequence"]).weights]
+    (whole, paths), (cached, _) = trained(False), trained(True)
+    for a, b, old, path in zip(whole, cached, before, paths, strict=True):
+        assert np.allclose(a, b, atol=1e-5)
+        assert np.array_equal(b, old) == path.startswith(("d1", "d2")), path
+
+
+def test_no_cut_inside_of_a_base_whose_outputs_are_read_together():
+    model = with_two_outputs(["pooled", "sequence"])
+    for place in ("d1", "d2", "d4"):
+        with pytest.raises(ValueError, match=r"'base' must be the only way.*several outputs"):
+            split_at(model, place)
+    with pytest.raises(ValueError, match=r"several outputs.*Near places to cut: 'cat'"):
+        split_at(model, "base")
+    prefix, tail = split_at(model, "cat")
+    assert np.allclose(run(tail, run(prefix, VECTORS)), run(model, VECTORS), atol=1e-6)
+    freeze(model)
+    assert last_frozen_layer(model).name == "cat"
+    unfreeze(model, layers=["d4"])
+    assert last_frozen_layer(model) is None
+
+
+def test_no_cut_behind_a_layer_whose_outputs_are_read_together():
+    rows = keras.Input((4, 3))
+    gru = keras.layers.GRU(5, return_sequences=True, return_state=True, name="gru")
+    sequence, state = gru(rows)
+    mean = keras.layers.GlobalAveragePooling1D()(sequence)
+    joined = keras.layers.Concatenate(name="cat")([mean, state])
+    model = keras.Model(rows, keras.layers.Dense(2)(joined))
+    with pytest.raises(ValueError, match=r"several outputs.*Near places to cut: 'cat'"):
+        split_at(model, "gru")
+    one = keras.Model(rows, keras.layers.Dense(2)(state))
+    prefix, tail = split_at(one, "gru")
+    x = np.random.default_rng(0).normal(size=(2, 4, 3)).astype("float32")
+    assert np.allclose(run(tail, run(prefix, x)), run(one, x), atol=1e-6)
+
+
+def test_a_layer_on_which_the_output_does_not_depend_is_refused():
+    with pytest.raises(ValueError, match=r"depends is required\. Received: layer='d4'\. Choose"):
+        split_at(with_two_outputs(["pooled"]), "d4")
+
+
+def plain_text_model(read="sequence_output"):
+    """BERT as it is, which gives two outputs, and a masked mean in plain Keras."""
+    from test_heads import TinyBert
+
+    keras.utils.set_random_seed(0)
+    names = ("token_ids", "padding_mask", "segment_ids")
+    arrays = {name: keras.Input((6,), dtype="int32", name=name) for name in names}
+    features = TinyBert(layers=3).backbone(arrays)[read]
+    if read == "sequence_output":
+        mask = keras.ops.expand_dims(keras.ops.cast(arrays["padding_mask"], "float32"), -1)
+        features = keras.ops.sum(features * mask, axis=1) / keras.ops.sum(mask, axis=1)
+    return keras.Model(arrays, keras.layers.Dense(2, name="logits")(features))
+
+
+@pytest.mark.parametrize("read", ["sequence_output", "pooled_output"])
+def test_a_plain_model_on_an_encoder_with_two_outputs_is_cut(read):
+    model, x = plain_text_model(read), {k: v.astype("int32") for k, v in tokens(4).items()}
+    for place in ("token_embedding", "embeddings_dropout", "transformer_layer_1"):
+        prefix, tail = split_at(model, place)
+        assert np.allclose(run(tail, run_all(prefix, x)), run(model, x), atol=1e-6)
+    freeze(model)
+    assert last_frozen_layer(model) is not None
+    unfreeze(model, layers=["transformer_layer_2"])
+    assert last_frozen_layer(model).name == "transformer_layer_1"
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_the_longest_frozen_prefix_is_found(layout):
     model = layout()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tlhelpers.blocks import walk
 from tlhelpers.evaluation import evaluate
 from tlhelpers.splitting import inputs_of
 
@@ -42,7 +43,7 @@ def calibrate(model: keras.Model, x, y=None, batch_size: int = 64) -> keras.Mode
 
     Args:
         model: a classifier that ends in logits, `(n, classes)` or one for a binary task. It stays
-            as it is; the new one shares its layers.
+            as it is; the new one shares its layers. One that was calibrated gets a new temperature.
         x, y: validation samples and labels, or a dataset, as in `evaluate`; not the training set,
             of which a model is sure with reason, and not the test set.
         batch_size: samples per step, for arrays.
@@ -52,8 +53,9 @@ def calibrate(model: keras.Model, x, y=None, batch_size: int = 64) -> keras.Mode
         .temperature` is the number. It is evaluated, saved and loaded like any other.
 
     Raises:
-        ValueError: a model that ends in probabilities; samples on which it makes no mistake, or
-            nothing but mistakes, so that no finite temperature is best; what `evaluate` refuses.
+        ValueError: a model that ends in probabilities, or one without a graph; samples on which
+            it makes no mistake, or nothing but mistakes, or is no surer where it is right, so that
+            no finite temperature is best; what `evaluate` refuses.
 
     Example:
         >>> calibrated = tl.calibrate(model, x_val, y_val)
@@ -62,15 +64,27 @@ def calibrate(model: keras.Model, x, y=None, batch_size: int = 64) -> keras.Mode
     Reference:
         Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, section 4.2.
     """
-    report = evaluate(model, x, y, batch_size=batch_size)
+    raw, name = _without_temperature(model), model.name.removesuffix("_calibrated")
+    report = evaluate(raw, x, y, batch_size=batch_size)
     if report.outputs_were != "logits":
         raise ValueError(
             "A model that ends in logits is required. Received: probabilities from "
             f"model={model.name!r}. Leave out the softmax or sigmoid of its last layer."
         )
+    walk(raw)  # a model with a graph, or an error
     temperature = fit_temperature(report.probabilities, report.labels)
-    logits = Temperature(temperature, name="temperature", dtype="float32")(model.outputs[0])
-    return keras.Model(inputs_of(model), logits, name=f"{model.name}_calibrated")
+    logits = Temperature(temperature, name="temperature", dtype="float32")(raw.outputs[0])
+    return keras.Model(inputs_of(raw), logits, name=f"{name}_calibrated")
+
+
+def _without_temperature(model: keras.Model) -> keras.Model:
+    """Return the model up to the logits that an earlier calibration divides."""
+    if not getattr(model, "outputs", None):
+        return model
+    layer, call, _ = model.outputs[0]._keras_history
+    if not isinstance(layer, Temperature):
+        return model
+    return keras.Model(inputs_of(model), layer._inbound_nodes[call].input_tensors[0])
 
 
 def fit_temperature(probabilities, labels) -> float:
@@ -81,7 +95,7 @@ def fit_temperature(probabilities, labels) -> float:
         labels: integers `(n,)`.
 
     Raises:
-        ValueError: the best temperature is outside of 0.05..20.
+        ValueError: the best temperature is outside of 0.05..20; no mistakes, or nothing else.
     """
     from scipy.optimize import minimize_scalar
     from scipy.special import logsumexp
@@ -96,10 +110,21 @@ def fit_temperature(probabilities, labels) -> float:
     best = minimize_scalar(cross_entropy, bounds=(1 / HIGHEST, 1 / LOWEST), method="bounded")
     temperature = float(1 / best.x)
     mistakes = int(np.sum(np.argmax(probabilities, axis=1) != labels))
-    if not mistakes or not LOWEST * 1.01 < temperature < HIGHEST / 1.01:
+    found = f"{mistakes} mistakes in {len(labels)} samples"
+    inside = LOWEST * 1.01 < temperature < HIGHEST / 1.01
+    if not mistakes or (mistakes == len(labels) and not inside):
         raise ValueError(
             "Samples with right and wrong predictions are required, to see how sure the model may "
-            f"be. Received: {mistakes} mistakes in {len(labels)} samples, and no temperature in "
-            f"{LOWEST}..{HIGHEST} fits best. Use more validation samples."
+            f"be. Received: {found}, and no temperature in {LOWEST}..{HIGHEST} fits best. Use more "
+            "validation samples."
+        )
+    if not inside:
+        bound, confidence = (HIGHEST, "is unrelated to its correctness")
+        if temperature < 1:
+            bound, confidence = (LOWEST, "is next to none, although it is right more often")
+        raise ValueError(
+            "A model that is surer where it is right is required. Received: "
+            f"{found}, on which the model's confidence {confidence}: the best temperature lies at "
+            f"the bound, {bound}. Train the model further, and check that x and y belong together."
         )
     return temperature

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from tlhelpers.blocks import learns, leaves
+from tlhelpers.blocks import learns
 from tlhelpers.preprocessing import (
     check_images,
     check_labels,
@@ -17,6 +18,12 @@ from tlhelpers.preprocessing import (
 
 import keras
 import numpy as np
+
+# What comes behind logits, or behind probabilities, and leaves them what they are.
+_KEEPS_KIND = {
+    "cast", "dropout", "flatten", "globalaveragepooling1d", "globalaveragepooling2d", "identity",
+    "inputlayer", "linear", "reshape", "squeeze", "temperature",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -99,7 +106,7 @@ def evaluate(model: keras.Model, x, y=None, class_names=None, batch_size: int = 
         x: inputs `(n, ...)`, a dictionary of them (text), or a finite `tf.data.Dataset` of
             batches `(x, y)`.
         y: integer labels `(n,)`, for an array `x`.
-        class_names: one for each class, in order of the labels.
+        class_names: a list with one for each class, in order of the labels.
         batch_size: inputs per step, for an array.
 
     Returns:
@@ -107,8 +114,9 @@ def evaluate(model: keras.Model, x, y=None, class_names=None, batch_size: int = 
 
     Raises:
         ValueError: labels that are not integers in 0..classes - 1 or not one for each input,
-            labels beside a dataset, images out of 0..255 for a model that preprocesses, another
-            number of names than classes, predictions that are not finite.
+            labels beside a dataset, images out of 0..255 for a model that preprocesses, other
+            inputs or another length than a model of tokens takes, names that are no list or not
+            one for each class, predictions that are not finite.
 
     Example:
         >>> report = tl.evaluate(model, data.x_test, data.y_test, data.class_names)
@@ -118,7 +126,7 @@ def evaluate(model: keras.Model, x, y=None, class_names=None, batch_size: int = 
         Guo et al., "On Calibration of Modern Neural Networks", ICML 2017 (equation 3, 15 bins).
     """
     outputs, labels = _predict(model, x, y, batch_size)
-    return report_on(outputs, labels, class_names, _kind_of_outputs(model))
+    return report_on(outputs, labels, class_names, kind_of_outputs(model))
 
 
 def report_on(outputs, labels, class_names=None, kind: str | None = None) -> Report:
@@ -165,6 +173,8 @@ def to_probabilities(outputs, kind: str | None = None) -> tuple[np.ndarray, str]
 
     Where `kind` does not say it, rows of numbers in 0..1 that sum to one (one column: numbers in
     0..1) are probabilities, anything else is taken for logits. One column becomes two: 1 - p and p.
+    Rows that are known to be probabilities are made to sum to one: those of a softmax in half
+    precision, or of one sigmoid for each class, do not.
 
     Raises:
         ValueError: no rows, another shape, or numbers that are not finite.
@@ -180,8 +190,11 @@ def to_probabilities(outputs, kind: str | None = None) -> tuple[np.ndarray, str]
         )
     one = outputs.shape[1] == 1
     within = (outputs >= 0).all() and (outputs <= 1).all()
-    if kind != "logits" and within and (one or np.allclose(outputs.sum(axis=1), 1, atol=1e-3)):
+    total = outputs.sum(axis=1, keepdims=True)
+    if kind != "logits" and within and (one or np.allclose(total, 1, atol=1e-3)):
         return (np.hstack([1 - outputs, outputs]) if one else outputs), "probabilities"
+    if kind == "probabilities" and within:
+        return outputs / np.maximum(total, 1e-30), "probabilities"
     logits = np.hstack([np.zeros_like(outputs), outputs]) if one else outputs
     exp = np.exp(logits - logits.max(axis=1, keepdims=True))
     return exp / exp.sum(axis=1, keepdims=True), "logits"
@@ -230,19 +243,50 @@ def names_of(class_names, classes: int) -> tuple[str, ...]:
     """Return names for so many classes, the given ones or their numbers, or say what is wrong."""
     if class_names is None:
         return tuple(str(number) for number in range(classes))
-    if len(class_names) != classes or len(set(class_names)) != classes:
+    ordered = hasattr(class_names, "__len__") and hasattr(class_names, "__getitem__")
+    ordered &= not isinstance(class_names, str | bytes | Mapping)
+    if not ordered or getattr(class_names, "ndim", 1) != 1:
         raise ValueError(
-            f"One name for each of the {classes} classes is required, all different. "
-            f"Received: class_names={list(class_names)!r}."
+            f"A list of names is required, one for each of the {classes} classes. Received: "
+            f"class_names of type {type(class_names).__name__}. List them in order of the labels."
         )
-    return tuple(str(name) for name in class_names)
+    names = tuple(str(name) for name in class_names)
+    if len(names) != classes or len(set(names)) != classes:
+        raise ValueError(
+            f"One name for each of the {classes} classes is required, all different as text. "
+            f"Received: class_names={list(class_names)!r}. List them in order of the labels."
+        )
+    return names
 
 
-def _kind_of_outputs(model: keras.Model) -> str | None:
-    """Return what the last layer's activation tells; None if it tells nothing."""
-    last = next((part for part in reversed(list(leaves(model))) if learns(part)), None)
-    activation = getattr(last, "activation", None)
-    return "logits" if activation is keras.activations.linear else None
+def kind_of_outputs(model: keras.Model) -> str | None:
+    """Return what the end of a model's graph tells: "logits" or "probabilities".
+
+    None if it tells nothing, as that of a subclassed model, or another operation behind the last
+    layer that learns.
+    """
+    for part in _backwards(model.outputs[0]) if getattr(model, "outputs", None) else ():
+        activation = getattr(part, "activation", None)
+        name = getattr(activation, "__name__", type(part).__name__).lower()
+        if name in ("softmax", "sigmoid"):  # a layer's activation, a layer, or an operation
+            return "probabilities"
+        if learns(part):
+            return "logits" if activation is keras.activations.linear else None
+        if name not in _KEEPS_KIND:
+            return None
+    return None
+
+
+def _backwards(tensor: keras.KerasTensor) -> Iterator[keras.Operation]:
+    """Yield what made a tensor, last first, nested models opened, up to where several meet."""
+    layer, call, index = tensor._keras_history
+    if isinstance(layer, keras.Model) and getattr(layer, "outputs", None):
+        yield from _backwards(layer.outputs[index])
+    else:
+        yield layer
+    before = layer._inbound_nodes[call].input_tensors
+    if len(before) == 1:
+        yield from _backwards(before[0])
 
 
 def _check_task(y) -> None:
@@ -272,6 +316,7 @@ def _predict(model: keras.Model, x, y, batch_size: int):
         for inputs, labels in x:
             if images is not None:
                 check_images(inputs, images)
+            check_tokens(model, inputs)
             batches.append((model.predict_on_batch(inputs), np.asarray(labels)))
         outputs, labels = zip(*batches, strict=True)
         return np.concatenate(outputs), np.concatenate(labels)

@@ -36,7 +36,8 @@ def token_importance(
         For each text a list of (piece, importance), the markers included.
 
     Raises:
-        ValueError: no list of texts; a model without an embedding of `token_ids`; no such class.
+        ValueError: no list of texts; a preprocessor of another length than the model takes; a model
+            without an embedding of `token_ids`; no such class.
 
     Example:
         >>> tl.token_importance(model, bert.preprocessor(48), ["a fine film"])

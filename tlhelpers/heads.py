@@ -222,30 +222,38 @@ def build_text_classifier(
     Args:
         bert: what `load_bert` returns; its encoder is used, not copied.
         num_classes: classes; see `build_head`.
-        sequence_length: tokens per text, 2 up to what the encoder was built for, or None for any
+        sequence_length: tokens per text, 3 up to what the encoder was built for, or None for any
             length, as the batches of `bucket_by_length` need it. Texts become inputs with
             `bert.preprocessor(sequence_length)`.
-        **head: further arguments of `build_head`; `pooling` defaults to "mean".
+        **head: further arguments of `build_head`; `pooling` defaults to "mean", and "flatten",
+            which would count padding, is none for texts.
 
     Returns:
         A functional `keras.Model` over the preprocessor's dictionary (`token_ids`, `padding_mask`,
         `segment_ids`, each `(n, sequence_length)`), to float32 logits `(n, num_classes)`.
 
     Raises:
-        ValueError: a pooling for images, a length out of range.
+        ValueError: something else than `load_bert` returns, a pooling for images ("flatten"), a
+            length out of range; what `build_head` refuses.
 
     Example:
         >>> bert = tl.load_bert("minilm-l6")
         >>> model = tl.build_text_classifier(bert, 2, sequence_length=48, task="binary")
         >>> logits = model.predict(bert.preprocessor(48)(["a fine film"]))
     """
-    encoder = bert.backbone
+    encoder = _encoder_of(bert)
     _check_length(encoder, sequence_length)
+    head = {"pooling": "mean", **head}
+    if head["pooling"] == "flatten":
+        raise ValueError(
+            "A pooling that leaves padding out is required for texts. Received: "
+            "pooling='flatten', which is for images. Use 'mean', 'max', 'avgmax' or 'token'."
+        )
     inputs = {
         name: keras.Input((sequence_length,), dtype=tensor.dtype, name=name)
         for name, tensor in encoder.input.items()
     }
-    top = build_head(num_classes, **{"pooling": "mean", **head})
+    top = build_head(num_classes, **head)
     output = encoder.output  # BERT gives a dictionary, DistilBERT and RoBERTa the sequence itself
     output = output["sequence_output"] if isinstance(output, dict) else output
     tokens = keras.Model(encoder.input, output, name=encoder.name)
@@ -253,11 +261,22 @@ def build_text_classifier(
     return keras.Model(inputs, logits, name=f"{encoder.name}_classifier")
 
 
-def _check_length(encoder: keras.Model, sequence_length) -> None:
-    longest = getattr(encoder, "max_sequence_length", sequence_length)
-    whole = isinstance(sequence_length, Integral) and not isinstance(sequence_length, bool)
-    if sequence_length is not None and not (whole and 2 <= sequence_length <= longest):
+def _encoder_of(bert) -> keras.Model:
+    encoder = getattr(bert, "backbone", None)
+    inputs = getattr(encoder, "input", None)
+    if not isinstance(inputs, dict) or "padding_mask" not in inputs:
         raise ValueError(
-            f"sequence_length must be between 2 and {longest}, or None for any length. "
-            f"Received: sequence_length={sequence_length!r}."
+            "What load_bert returns, with its encoder in .backbone, is required. Received: "
+            f"bert={bert!r} of type {type(bert).__name__}. Load one: bert = tl.load_bert()."
+        )
+    return encoder
+
+
+def _check_length(encoder: keras.Model, sequence_length) -> None:
+    longest = getattr(encoder, "max_sequence_length", None) or 512  # as in `Bert.preprocessor`
+    whole = isinstance(sequence_length, Integral) and not isinstance(sequence_length, bool)
+    if sequence_length is not None and not (whole and 3 <= sequence_length <= longest):
+        raise ValueError(
+            f"sequence_length must be between 3 and {longest}, two of them markers, or None for "
+            f"any length. Received: sequence_length={sequence_length!r}."
         )

@@ -206,11 +206,12 @@ def count_samples(x) -> int:
 
 
 def check_tokens(model: keras.Model, x) -> None:
-    """Refuse texts, and parts of different lengths, for a model that takes a dictionary.
+    """Refuse texts, and parts of other shapes, for a model that takes a dictionary.
 
     Raises:
         ValueError: anything but a dictionary with the model's inputs, no more and no less (Keras
-            would take them in the wrong order), all of one length.
+            would take them in the wrong order), all with one number of samples, each of the shape
+            that the model takes: a model of 16 tokens takes no 24.
     """
     wanted = getattr(model, "input", None) if getattr(model, "inputs", None) else None
     if not isinstance(wanted, dict):
@@ -225,6 +226,16 @@ def check_tokens(model: keras.Model, x) -> None:
     lengths = {name: len(part) for name, part in x.items()}
     if len(set(lengths.values())) > 1:
         raise ValueError(f"Arrays of one length are required. Received: {lengths}.")
+    for name, tensor in wanted.items():
+        shape, given = tuple(tensor.shape), tuple(np.shape(x[name]))
+        pairs = zip(shape[1:], given[1:], strict=False)
+        if len(shape) == len(given) and any(s not in (None, g) for s, g in pairs):
+            shown = ", ".join("any" if s is None else str(s) for s in shape[1:])
+            raise ValueError(
+                f"{name} of shape (n, {shown}) is required. Received: shape={given}. Turn texts "
+                "into as many tokens as the model takes, bert.preprocessor(sequence_length), or "
+                "build it for any length, with sequence_length=None."
+            )
 
 
 def check_labels(y, num_classes: int | None = None, n: int | None = None) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tlhelpers.blocks import Step, cuts, find_layer, learns, split_head, walk
+from tlhelpers.blocks import Step, _operations, cuts, find_layer, learns, split_head, walk
 
 import keras
 
@@ -19,7 +19,7 @@ def split_at(model: keras.Model, layer: str | keras.Operation) -> tuple[keras.Mo
         model: a functional or built Sequential model; the layer may lie inside of a nested base.
         layer: the last layer of the prefix, or its name. All that follows must depend on its output
             and on the model's inputs alone: not a place inside of a residual block, beside the
-            shortcut.
+            shortcut, nor inside of a base of which the model reads several outputs.
 
     Returns:
         `(prefix, tail)` with `tail(prefix(x)) == model(x)`. Neither is compiled. Where the tail
@@ -28,8 +28,9 @@ def split_at(model: keras.Model, layer: str | keras.Operation) -> tuple[keras.Mo
         inputs under theirs.
 
     Raises:
-        ValueError: an unknown layer (near matches are listed); a cut through a residual block, or
-            one that would leave the tail empty (the nearest places to cut are listed).
+        ValueError: an unknown layer (near matches are listed), or one on which the output does not
+            depend; a cut through a residual block, behind a layer of which several outputs are
+            read, or one that would leave the tail empty (the nearest places to cut are listed).
 
     Example:
         >>> prefix, tail = tl.split_at(model, "block4_pool")
@@ -45,7 +46,10 @@ def split_at(model: keras.Model, layer: str | keras.Operation) -> tuple[keras.Mo
     cut = _cut(model, target)
     if cut is None:
         name = getattr(layer, "name", layer)
-        raise ValueError(f"A layer of {model.name!r} is required. Received: layer={name!r}.")
+        raise ValueError(
+            f"A layer on which the output of {model.name!r} depends is required. "
+            f"Received: layer={name!r}. Choose another one of model.summary(expand_nested=True)."
+        )
     names = {"prefix": f"{model.name}_prefix", "tail": f"{model.name}_tail"}
     if not cut.needed:
         prefix = keras.Model(inputs_of(model), cut.features, name=names["prefix"])
@@ -79,21 +83,44 @@ class _Cut:
 def _cut(model: keras.Model, target: keras.Operation) -> _Cut | None:
     steps = walk(model)
     for position, step in enumerate(steps):
-        if _ends_in(step.layer, target):
+        if _ends_in(step.tensor, target):
             _check_cut(model, steps, position)
             needed = _still_needed(steps, position)
             return _Cut(step.tensor, needed, _from([step.tensor, *needed], model.outputs[0]))
-        if isinstance(step.layer, keras.Model) and (inner := _cut(step.layer, target)):
-            return _join(model, steps, position, inner)
+        if isinstance(step.layer, keras.Model) and target in _operations(step.layer):
+            if not _joinable(model, steps, position):
+                raise _not_the_only_way(model, step)
+            if inner := _cut(_towards(step.tensor), target):
+                return _join(model, steps, position, inner)
     return None
 
 
-def _ends_in(layer: keras.Operation, target: keras.Operation) -> bool:
-    """Whether a layer is the target, or a nested model whose output is the target's."""
+def _ends_in(tensor: keras.KerasTensor, target: keras.Operation) -> bool:
+    """Whether a tensor comes from the target, or from a nested model that has it from there."""
+    layer, _, index = tensor._keras_history
     outputs = getattr(layer, "outputs", None) if isinstance(layer, keras.Model) else None
-    return layer is target or (
-        len(outputs or ()) == 1 and _ends_in(outputs[0]._keras_history.operation, target)
-    )
+    return layer is target or (bool(outputs) and _ends_in(outputs[index], target))
+
+
+def _towards(tensor: keras.KerasTensor) -> keras.Model:
+    """Return the nested model that a tensor comes from, with the output that the tensor is alone.
+
+    A base may have several, as BERT has "sequence_output" and "pooled_output".
+    """
+    layer, _, index = tensor._keras_history
+    if len(getattr(layer, "outputs", None) or ()) < 2:
+        return layer
+    return keras.Model(inputs_of(layer), layer.outputs[index], name=layer.name)
+
+
+def _forks(model: keras.Model, steps: list[Step]) -> set[int]:
+    """Return the positions of the calls of which the model reads several outputs."""
+    read: dict[tuple[int, int], set[int]] = {}
+    for tensor in [*model.outputs, *(t for s in steps for t in s.arguments.keras_tensors)]:
+        layer, call, index = tensor._keras_history
+        read.setdefault((id(layer), call), set()).add(index)
+    calls = [(id(step.layer), step.tensor._keras_history[1]) for step in steps]
+    return {position for position, call in enumerate(calls) if len(read.get(call, ())) > 1}
 
 
 def _join(model: keras.Model, steps: list[Step], position: int, inner: _Cut) -> _Cut:
@@ -105,11 +132,8 @@ def _join(model: keras.Model, steps: list[Step], position: int, inner: _Cut) -> 
     later = _still_needed(steps, position)
     inputs = {id(tensor) for tensor in model.inputs}
     masked = any(isinstance(v, keras.KerasTensor) for v in keras.tree.flatten(settings))
-    if not {id(t) for t in read} <= inputs or not _joinable(steps, position):
-        raise ValueError(
-            f"{step.layer.name!r} must be the only way from the inputs to the outputs of "
-            f"{model.name!r} for a cut inside of it. Received: a model with side branches."
-        )
+    if not {id(t) for t in read} <= inputs:
+        raise _not_the_only_way(model, step)
     if masked and len(inner.features.shape) > 2:
         raise ValueError(
             f"A cut inside of {step.layer.name!r}, which is called with a mask, must come where "
@@ -128,15 +152,25 @@ def _join(model: keras.Model, steps: list[Step], position: int, inner: _Cut) -> 
     return _Cut(start(*arguments, **settings), needed, tail)
 
 
+def _not_the_only_way(model: keras.Model, step: Step) -> ValueError:
+    return ValueError(
+        f"{step.layer.name!r} must be the only way from the inputs to the outputs of "
+        f"{model.name!r}, by one of its outputs, for a cut inside of it. Received: a model with "
+        f"side branches, or one that reads several outputs of {step.layer.name!r}. Cut before it, "
+        "or where all is one tensor again."
+    )
+
+
 def _still_needed(steps: list[Step], position: int) -> list[keras.KerasTensor]:
     return [steps[i].tensor for i in sorted(steps[position].crossing - {position})]
 
 
-def _joinable(steps: list[Step], position: int) -> bool:
+def _joinable(model: keras.Model, steps: list[Step], position: int) -> bool:
     """Whether a nested model takes and leaves one computed tensor, inputs of the model aside."""
     inputs = {i for i, step in enumerate(steps) if not step.inputs}
     step = steps[position]
-    return len(set(step.inputs) - inputs) <= 1 and step.crossing - inputs <= {position}
+    narrow = len(set(step.inputs) - inputs) <= 1 and step.crossing - inputs <= {position}
+    return narrow and position not in _forks(model, steps)
 
 
 def _from(tensors: list[keras.KerasTensor], output: keras.KerasTensor) -> keras.Model:
@@ -166,7 +200,7 @@ def _one_or_all(tensors: list):
 
 
 def _check_cut(model: keras.Model, steps: list[Step], position: int) -> None:
-    allowed = _places(steps)
+    allowed = _places(model, steps)
     if position in allowed:
         return
     before = [steps[i].layer.name for i in allowed if i < position][-2:]
@@ -174,13 +208,14 @@ def _check_cut(model: keras.Model, steps: list[Step], position: int) -> None:
     raise ValueError(
         "A cut must leave one tensor to carry everything on, and something for the tail. "
         f"Received: layer={steps[position].layer.name!r}, which is inside of a block with a "
-        f"shortcut, or the end of {model.name!r}. Near places to cut: "
+        f"shortcut, has several outputs, or is the end of {model.name!r}. Near places to cut: "
         f"{', '.join(map(repr, before + after)) or 'none'}."
     )
 
 
-def _places(steps: list[Step]) -> list[int]:
-    return [i for i in cuts(steps) if steps[i].inputs and i < len(steps) - 1]
+def _places(model: keras.Model, steps: list[Step]) -> list[int]:
+    narrow = set(cuts(steps)) - _forks(model, steps)
+    return [i for i in sorted(narrow) if steps[i].inputs and i < len(steps) - 1]
 
 
 def last_frozen_layer(
@@ -220,15 +255,16 @@ def _last_frozen(
     model: keras.Model, base_layers: set[int], trained: set[int]
 ) -> keras.Operation | None:
     steps = walk(model)
-    allowed = set(_places(steps))
+    allowed = set(_places(model, steps))
     last = None
     for position, step in enumerate(steps):
         layer = step.layer
         trains = any(id(v) in trained for v in getattr(layer, "variables", ()))
         begun = learns(layer) or any(learns(before.layer) for before in steps[:position])
         if trains or _is_random(layer, base_layers if begun else set()):
-            inner = isinstance(layer, keras.Model) and _joinable(steps, position)
-            return (_last_frozen(layer, base_layers, trained) if inner else None) or last
+            if not isinstance(layer, keras.Model) or not _joinable(model, steps, position):
+                return last
+            return _last_frozen(_towards(step.tensor), base_layers, trained) or last
         if position in allowed:
             last = layer
     return last

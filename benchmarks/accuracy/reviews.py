@@ -121,10 +121,12 @@ def main():
         bert.backbone.set_weights(pretrained)
         done.append(train(bert, reviews, options, seed))
         done[-1] |= {"word counts": round(counted, 4), "settings": settings}
-        options.results.write_text(json.dumps(done, indent=1))
-        print(done[-1], flush=True)
         if options.keep:
             bert.backbone.save_weights(options.keep)
+        beside = options.results.with_name(f"{options.results.name}.new")
+        beside.write_text(json.dumps(done, indent=1))
+        beside.replace(options.results)
+        print(done[-1], flush=True)
 
 
 if __name__ == "__main__":
