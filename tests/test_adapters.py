@@ -53,6 +53,30 @@ def test_wrong_models_and_files_are_refused_and_unchanged(tmp_path):
             load_adapters(make_images(), tmp_path / name)
 
 
+def test_a_damaged_file_is_refused_and_changes_nothing(tmp_path):
+    model, other = make_images(), make_images()
+    add_lora(model, 2, "conv*")
+    save_adapters(model, tmp_path / "a.npz")
+    whole = (tmp_path / "a.npz").read_bytes()
+    half = len(whole) // 2
+    damages = {
+        "cut": whole[:half],
+        "zeroed": whole[:half] + bytes(100) + whole[half + 100 :],
+        "empty": b"",
+    }
+    for name, content in damages.items():
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "folder").mkdir()
+    snapshot.save(tmp_path / "list", [], ["tlhelpers adapters 1"])
+    snapshot.save(tmp_path / "newer", [], {"format": "tlhelpers adapters 7", "adapters": []})
+    before = weights(other)
+    for name in (*damages, "folder", "list", "newer", "nowhere"):
+        required = rf"A file of save_adapters is required\. Received: path='.*{name}'.*again"
+        with pytest.raises(ValueError, match=required):
+            load_adapters(other, tmp_path / name)
+    assert weights(other).keys() == before.keys()
+
+
 def test_a_base_that_learns_beside_the_adapters_cannot_be_saved(tmp_path):
     model = make_images()
     with pytest.raises(ValueError, match="0 adapters"):

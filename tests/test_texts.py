@@ -6,6 +6,7 @@ import sys
 from tlhelpers.texts import TextPreprocessor, check_texts
 
 import hypothesis.strategies as st
+import keras
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -78,6 +79,10 @@ def test_many_texts_are_tokenized_in_parts():
         (None, "Received: type NoneType"),
         (5, "Received: type int"),
         ({"a": 1}, "Received: type dict"),
+        ({"a", "b"}, r"order of their labels. Received: type set, which has no order.*sorted"),
+        (frozenset("a"), "Received: type frozenset, which has no order"),
+        (np.array("x"), "Received: type ndarray. Wrap a single text"),
+        (keras.ops.convert_to_tensor("x"), "Received: type EagerTensor. Wrap a single text"),
         ([], "At least one text"),
         (["a", None], r"text 1 of type NoneType, 'None'. Leave out what is missing"),
         ([1.5], r"text 0 of type float, '1.5'.*str\(\)"),

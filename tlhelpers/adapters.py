@@ -77,8 +77,8 @@ def load_adapters(model: keras.Model, path: str | os.PathLike) -> Trainability:
         The table of `describe(model)`.
 
     Raises:
-        ValueError: another kind of file; a model with other layers, another head, other base
-            weights or other adapters. The model is unchanged then.
+        ValueError: no file, one of another kind or a damaged one; a model with other layers,
+            another head, other base weights or other adapters. The model is unchanged then.
 
     Note:
         A model that has been fitted must be compiled again before it is fitted again.
@@ -88,11 +88,15 @@ def load_adapters(model: keras.Model, path: str | os.PathLike) -> Trainability:
     """
     try:
         values, about = snapshot.load(path)
-        adapters = about["adapters"] if about["format"] == _FORMAT else None
-    except (ValueError, KeyError, EOFError) as error:
-        adapters, values = None, error
-    if adapters is None:
-        raise ValueError(f"A file of save_adapters is required. Received: path={str(path)!r}.")
+        if about["format"] != _FORMAT:
+            raise ValueError(f"its format is {about['format']!r} and not {_FORMAT!r}")
+        adapters = about["adapters"]
+    except Exception as error:  # numpy raises whatever another or a damaged file leads it to
+        raise ValueError(
+            f"A file of save_adapters is required. Received: path={str(path)!r}: "
+            f"{type(error).__name__}: {error}. Save the adapters again, or copy the file again "
+            "as a whole."
+        ) from error
     places = places_of(model)
     saved = [(item["place"], item["rank"], item["alpha"]) for item in adapters]
     present = [

@@ -52,8 +52,8 @@ class TextPreprocessor:
             real token) and, for BERT, `segment_ids`. Longer texts are cut, shorter ones padded.
 
         Raises:
-            ValueError: one text that is not in a list; none; something else than texts among
-                them; bytes or characters that are not UTF-8.
+            ValueError: one text that is not in a list; none; a set, which has no order; something
+                else than texts among them; bytes or characters that are not UTF-8.
 
         Example:
             >>> tl.load_bert().preprocessor(8)(["a fine film"])["token_ids"]  # doctest: +SKIP
@@ -90,10 +90,16 @@ def check_texts(texts: Iterable[str | bytes]) -> list[str]:
     Raises:
         ValueError: see `TextPreprocessor.__call__`.
     """
-    if isinstance(texts, str | bytes | dict) or not hasattr(texts, "__len__"):
+    single = getattr(texts, "ndim", 1) == 0  # an array or a tensor around one text
+    if isinstance(texts, str | bytes | dict) or not hasattr(texts, "__len__") or single:
         raise ValueError(
             f"A list of texts is required. Received: type {type(texts).__name__}. "
             "Wrap a single text: [text]."
+        )
+    if isinstance(texts, set | frozenset):
+        raise ValueError(
+            "A list of texts is required, in the order of their labels. Received: type "
+            f"{type(texts).__name__}, which has no order. Make it a list: sorted(texts)."
         )
     if len(texts) == 0:
         raise ValueError("At least one text is required. Received: an empty list.")
