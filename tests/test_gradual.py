@@ -137,6 +137,40 @@ fit(make_model(), {str(tmp_path)!r}, Kill(), blocks=1)
     assert len(watch.rates) == 5  # one epoch was left
 
 
+class Early(Watch):
+    """End each phase after its first epoch."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.model.stop_training = True
+
+
+def test_a_phase_that_was_ended_early_stays_ended(tmp_path):
+    plain, resumed = make_model(), make_model()
+    history = fit(plain, None, Early(), blocks=2)
+    assert [phase.epochs for phase in history.phases] == [1, 1, 1]
+    assert history.boundaries == [1, 2] and len(history.history["loss"]) == 3
+    with pytest.raises(KeyboardInterrupt):
+        fit(resumed, tmp_path, Early(7), blocks=2)  # in the second phase, of 5 steps like each
+    watch = Early()
+    again = fit(resumed, tmp_path, watch, blocks=2)
+    assert len(watch.rates) == 10 and again.boundaries == [1, 2]
+    assert again.history == history.history
+    assert all(
+        np.array_equal(a, b)
+        for a, b in zip(plain.get_weights(), resumed.get_weights(), strict=True)
+    )
+
+
+def test_numbers_of_numpy_are_numbers(tmp_path):
+    plain, model = make_model(), make_model()
+    fit(plain, blocks=1, learning_rate=0.5, decay=0.5, seed=3)
+    changes = {"learning_rate": np.float32(0.5), "decay": np.float64(0.5), "seed": np.int64(3)}
+    fit(model, tmp_path, blocks=np.int64(1), **changes)
+    assert all(
+        np.array_equal(a, b) for a, b in zip(plain.get_weights(), model.get_weights(), strict=True)
+    )
+
+
 def test_a_folder_of_another_model_or_plan_is_refused(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         fit(make_model(), tmp_path, Watch(7))

@@ -92,8 +92,8 @@ class GradualUnfreezing:
             validation: the same.
             loss, metrics: as in `compile`; by default cross-entropy on logits and accuracy.
             batch_size: samples per step, for arrays.
-            callbacks: Keras callbacks, given to the fit of every phase. Their own state is not
-                kept in the folder.
+            callbacks: Keras callbacks, given to the fit of every phase; one that stops it ends the
+                phase. Their own state is not kept in the folder.
             verbose: as in Keras.
 
         Returns:
@@ -121,7 +121,8 @@ class GradualUnfreezing:
             compile_afresh(model, optimizer, loss, metrics)
             if state is not None:
                 snapshot.write(_kept(model), state)
-            keeper.enter(number, Phase(name, epochs, self.learning_rate, describe(model).trainable))
+            planned = Phase(name, epochs, float(self.learning_rate), describe(model).trainable)
+            epochs = keeper.enter(number, planned)
             if epoch < epochs:
                 model.fit(
                     **_data(train, batch_size, (self.seed, number), range(epoch, epochs)),
@@ -131,6 +132,7 @@ class GradualUnfreezing:
                     callbacks=[FitGuard(), keeper, *callbacks],
                     verbose=verbose,
                 )
+                keeper.leave(model)
             epoch, state = 0, None
         return keeper.finish(model)
 
@@ -181,7 +183,7 @@ class GradualUnfreezing:
         }
         for name in ("learning_rate", "decay", "warmup", "batchnorm", "keep_best", "seed"):
             plan[name] = getattr(self, name)
-        return json.loads(json.dumps(plan))
+        return json.loads(json.dumps(plan, default=lambda value: value.item()))  # numpy's numbers
 
 
 class _Keeper(keras.callbacks.Callback):
@@ -190,7 +192,8 @@ class _Keeper(keras.callbacks.Callback):
     def __init__(self, folder: str | Path | None, plan: dict, monitor: str | None):
         super().__init__()
         self.plan, self.best = plan, []
-        self.result, self.number, self.clock = FineTuning(monitor=monitor), 0, 0.0
+        self.result, self.clock = FineTuning(monitor=monitor), 0.0
+        self.number, self.epochs = 0, 0  # of this phase, of its epochs so far
         self.file = Path(folder) / "gradual.npz" if folder else None
         if folder and Path(folder).exists() and not Path(folder).is_dir():
             raise ValueError(f"A folder is required. Received: folder={str(folder)!r}, a file.")
@@ -219,11 +222,19 @@ class _Keeper(keras.callbacks.Callback):
         self.best = values[about["variables"] :]
         return about["phase"], about["epoch"], values[: about["variables"]]
 
-    def enter(self, number: int, phase: Phase) -> None:
-        """Begin a phase, or go on with it."""
+    def enter(self, number: int, phase: Phase) -> int:
+        """Begin a phase, or go on with it; return its epochs, fewer where it was ended early."""
         self.number = number
         if number == len(self.result.phases):
             self.result.phases.append(phase)
+        return self.result.phases[number].epochs
+
+    def leave(self, model: keras.Model) -> None:
+        """End a phase; one that a callback has ended early is not gone on with when resumed."""
+        phase = self.result.phases[-1]
+        if self.epochs < phase.epochs:
+            phase.epochs = self.epochs
+            self._write(model)
 
     def finish(self, model: keras.Model) -> FineTuning:
         """Bring the best weights back, and remove the state of a training that is complete."""
@@ -240,10 +251,14 @@ class _Keeper(keras.callbacks.Callback):
         if self.result.add(logs):
             self.best = snapshot.read(self.model.variables)
         self.result.phases[-1].seconds += time.perf_counter() - self.clock
+        self.epochs = epoch + 1
+        self._write(self.model)
+
+    def _write(self, model: keras.Model) -> None:
         if self.file is not None:
             self.file.parent.mkdir(parents=True, exist_ok=True)
-            values = snapshot.read(_kept(self.model))
-            about = {"plan": self.plan, "phase": self.number, "epoch": epoch + 1}
+            values = snapshot.read(_kept(model))
+            about = {"plan": self.plan, "phase": self.number, "epoch": self.epochs}
             about |= {"variables": len(values), "best": self.result.best}
             about["history"] = self.result.history
             about["phases"] = [asdict(phase) for phase in self.result.phases]
