@@ -1,6 +1,8 @@
 """Blocks are read off the graph; these tests pin what that gives, family by family."""
 
 from tlhelpers.blocks import cuts, find_base, find_blocks, find_layer, learns, split_head, walk
+from tlhelpers.freezing import freeze, unfreeze
+from tlhelpers.gradual import GradualUnfreezing
 from tlhelpers.heads import build_head
 
 import hypothesis.strategies as st
@@ -181,3 +183,92 @@ def test_normalization_layer_has_nothing_to_learn():
     layer = L.Normalization()
     layer.adapt(np.arange(8.0).reshape(4, 2))
     assert layer.weights and not learns(layer)
+
+
+def sandwich():
+    """A perceptron with one layer before and behind another one."""
+    inputs, shared = keras.Input((4,)), L.Dense(4, name="shared")
+    x = shared(L.Dense(4, name="middle")(shared(inputs)))
+    return keras.Model(inputs, L.Dense(2, name="out")(x))
+
+
+def albert(depth=3):
+    """A transformer whose layers are one layer, used several times."""
+    inputs, attention = keras.Input((5,)), L.MultiHeadAttention(2, 2, name="attention")
+    x = L.Embedding(9, 4, name="embedding")(inputs)
+    for _ in range(depth):
+        x = L.Add()([x, attention(x, x)])
+    return keras.Model(inputs, L.Dense(2, name="out")(L.GlobalAveragePooling1D()(x)))
+
+
+def pyramid():
+    """A net of convolutions whose second stage has only what the first one has."""
+    inputs, shared = keras.Input((16, 16, 4)), L.Conv2D(4, 3, padding="same", name="shared")
+    x = L.MaxPooling2D(name="pool1")(shared(inputs))
+    x = L.MaxPooling2D(name="pool2")(shared(x))
+    x = L.Conv2D(4, 3, padding="same", name="last")(x)
+    return keras.Model(inputs, L.Dense(2, name="out")(L.GlobalAveragePooling2D()(x)))
+
+
+def test_a_layer_used_several_times_belongs_to_its_first_use():
+    expected = {
+        sandwich: {"shared": ["shared"], "middle": ["middle"]},
+        albert: {"embedding": ["embedding"], "attention": ["attention"]},
+        pyramid: {"block1": ["shared"], "block2": ["last"]},
+    }
+    for make, blocks in expected.items():
+        model = make()
+        found = find_blocks(model)
+        assert {b.name: [layer.name for layer in b.weighted] for b in found} == blocks
+        body, head = split_head(model)
+        layers = [layer for block in found for layer in block.layers]
+        assert sorted(map(id, layers)) == sorted(map(id, body))
+        assert body + head == model.layers
+        for block in found:  # in the order of the model
+            assert list(block.layers) == [x for x in body if x in block.layers]
+
+
+def test_a_layer_used_several_times_is_frozen_and_unfrozen():
+    table = freeze(sandwich())
+    assert [(row.name, row.trainable) for row in table.rows] == [
+        ("shared", 0), ("middle", 0), ("head", 10)
+    ]  # fmt: skip
+    model = albert()
+    unfreeze(model, blocks=1)
+    trained = {v.path.split("/")[0] for v in model.trainable_variables}
+    assert trained == {"attention", "out"}
+
+
+def test_gradual_unfreezing_of_a_layer_used_several_times():
+    x, y = np.arange(40).reshape(8, 5) % 9, np.arange(8) % 2
+    history = GradualUnfreezing().fit(albert(), (x, y))
+    assert [phase.name for phase in history.phases] == ["head", "attention", "embedding"]
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+@pytest.mark.parametrize("places", [(4,), (8, 8, 3)])
+def test_one_activation_everywhere_changes_no_block(places, depth):
+    """An activation that base and head share is the base's, and leaves the cuts where they are."""
+
+    def net(shared):
+        one = L.ReLU()
+        x = inputs = keras.Input(places)
+        for k in range(depth):
+            learned = L.Dense(4, name=f"d{k}") if len(places) == 1 else L.Conv2D(4, 3, name=f"d{k}")
+            x = (one if shared else L.ReLU())(learned(x))
+        if len(places) > 1:
+            x = L.GlobalAveragePooling2D()(x)
+        return keras.Model(inputs, (one if shared else L.ReLU())(L.Dense(2, name="out")(x)))
+
+    expected, model = net(shared=False), net(shared=True)
+    for block, other in zip(find_blocks(model), find_blocks(expected), strict=True):
+        assert [x.name for x in block.weighted] == [x.name for x in other.weighted]
+    assert [x.name for x in split_head(model)[1] if learns(x)] == ["out"]
+    assert not any(isinstance(x, L.ReLU) for x in split_head(model)[1])
+
+
+def test_a_layer_that_base_and_head_share_is_the_bases():
+    inputs, shared = keras.Input((4,)), L.Dense(4, name="shared")
+    model = keras.Model(inputs, shared(L.Dense(4, name="middle")(shared(inputs))))
+    assert split_head(model)[1] == []
+    assert [block.name for block in find_blocks(model)] == ["shared", "middle"]

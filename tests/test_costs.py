@@ -61,6 +61,32 @@ def test_what_cannot_be_counted_is_nan_and_not_zero():
     assert math.isnan(count_cost(model).multiply_adds)
 
 
+class Unopened(keras.Model):
+    """A subclassed model: Keras has no graph of it."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+
+    def call(self, x):
+        return self.layer(x)
+
+
+@pytest.mark.parametrize("wrap", [lambda model: model, lambda model: keras.Sequential([model])])
+def test_a_nested_model_without_a_graph_counts_its_output(wrap):
+    inputs = keras.Input((8, 8, 3))
+    nested = wrap(Unopened(L.Conv2D(5, 3)))
+    model = keras.Model(inputs, L.Conv2D(2, 1)(nested(inputs)))
+    cost = count_cost(model)
+    assert math.isnan(cost.multiply_adds)
+    assert cost.activations == 36 * 5 + 36 * 2
+    assert cost.weights == model.count_params() == 140 + 12
+    images = keras.Input((None, None, 3))
+    model = keras.Model(images, L.Conv2D(2, 1)(wrap(Unopened(L.ReLU()))(images)))
+    cost = count_cost(model, (4, 6, 3))  # nothing in it that multiplies
+    assert (cost.multiply_adds, cost.activations) == (24 * 6, 24 * 3 + 24 * 2)
+
+
 def test_an_open_size_and_two_inputs_are_refused():
     with pytest.raises(ValueError, match="input_shape=\\(None, None, 3\\)"):
         count_cost(keras.Sequential([keras.Input((None, None, 3)), L.Conv2D(1, 3)]))

@@ -317,3 +317,19 @@ def test_renew_keeps_the_settings_and_leaves_the_state():
     assert not new.built
     wrapped = renew(keras.optimizers.LossScaleOptimizer(old, initial_scale=8.0), learning_rate=0.5)
     assert (wrapped.initial_scale, float(wrapped.learning_rate)) == (8.0, 0.5)
+
+
+def test_a_layer_used_several_times_is_one_level_of_decay():
+    layers = keras.layers
+    inputs, attention = keras.Input((5,)), layers.MultiHeadAttention(2, 2, name="attention")
+    x = layers.Embedding(9, 4, name="embedding")(inputs)
+    for _ in range(3):
+        x = layers.Add()([x, attention(x, x)])
+    x = layers.GlobalAveragePooling1D()(x)
+    model = keras.Model(inputs, layers.Dense(2, name="out")(x))
+    optimizer = layerwise(keras.optimizers.Adam(0.01), model, decay=0.5)
+    optimizer.build(model.trainable_variables)
+    found = {path.split("/")[0]: factor for path, _, factor in optimizer.factors}
+    assert found == {"embedding": 0.25, "attention": 0.5, "out": 1.0}
+    assert len(optimizer.factors) == 11  # each of them, and the same for all of one layer
+    assert sorted({(p.split("/")[0], f) for p, _, f in optimizer.factors}) == sorted(found.items())

@@ -233,6 +233,61 @@ def test_nobody_beats_the_pareto_front_in_both(points):
     assert len(front) == len(on_front)
 
 
+@pytest.mark.parametrize("unknown", list(itertools.product([False, True], repeat=3)))
+def test_a_candidate_of_unknown_cost_is_left_out(unknown):
+    points = {"big": (194400, 0.649), "vit": (50000, 0.7), "small": (6075, 0.082)}
+    order = list(points)
+    for names in itertools.permutations(order):
+        costs = {n: math.nan if unknown[order.index(n)] else points[n][0] for n in names}
+        rows = tuple(row(n, costs[n], points[n][1]) for n in names)
+        known = tuple(r for r in rows if not math.isnan(r.multiply_adds))
+        mixed, rest = (ranking.Ranking(r, "logme", 1, 2, ()) for r in (rows, known))
+        expected = [n for n in ("small", "vit") if not math.isnan(costs[n])]
+        if not math.isnan(costs["big"]) and math.isnan(costs["vit"]):
+            expected.append("big")
+        assert mixed.pareto() == rest.pareto() == tuple(expected)
+        assert set(mixed.pareto("weights")) == {"vit"}  # all weigh the same
+
+
+def test_the_plot_leaves_out_what_has_no_known_cost_and_says_so():
+    rows = (row("big", 194400, 0.649), row("vit", math.nan, 0.115), row("small", 6075, 0.082))
+    table = ranking.Ranking(rows, "logme", 1, 2, ())
+    ax = plot_ranking(table).axes[0]
+    assert [text.get_text() for text in ax.texts] == ["big", "small"]
+    assert [tuple(p.get_offsets()[0]) for p in ax.collections] == [(194400, 0.649), (6075, 0.082)]
+    assert list(ax.lines[0].get_xdata()) == [6075, 194400]
+    assert ax.get_title(loc="left") == "multiply-adds unknown, not shown: vit"
+    ax = plot_ranking(table, "weights").axes[0]
+    assert len(ax.texts) == 3 and not ax.get_title(loc="left")
+
+
+def test_a_plot_without_any_known_cost_is_refused():
+    table = ranking.Ranking((row("a", math.nan, 1.0), row("b", math.nan, 2.0)), "logme", 1, 2, ())
+    assert table.pareto() == ()
+    with pytest.raises(ValueError, match=r"known cost is required.*'multiply_adds'.*'a', 'b'.*Use"):
+        plot_ranking(table)
+
+
+class Unopened(keras.Model):
+    """A subclassed model: Keras has no graph of it."""
+
+    def __init__(self):
+        super().__init__(name="unopened")
+        self.convolution = keras.layers.Conv2D(4, 3)
+
+    def call(self, x):
+        return self.convolution(x)
+
+
+def test_a_candidate_with_a_subclassed_model_inside_is_ranked(nets):
+    keras.utils.set_random_seed(2)
+    inputs = keras.Input((16, 16, 3))
+    own = keras.Model(inputs, Unopened()(inputs), name="own")
+    table = rank_backbones([nets[0], own], IMAGES, LABELS)
+    assert math.isnan(table["own"].multiply_adds) and table["own"].activations == 14 * 14 * 4
+    assert table.pareto() == ("narrow",)
+
+
 def test_the_plot_shows_cost_and_promise(table):
     ax = plot_ranking(table, cost="weights").axes[0]
     assert {text.get_text() for text in ax.texts} == set(table.names)

@@ -182,7 +182,8 @@ def head_start(steps: list[Step]) -> int:
 def split_head(model: keras.Model) -> tuple[list[keras.Layer], list[keras.Layer]]:
     """Return the layers of the base and those of the head, each in order.
 
-    A base alone (a backbone without a top, a nested base asked for directly) has no head.
+    A base alone (a backbone without a top, a nested base asked for directly) has no head. A layer
+    that both use belongs to the base.
     """
     base = find_base(model)
     if base is not model:
@@ -194,8 +195,9 @@ def split_head(model: keras.Model) -> tuple[list[keras.Layer], list[keras.Layer]
     except ValueError:
         return list(model.layers), []
     start = head_start(steps)
-    head = [step.layer for step in steps[start:]]
-    return [layer for layer in model.layers if layer not in head], head
+    used = {id(step.layer) for step in steps[:start]}
+    head = {id(step.layer): step.layer for step in steps[start:] if id(step.layer) not in used}
+    return [layer for layer in model.layers if id(layer) not in head], list(head.values())
 
 
 def find_blocks(model: keras.Model) -> list[Block]:
@@ -212,14 +214,17 @@ def find_blocks(model: keras.Model) -> list[Block]:
 
     Returns:
         Blocks named "block1", "block2", ... (or after their layer), each with its layers. Layers
-        without weights belong to the block they follow.
+        without weights belong to the block they follow, and a layer that is used several times to
+        the block where it is used first.
     """
     base = find_base(model)
-    body, head = split_head(base) if base is model else (list(base.layers), [])
+    body = split_head(base)[0] if base is model else list(base.layers)
     try:
-        steps = [step for step in walk(base) if step.layer not in head]
+        steps = walk(base)
     except ValueError:  # a subclassed base: no graph to read
         return [Block(layer.name, (layer,)) for layer in body if learns(layer)]
+    if base is model:
+        steps = steps[: head_start(steps)]
     units = _join_embeddings(_units(steps))
     strides = [max((s.stride or 1 for s in unit), default=1) for unit in units]
     learning = [stride for unit, stride in zip(units, strides, strict=True) if _learns(unit)]
@@ -276,15 +281,20 @@ def _is_composite(step: Step) -> bool:
 def _name_blocks(groups: list[list[Step]], by_stage: bool, body: list[keras.Layer]) -> list[Block]:
     order = {id(layer): position for position, layer in enumerate(body)}
     seen: set[int] = set()
-    blocks = []
+    members: list[list[keras.Layer]] = []
     for group in groups:
         layers = {id(s.layer): s.layer for s in group if isinstance(s.layer, keras.Layer)}
-        layers = {key: layer for key, layer in layers.items() if key not in seen}
+        new = [layer for key, layer in layers.items() if key not in seen]
         seen |= set(layers)
-        unique = sorted(layers.values(), key=lambda layer: order.get(id(layer), 0))
-        heaviest = max(unique, key=lambda layer: layer.count_params(), default=None)
-        name = f"block{len(blocks) + 1}" if by_stage else heaviest.name
-        blocks.append(Block(name, tuple(unique)))
+        if members and not any(map(learns, new)):  # all that learns here was used before
+            members[-1] += new
+        else:
+            members.append(new)
+    blocks = []
+    for number, layers in enumerate(members, start=1):
+        layers.sort(key=lambda layer: order.get(id(layer), 0))
+        heaviest = max(layers, key=lambda layer: layer.count_params())
+        blocks.append(Block(f"block{number}" if by_stage else heaviest.name, tuple(layers)))
     return blocks
 
 

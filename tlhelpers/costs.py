@@ -36,7 +36,8 @@ class Cost:
         multiply_adds: multiplications, each with its addition, of one forward pass in
             convolutions and dense layers; NaN where a layer of another kind has matrices.
         activations: numbers that all layers put out for one sample. Four bytes each, times the
-            batch, is about what training every layer keeps in memory.
+            batch, is about what training every layer keeps in memory. Of a nested model without a
+            graph only the output is counted.
     """
 
     weights: int
@@ -47,8 +48,9 @@ class Cost:
 def count_cost(model: keras.Model, input_shape: tuple[int, ...] | None = None) -> Cost:
     """Count what one sample costs in a functional or built Sequential model.
 
-    Nested models are opened, and a layer that is called twice costs twice. Additions, activation
-    functions, pooling and normalization are left out of the multiply-adds, as in most papers.
+    Nested models are opened (one without a graph, a subclassed one, counts as a layer of another
+    kind), and a layer that is called twice costs twice. Additions, activation functions, pooling
+    and normalization are left out of the multiply-adds, as in most papers.
 
     Args:
         model: a model with one input.
@@ -89,7 +91,7 @@ def _run(model: keras.Model, inputs: list, counted: list):
 
     def visit(operation):
         def call(*args, **kwargs):
-            if isinstance(operation, keras.Model):
+            if hasattr(_graph(operation), "_run_through_graph"):
                 return _run(operation, keras.tree.flatten(args), counted)
             outputs = operation.compute_output_spec(*args, **kwargs)
             sizes = [math.prod(tensor.shape) for tensor in keras.tree.flatten(outputs)]
@@ -98,8 +100,11 @@ def _run(model: keras.Model, inputs: list, counted: list):
 
         return call
 
-    graph = model._functional if isinstance(model, keras.Sequential) else model
-    return graph._run_through_graph(inputs, operation_fn=visit)
+    return _graph(model)._run_through_graph(inputs, operation_fn=visit)
+
+
+def _graph(operation: keras.Operation):
+    return operation._functional if isinstance(operation, keras.Sequential) else operation
 
 
 def _multiply_adds(operation: keras.Operation, args: tuple, outputs) -> float:

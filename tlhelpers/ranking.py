@@ -59,11 +59,16 @@ class Ranking:
     def pareto(self, cost: str = "multiply_adds") -> tuple[str, ...]:
         """Return the names that no other candidate beats in cost and promise at once.
 
-        They come in order of their cost, so each promises more than those before it.
+        They come in order of their cost, so each promises more than those before it. Candidates
+        of unknown cost (NaN, such as the multiply-adds of attention) are left out.
+
+        Raises:
+            ValueError: an unknown cost.
         """
         _check_choice("cost", cost, COSTS)
         best, front = -math.inf, []
-        for row in sorted(self.candidates, key=lambda c: (getattr(c, cost), -getattr(c, self.by))):
+        known = [row for row in self.candidates if not math.isnan(getattr(row, cost))]
+        for row in sorted(known, key=lambda c: (getattr(c, cost), -getattr(c, self.by))):
             if getattr(row, self.by) > best:
                 best = getattr(row, self.by)
                 front.append(row.name)
@@ -213,15 +218,30 @@ def plot_ranking(ranking: Ranking, cost: str = "multiply_adds"):
     Args:
         ranking: what `rank_backbones` returned; what it is sorted by goes upwards.
         cost: "weights", "multiply_adds", "activations" or "milliseconds", on a logarithmic axis.
+            Candidates of unknown cost (NaN) are left out; the title names them.
+
+    Raises:
+        ValueError: an unknown cost; one that is known of no candidate.
     """
     from matplotlib.ticker import LogLocator, MaxNLocator
 
     front = ranking.pareto(cost)
+    costs, promises = ranking.scores(cost), ranking.scores(ranking.by)
+    unknown = [name for name, value in costs.items() if math.isnan(value)]
+    if not front:
+        raise ValueError(
+            f"A candidate with a known cost is required. Received: cost={cost!r}, which is NaN for "
+            f"{', '.join(map(repr, unknown))}. Use cost='milliseconds', which is measured."
+        )
     figure, axes = _axes(6.4, 3.8)
     ax = axes[0][0]
-    costs, promises = ranking.scores(cost), ranking.scores(ranking.by)
+    if unknown:
+        title = f"{cost.replace('_', '-')} unknown, not shown: {', '.join(unknown)}"
+        ax.set_title(title, fontsize=8, color=GREY, loc="left", wrap=True)
     ax.plot([costs[n] for n in front], [promises[n] for n in front], color=ORANGE, linewidth=1)
     for name in ranking.names:
+        if name in unknown:
+            continue
         ax.scatter(costs[name], promises[name], color=BLUE if name in front else GREY, zorder=2)
         ax.annotate(
             name, (costs[name], promises[name]), (4, 4), textcoords="offset points", fontsize=8
