@@ -105,7 +105,7 @@ def test_its_metrics_name_the_domain_and_the_views():
     ("option", "message"),
     [
         ({"threshold": 1.5}, "0..1"),
-        ({"consistency": -1}, "0 or above"),
+        ({"consistency": -1}, r"consistency must be .*0 or above.* consistency=-1\. (?!.*sign)"),
         ({"view": np.flip}, "view must be"),
     ],
 )

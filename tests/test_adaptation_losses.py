@@ -35,6 +35,21 @@ def test_coral_closed_form():
     assert float(tl.coral_loss(identity, 2 * identity)) == pytest.approx(norm / 36)
 
 
+def test_a_row_alone_has_no_covariance():
+    import tensorflow as tf
+
+    @tf.function(input_signature=[tf.TensorSpec((None, 3))])
+    def loss_and_slope(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            loss = tl.coral_loss(x, tf.eye(3))
+        return loss, tape.gradient(loss, x)
+
+    loss, slope = loss_and_slope(np.ones((1, 3), "float32"))
+    assert float(loss) == pytest.approx((np.cov(np.eye(3)) ** 2).sum() / 36)
+    np.testing.assert_array_equal(slope, np.zeros((1, 3)))
+
+
 @few
 @given(shapes)
 def test_mmd_is_the_sum_over_all_pairs(shape):

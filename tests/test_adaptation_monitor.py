@@ -92,6 +92,45 @@ def test_monitor_prints_and_keeps_reports(capsys):
     assert capsys.readouterr().out.splitlines() == expected
 
 
+def test_a_diverged_epoch_is_reported_and_the_fit_goes_on(capsys):
+    x_source, y_source, x_target, _ = domains(1.0)
+    model = model_with(1.0)
+    model.compile("sgd")
+    spoil = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: (
+            epoch == 1 and model.classifier.kernel.assign(np.full((2, 2), np.nan))
+        )
+    )
+    monitor = tl.DomainMonitor(x_source, y_source, x_target)
+    batches = tl.paired_batches(x_source, y_source, x_target, 50)
+    model.fit(batches, epochs=3, verbose=0, callbacks=[spoil, monitor])
+    assert [monitor.reports[epoch].diverged for epoch in range(3)] == [False, True, True]
+    assert str(monitor.reports[2]) == monitor.reports[2].verdict
+    assert "Epoch 3: The model gives NaN or infinity: diverged." in capsys.readouterr().out
+    assert not monitor.reports[2].warning
+
+
+def test_the_larger_set_is_drawn_from_not_cut():
+    x_source, y_source, x_target, _ = domains(0.0, n=600)
+    order = np.argsort(y_source, kind="stable")
+    arguments = (model_with(1.0), x_source[order], y_source[order])
+    report = tl.check_domains(*arguments, x_target[:200])
+    assert report.label_shift < 0.15 and not report.warning
+    assert report.probe_accuracy < 0.6
+    assert report.source_accuracy > 0.95  # samples and labels stay together
+    assert report == tl.check_domains(*arguments, x_target[:200])
+
+
+def test_half_precision_is_read():
+    keras.utils.set_random_seed(0)
+    x_source, y_source, x_target, _ = domains(10.0)
+    features, classes, domain = (L.Dense(n, dtype="mixed_bfloat16") for n in (2, 2, 1))
+    model = tl.DANN(keras.Sequential([features]), classes, domain)
+    assert keras.ops.dtype(model.encoder(x_source[:1])) == "bfloat16"
+    report = tl.check_domains(model, x_source, y_source, x_target)
+    assert report.probe_accuracy > 0.95 and not report.diverged
+
+
 def test_bad_arguments():
     x_source, y_source, x_target, _ = domains(1.0)
     with pytest.raises(ValueError, match="A DANN or another adaptation is required"):
@@ -102,3 +141,40 @@ def test_bad_arguments():
         tl.check_domains(model_with(1.0), x_source, y_source, x_target[:5])
     with pytest.raises(ValueError, match="every must be a whole number, 1 or above"):
         tl.DomainMonitor(x_source, y_source, x_target, every=0)
+    with pytest.raises(ValueError, match="seed` must be an integer"):
+        tl.check_domains(model_with(1.0), x_source, y_source, x_target, seed=-1)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"x_target": domains(0.0)[2][:9]}, r"x_target must have at least 10 rows\. Received.*9"),
+        ({"x_source": domains(0.0)[0][:9], "y_source": [0] * 9}, "x_source must have at least 10"),
+        ({"y_source": domains(0.0)[1][1:]}, "Received: 200 samples, 199 labels"),
+        ({"y_source": domains(0.0)[1] / 2}, "Labels must be integers"),
+        ({"x_target": np.full((20, 2), np.nan)}, "x_target must be finite.*20 of 20 rows"),
+        ({"x_target": domains(0.0)[3]}, "x_target must be an array of real numbers"),
+    ],
+)
+def test_monitor_and_check_refuse_data_before_any_work(change, message):
+    x_source, y_source, x_target, _ = domains(0.0)
+    data = {"x_source": x_source, "y_source": y_source, "x_target": x_target} | change
+    with pytest.raises(ValueError, match=message):
+        tl.DomainMonitor(**data)
+    with pytest.raises(ValueError, match=message):
+        tl.check_domains(model_with(1.0), **data)
+
+
+def test_labels_beyond_the_classes_of_the_model_are_refused():
+    x_source, y_source, x_target, _ = domains(0.0)
+    model = model_with(1.0)
+    model.compile("sgd")
+    with pytest.raises(ValueError, match=r"Labels must be in 0\.\.1\. Received: labels in 1\.\.2"):
+        tl.check_domains(model, x_source, y_source + 1, x_target)
+    monitor = tl.DomainMonitor(x_source, y_source + 1, x_target)
+    epochs = []
+    count = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: epochs.append(epoch))
+    with pytest.raises(ValueError, match=r"Labels must be in 0\.\.1"):
+        model.fit(tl.paired_batches(x_source, y_source, x_target, 50), verbose=0,
+                  callbacks=[count, monitor])  # fmt: skip
+    assert not epochs

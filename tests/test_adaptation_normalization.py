@@ -93,3 +93,20 @@ def test_unknown_domain(layer):
     refused = pytest.raises(ValueError, match=r"'source' or 'target'. Received: 'sauce'")
     with refused, model.on_domain("sauce"):
         pass
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize(("mean", "std"), [(10, 0.5), (0, 300)])
+def test_mixed_precision_learns_the_statistics_of_float32(policy, mean, std):
+    rng = np.random.default_rng(0)
+    steps = rng.normal(mean, std, (100, 2, 64, 3)).astype("float32")
+    layers = {name: tl.DomainBatchNormalization(dtype=name) for name in ("float32", policy)}
+    for layer in layers.values():
+        model = tl.DANN(keras.Sequential([layer]), L.Dense(2, dtype="float32"))
+        for source, target in steps:
+            model({"source": source, "target": target}, training=True)
+    exact, mixed = layers.values()
+    assert mixed(steps[0, 0]).dtype == policy.removeprefix("mixed_")
+    np.testing.assert_allclose(mixed.means, exact.means, atol=0.01 * std)
+    np.testing.assert_allclose(mixed.variances, exact.variances, rtol=0.01)
+    np.testing.assert_allclose(mixed(steps[0, 0]), exact(steps[0, 0]), atol=0.08)

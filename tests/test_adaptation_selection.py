@@ -90,11 +90,80 @@ def test_the_oracle_is_called_an_oracle_in_the_logs():
         ({"validator": "entropy", "x_target": XT[:0]}, "Received: no x_target"),
         ({"x_target": XT, "patience": 0}, "patience must be a whole number, 1 or above, or None"),
         ({"validator": "source_accuracy", "x_source": XS, "y_source": YS[1:]}, "39"),
+        ({"x_target": np.where(XT[3, 0] == XT, np.nan, XT)}, "x_target must be finite.*in row 3"),
+        ({"x_target": YT}, "x_target must be an array of real numbers, one sample per row"),
+        ({"validator": "soft_neighborhood_density", "x_target": XT[:2]}, "at least 3 rows"),
     ],
 )  # fmt: skip
 def test_bad_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         tl.SelectEpoch(**arguments)
+
+
+class Diverging(keras.callbacks.Callback):
+    """Spoil the weights after an epoch, before they are judged; they do not recover."""
+
+    def __init__(self, epoch):
+        super().__init__()
+        self.epoch = epoch
+
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch == self.epoch:
+            kernel = self.model.classifier.kernel
+            kernel.assign(np.full(kernel.shape, np.nan))
+
+
+@pytest.mark.parametrize("name", [*VALIDATORS, "oracle"])
+def test_a_model_that_diverges_ends_with_its_best_weights(name):
+    arguments = {"x_target": XT, "x_source": XS, "y_source": YS}
+    select = tl.OracleEpoch(XT, YT) if name == "oracle" else tl.SelectEpoch(name, **arguments)
+    model, history = fit(Diverging(1), select, epochs=4)
+    assert len(history.epoch) == 4
+    assert select.best_epoch == 0 and np.isfinite(select.scores[0])
+    assert [select.scores[epoch] for epoch in (1, 2, 3)] == [-np.inf] * 3
+    assert all(np.isfinite(weight).all() for weight in model.get_weights())
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_diverged_epochs_count_towards_patience(first):
+    select = tl.SelectEpoch("entropy", x_target=XT, patience=2)
+    _, history = fit(Diverging(first), select, epochs=6)
+    assert len(history.epoch) == first + 2
+    assert select.best_epoch == (None if first == 0 else 0)
+
+
+def test_a_worst_score_never_wins_even_in_the_first_epoch():
+    select = Told([-np.inf, 0.2, np.nan, 0.1])
+    fit(select)
+    assert select.best_epoch == 1
+
+
+def test_a_collapsed_encoder_scores_chance_in_reverse_validation():
+    select = tl.SelectEpoch("reverse_validation", x_target=XT, x_source=XS, y_source=YS)
+    zeros = keras.Sequential([L.Dense(4, kernel_initializer="zeros", trainable=False)])
+    model = tl.DANN(zeros, L.Dense(3))
+    model.compile("sgd")
+    model.fit(tl.paired_batches(XS, YS, XT, 10), epochs=2, verbose=0, callbacks=[select])
+    predicted = model.predict(XT, verbose=0).argmax(axis=1)[0]
+    assert list(select.scores) == [0, 1]
+    assert select.scores[select.best_epoch] == (predicted == YS).mean()
+
+
+def test_wrong_labels_are_no_divergence():
+    select = tl.SelectEpoch("source_accuracy", x_source=XS, y_source=YS + 1)
+    with pytest.raises(ValueError, match=r"Labels must be in 0\.\.2"):
+        fit(select, epochs=1)
+
+
+@pytest.mark.parametrize("name", VALIDATORS)
+def test_every_validator_reads_bfloat16(name):
+    select = tl.SelectEpoch(name, x_target=XT, x_source=XS, y_source=YS)
+    encoder = keras.Sequential([L.Dense(4, "relu", dtype="mixed_bfloat16")])
+    model = tl.DANN(encoder, L.Dense(3, dtype="mixed_bfloat16"), dtype="mixed_bfloat16")
+    model.compile("sgd")
+    model.fit(tl.paired_batches(XS, YS, XT, 10), verbose=0, callbacks=[select])
+    assert model.encoder.predict(XT, verbose=0).dtype.name == "bfloat16"
+    assert np.isfinite(select.scores[0])
 
 
 def test_bad_labels_of_the_oracle():

@@ -216,6 +216,71 @@ def test_models_can_share_batches_and_a_second_fit_goes_on_where_the_first_ended
             np.testing.assert_array_equal(a, b)
 
 
+class Orders(keras.callbacks.Callback):
+    def __init__(self, batches):
+        super().__init__()
+        self.batches, self.seen = batches, []
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.seen += [self.batches.epoch] if batch == 1 else []
+
+
+@pytest.mark.parametrize("size", [10, 12])
+@pytest.mark.parametrize("scaled", [False, True])
+def test_epochs_differ_when_gradients_are_accumulated(size, scaled):
+    adam = keras.optimizers.Adam(gradient_accumulation_steps=3)
+    model = compiled(optimizer=keras.optimizers.LossScaleOptimizer(adam) if scaled else adam)
+    data = tl.paired_batches(XS, YS, XT, size)  # 6 or 5 batches in an epoch
+    spy = Orders(data)
+    for epochs in (3, 2):
+        model.fit(data, epochs=epochs, verbose=0, callbacks=[spy])
+    assert spy.seen == [0, 1, 2, 3, 4]
+
+
+def test_epochs_differ_when_loss_scaling_skips_steps():
+    optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.0), initial_scale=1e38)
+    model, data = compiled(optimizer=optimizer), batches()
+    model.classifier.layers[0].kernel_initializer = keras.initializers.Constant(1e3)
+    spy = Orders(data)
+    model.fit(data, epochs=3, verbose=0, callbacks=[spy])
+    assert 0 < int(optimizer.iterations) < 18
+    assert spy.seen == [0, 1, 2]
+
+
+@pytest.mark.parametrize("method", [tl.CORAL, tl.MMD])
+def test_a_last_batch_of_one_pair_leaves_the_weights_finite(method):
+    x = {"source": XS[:21], "target": XT[:21]}
+    data = tf.data.Dataset.from_tensor_slices((x, YS[:21])).batch(10)
+    model = compiled(method, gamma=None)
+    model.fit(data, epochs=2, verbose=0)
+    assert all(np.isfinite(w).all() for w in model.get_weights())
+
+
+@pytest.mark.parametrize("method", [tl.CORAL, tl.MMD])
+def test_one_sample_per_domain_is_not_enough_to_compare(method):
+    message = rf"{method.__name__} compares several .*batch_size=2 or above. Received: batch_size=1"
+    with pytest.raises(ValueError, match=message):
+        compiled(method).fit(tl.paired_batches(XS, YS, XT, 1), verbose=0)
+
+
+@pytest.mark.parametrize("method", [tl.DANN, tl.ConsistentDANN])
+def test_halves_of_different_size_are_refused(method):
+    spec = {"source": tf.TensorSpec((5, 6, 6, 1)), "target": tf.TensorSpec((7, 6, 6, 1))}
+    data = tf.data.Dataset.from_generator(
+        lambda: iter([({"source": XS[:5], "target": XT[:7]}, YS[:5])]),
+        output_signature=(spec, tf.TensorSpec((5,), tf.int32)),
+    )
+    with pytest.raises(ValueError, match=r"As many source as target .*5 source and 7 target"):
+        compiled(method).fit(data, verbose=0)
+
+
+def test_halves_of_different_size_are_refused_in_a_call():
+    model = compiled()
+    model({"source": XS[:5], "target": XT[:5]})
+    with pytest.raises(ValueError, match=r"As many source as target .*drop_remainder=True"):
+        model({"source": XS[:5], "target": XT[:7]})
+
+
 def test_a_tf_dataset_of_pairs_will_do():
     x = {"source": XS[:40], "target": XT}
     data = tf.data.Dataset.from_tensor_slices((x, YS[:40])).batch(10)
@@ -272,6 +337,62 @@ def test_a_loaded_model_has_its_settings_and_trains_on(tmp_path):
     assert (loaded.peak, loaded.gamma) == (0.4, 3.0)
     loaded.fit(batches(), verbose=0)
     assert not unchanged(loaded, model.get_weights())
+
+
+def with_attention():
+    """Return a model with attention in its encoder, and batches for it."""
+    keras.utils.set_random_seed(1)
+    inputs = keras.Input((6, 6))
+    hidden = L.MultiHeadAttention(2, 3)(inputs, inputs)
+    encoder = keras.Model(inputs, L.Dense(4)(L.Flatten()(hidden)))
+    return tl.DANN(encoder, L.Dense(3)), tl.paired_batches(XS[..., 0], YS, XT[..., 0], 10)
+
+
+def trained(model):
+    return [(v.name, tuple(v.shape)) for v in model.trainable_variables]
+
+
+def test_what_is_frozen_inside_of_a_layer_is_frozen_in_the_loaded_model(tmp_path, recwarn):
+    model, data = with_attention()
+    tl.freeze(model.encoder)  # but for the last layer, its head
+    model.compile("adam")
+    model.fit(data, verbose=0)
+    model.save(tmp_path / "m.keras")
+    loaded = keras.saving.load_model(tmp_path / "m.keras")
+    assert trained(loaded) == trained(model) and len(trained(model)) == 8
+    state = [[np.array(v) for v in m.optimizer.variables] for m in (model, loaded)]
+    for a, b in zip(*state, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert not [w for w in recwarn if "Skipping variable loading" in str(w.message)]
+    attention = loaded.encoder.layers[1]
+    start, rest = attention.get_weights(), loaded.encoder.layers[-1].get_weights()
+    loaded.fit(data, verbose=0)
+    for a, b in zip(start, attention.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert (rest[0] != loaded.encoder.layers[-1].get_weights()[0]).any()
+
+
+def test_lora_inside_of_a_loaded_model_stays_as_it_was(tmp_path):
+    model = compiled(optimizer="adam")
+    model({"source": XS[:2], "target": XT[:2]})
+    model.encoder.layers[-1].enable_lora(2)
+    model.fit(batches(), verbose=0)
+    model.save(tmp_path / "m.keras")
+    loaded = keras.saving.load_model(tmp_path / "m.keras")
+    assert sorted(trained(loaded)) == sorted(trained(model))
+    assert ("kernel", (64, 8)) not in trained(loaded)
+
+
+def test_a_file_without_flags_is_read_as_keras_reads_it(tmp_path, monkeypatch):
+    model, data = with_attention()
+    model(data[0][0])
+    whole = tl.DANN.get_config
+    without = lambda model: {k: v for k, v in whole(model).items() if k != "flags"}  # noqa: E731
+    monkeypatch.setattr(tl.DANN, "get_config", without)
+    model.save(tmp_path / "m.keras")
+    loaded = keras.saving.load_model(tmp_path / "m.keras")
+    assert trained(loaded) == trained(model)
+    np.testing.assert_array_equal(loaded(XT[..., 0]), model(XT[..., 0]))
 
 
 def softmax_head(units):
@@ -339,8 +460,15 @@ def test_what_does_not_fit_is_refused_before_training(data, kwargs, message):
 
 
 def test_a_loss_of_ones_own_is_refused():
+    model, loss = tl.DANN(*parts()), keras.losses.SparseCategoricalCrossentropy()
     with pytest.raises(ValueError, match=r"DANN has a loss of its own.*Received: loss='mse'"):
-        tl.DANN(*parts()).compile("sgd", loss="mse")
+        model.compile("sgd", loss="mse")
+    with pytest.raises(ValueError, match=r"has a loss of its own.*loss='sparse_categorical"):
+        model.compile("sgd", "sparse_categorical_crossentropy")
+    with pytest.raises(ValueError, match=r"has a loss of its own.*Received: loss=<Loss"):
+        model.compile("sgd", loss)
+    with pytest.raises(ValueError, match=r"has a loss of its own.*metrics=\[\.\.\.\]"):
+        model.compile("sgd", ["accuracy"])
 
 
 @pytest.mark.filterwarnings("ignore:Layer 'dann:UserWarning", "ignore:.*build:UserWarning")
@@ -356,18 +484,25 @@ def test_heads_of_another_width_are_refused():
         one.fit(batches(), verbose=0)
 
 
-def test_the_schedule_needs_a_length():
-    def endless():
-        while True:
-            yield batches()[0]
-
+def of_unknown_length(batch):
     spec = {"source": tf.TensorSpec((10, 6, 6, 1)), "target": tf.TensorSpec((10, 6, 6, 1))}
-    data = tf.data.Dataset.from_generator(
-        endless, output_signature=(spec, tf.TensorSpec((10,), tf.int32))
+    return tf.data.Dataset.from_generator(
+        lambda: iter([batch] * 3), output_signature=(spec, tf.TensorSpec((10,), tf.int32))
     )
+
+
+def test_the_schedule_needs_a_length():
+    data = of_unknown_length(batches()[0])
     with pytest.raises(ValueError, match=r"needs to know the number of steps.*steps_per_epoch"):
         compiled().fit(data, verbose=0)
     assert compiled().fit(data, steps_per_epoch=2, verbose=0).params["steps"] == 2
+
+
+@pytest.mark.parametrize("model", [(tl.DANN, {"gamma": None, "weight": 0.3}), (tl.SourceOnly, {})])
+def test_a_constant_weight_needs_no_length(model):
+    method, settings = model
+    history = compiled(method, **settings).fit(of_unknown_length(batches()[0]), verbose=0).history
+    assert history["weight"] == pytest.approx([settings.get("weight", 0.0)])
 
 
 def test_target_labels_are_named_by_the_oracle_alone():

@@ -2,6 +2,7 @@ import inspect
 
 import tlhelpers as tl
 
+import keras
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -92,6 +93,24 @@ def test_reverse_validation_rewards_right_predictions():
     assert v.reverse_validation(**arguments, predictions=np.eye(3)[truth]) == 1
     assert v.reverse_validation(**arguments, predictions=np.eye(3)[(truth + 1) % 3]) == 0
     assert v.reverse_validation(**arguments, predictions=np.eye(3)[[2] * 60]) == 1 / 3
+
+
+@pytest.mark.parametrize("constant", ["source_features", "target_features"])
+def test_reverse_validation_of_constant_features_is_the_share_of_the_class_predicted_most(constant):
+    (source, labels), (target, _) = blobs(0), blobs(1)
+    arguments = {"source_features": source, "source_labels": labels, "target_features": target}
+    arguments[constant] = np.ones_like(arguments[constant])
+    labels[:] = np.arange(len(labels)) % 4 == 0  # 1 for a quarter
+    predictions = np.eye(3)[(np.arange(len(target)) % 3 > 0).astype(int)]  # mostly 1
+    assert v.reverse_validation(**arguments, predictions=predictions) == labels.mean()
+
+
+def test_probabilities_in_bfloat16_are_no_logits():
+    p = np.random.default_rng(0).dirichlet(np.ones(3), 200)
+    rounded = keras.ops.cast(p, "bfloat16")
+    sums = keras.ops.convert_to_numpy(rounded).astype("float64").sum(axis=1)
+    assert np.abs(sums - 1).max() > 1e-3
+    assert v.entropy(rounded) == pytest.approx(v.entropy(p), abs=2e-3)
 
 
 @pytest.mark.parametrize("score", ON_TARGET)

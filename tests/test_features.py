@@ -8,6 +8,7 @@ from tlhelpers.features import extract_features
 from tlhelpers.heads import build_classifier
 from tlhelpers.preprocessing import preprocessing
 from tlhelpers.splitting import split_at
+from tlhelpers.transferability import logme
 
 import keras
 import numpy as np
@@ -98,6 +99,21 @@ def test_a_base_that_pools_gets_its_preprocessing_too(base, expected):
     pooled = keras.Model(base.input, keras.layers.GlobalAveragePooling2D()(base.output))
     pooled.name = base.name
     assert np.allclose(extract_features(pooled, IMAGES), expected.mean((1, 2)), atol=1e-5)
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_bfloat16_becomes_float32_from_arrays_and_datasets(named):
+    x = np.random.default_rng(0).normal(size=(12, 4)).astype("float32")
+    inputs = keras.Input((4,))
+    outputs = keras.layers.Dense(3, dtype="mixed_bfloat16")(inputs)
+    model = keras.Model(inputs, {"out": outputs, "same": outputs} if named else outputs)
+    data = tf.data.Dataset.from_tensor_slices((x, np.arange(12) % 2)).batch(4)
+    found = extract_features(model, data), extract_features(model, x, np.arange(12) % 2)
+    (streamed, labels), (direct, _) = found
+    streamed, direct = (part["out"] if named else part for part in (streamed, direct))
+    assert streamed.dtype == direct.dtype == np.float32
+    assert np.array_equal(streamed, direct)
+    assert np.isfinite(logme(features=streamed, labels=labels))
 
 
 def test_sample_weights_are_not_lost_in_silence(base):

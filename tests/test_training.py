@@ -247,7 +247,7 @@ def test_augmentation_inlined_with_the_base_is_not_cached_away():
     assert history.phases[0].cached_behind is None
 
 
-def test_a_nested_base_without_a_graph_trains_uncached():
+def test_a_nested_base_without_a_graph_is_cached_as_a_whole_or_not_at_all():
     class Sub(keras.Model):
         def __init__(self):
             super().__init__()
@@ -257,10 +257,18 @@ def test_a_nested_base_without_a_graph_trains_uncached():
         def call(self, x):
             return self.second(self.conv(x))
 
-    images = keras.Input((16, 16, 3))
-    model = keras.Model(images, build_head(3)(Sub()(images)))
-    history = fine_tune(model, TRAIN, VALIDATION, head_epochs=1, epochs=1)
-    assert [phase.cached_behind for phase in history.phases] == [None, None]
+    def trained(cache):
+        keras.utils.set_random_seed(0)
+        images = keras.Input((16, 16, 3))
+        model = keras.Model(images, build_head(3, dropout=0)(Sub()(images)))
+        settings = {"head_epochs": 1, "epochs": 1, "cache_prefix": cache}
+        history = fine_tune(model, TRAIN, VALIDATION, **settings, batch_size=18)  # in no order
+        return [phase.cached_behind for phase in history.phases], weights(model)
+
+    (places, cached), (_, plain) = trained(True), trained(False)
+    assert places == ["dropout", None]  # whose rate is 0
+    for one, other in zip(cached, plain, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
 
 
 def test_a_base_alone_and_a_model_without_a_graph_are_refused():

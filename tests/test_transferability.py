@@ -328,6 +328,20 @@ def test_tensors_lists_and_halves_are_taken_and_nothing_is_changed():
     assert all((a == b).all() for a, b in zip(before, (x32, theta16, y), strict=True))
 
 
+def test_bfloat16_is_taken():
+    x, y, theta = draw(3, n=200, classes=3, d=4)
+    x16, theta16 = (keras.ops.cast(a, "bfloat16") for a in (x, theta))
+    sums = keras.ops.convert_to_numpy(theta16).astype("float64").sum(axis=1)
+    assert np.abs(sums - 1).max() > 1e-3  # what the rounding costs
+    expected = leep(source_probabilities=theta, labels=y)
+    for probabilities in (theta16, keras.ops.convert_to_numpy(theta16)):
+        found = leep(source_probabilities=probabilities, labels=y)
+        assert found == pytest.approx(expected, abs=5e-3)
+    for score in (h_score, logme):
+        expected = score(features=x, labels=y)
+        assert score(features=x16, labels=y) == pytest.approx(expected, abs=0.02)
+
+
 @pytest.mark.parametrize("score", [leep, nce, h_score, logme], ids=lambda s: s.__name__)
 def test_arguments_have_names(score):
     assert all(p.kind == p.KEYWORD_ONLY for p in inspect.signature(score).parameters.values())

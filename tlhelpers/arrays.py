@@ -7,10 +7,46 @@ from tlhelpers.preprocessing import check_labels
 import keras
 import numpy as np
 
+ROWS_SUM = 4e-3  # how far from one a row of probabilities may sum: rounded to bfloat16, 2**-8
+
 
 def to_numpy(x) -> np.ndarray:
-    """Return an array or a Keras tensor as a numpy array."""
-    return np.asarray(keras.ops.convert_to_numpy(x) if keras.ops.is_tensor(x) else x)
+    """Return an array or a Keras tensor as a numpy array, bfloat16 as float32.
+
+    Bfloat16 is a type of TensorFlow's; numpy takes it for no number.
+    """
+    x = np.asarray(keras.ops.convert_to_numpy(x) if keras.ops.is_tensor(x) else x)
+    return x.astype("float32") if x.dtype.name == "bfloat16" else x
+
+
+def is_finite(x) -> bool:
+    """Say whether `to_matrix` would call these real numbers finite."""
+    return bool((np.abs(to_numpy(x).astype("float64")) < 1e100).all())
+
+
+def check_samples(x, name: str, rows: int = 1) -> np.ndarray:
+    """Refuse anything but finite samples `(n, ...)`, and return them as a numpy array.
+
+    Raises:
+        ValueError: no array with a sample per row, too few rows, not real numbers, NaN, infinity.
+    """
+    x = to_numpy(x)
+    if x.ndim < 2 or x.dtype.kind not in "iufb":
+        raise ValueError(
+            f"{name} must be an array of real numbers, one sample per row. Received: "
+            f"shape={x.shape}, dtype={x.dtype}. Pass the samples alone, as the model takes them."
+        )
+    if len(x) < rows:
+        raise ValueError(
+            f"{name} must have at least {rows} rows. Received: shape={x.shape}. Take more samples."
+        )
+    if x.dtype.kind == "f" and not np.isfinite(x).all():
+        bad = ~np.isfinite(x.reshape(len(x), -1)).all(axis=1)
+        raise ValueError(
+            f"{name} must be finite. Received: NaN or infinity in {bad.sum():,} of {len(x):,} "
+            f"rows, first in row {bad.argmax()}. Remove such samples."
+        )
+    return x
 
 
 def check_features(x, name: str = "features", rows: int = 2) -> np.ndarray:

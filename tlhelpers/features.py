@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from tlhelpers.arrays import to_numpy
 from tlhelpers.blocks import Step, walk
 from tlhelpers.preprocessing import (
     check_images,
@@ -41,9 +42,10 @@ def extract_features(model, x, y=None, batch_size: int = 64, cache=None):
             anew, and a run that was killed goes on where it stopped. For arrays only.
 
     Returns:
-        Features, a float array `(n, ...)` (with `cache`, memory-mapped and read-only), or a
-        dictionary of arrays for such a model; with labels a pair `(features, labels)`, both from
-        the same pass, so that row i belongs to row i even when the dataset shuffles.
+        Features, a float array `(n, ...)` (with `cache`, memory-mapped and read-only; bfloat16
+        becomes float32), or a dictionary of arrays for such a model; with labels a pair
+        `(features, labels)`, both from the same pass, so that row i belongs to row i even when the
+        dataset shuffles.
 
     Raises:
         ValueError: images out of 0..255 or of another shape, unequal numbers of inputs and labels,
@@ -118,7 +120,7 @@ def _from_dataset(model: keras.Model, dataset, y, cache):
             )
         if images is not None:
             check_images(np.asarray(inputs), images)
-        features.append(model.predict_on_batch(inputs))
+        features.append(keras.tree.map_structure(to_numpy, model.predict_on_batch(inputs)))
         labels += [np.asarray(rest[0])] if rest else []
     if not features:
         raise ValueError("At least one batch is required. Received: an empty dataset.")

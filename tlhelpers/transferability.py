@@ -6,14 +6,20 @@ score of one data set says nothing beside that of another.
 
 from __future__ import annotations
 
-from tlhelpers.arrays import check_classes, check_features, rows_of_classes, to_matrix, to_numpy
+from tlhelpers.arrays import (
+    ROWS_SUM,
+    check_classes,
+    check_features,
+    rows_of_classes,
+    to_matrix,
+    to_numpy,
+)
 from tlhelpers.preprocessing import check_labels
 
 import numpy as np
 
 _LEAST_NOISE = 1e-10  # LogME: the least variance of the noise, as a share of the mean square of y
 _BLOCK = 2**22  # LEEP: probabilities at a time
-_ROWS_SUM = 1e-3  # how far from one a row of probabilities may sum (float16, bfloat16)
 
 
 def leep(*, source_probabilities, labels) -> float:
@@ -260,7 +266,7 @@ def _check_targets(targets, n: int) -> np.ndarray:
 
 def _check_probabilities(block: np.ndarray) -> None:
     sums = block.sum(axis=1)
-    if block.min() >= 0 and (np.abs(sums - 1) <= _ROWS_SUM).all():
+    if block.min() >= 0 and (np.abs(sums - 1) <= ROWS_SUM).all():
         return
     if not np.isfinite(sums).all():
         raise ValueError("source_probabilities must be finite. Received: NaN or infinity.")

@@ -88,7 +88,7 @@ class ConsistentDANN(DANN):
     ):
         super().__init__(encoder, classifier, discriminator, **kwargs)
         self.view = check_part(RandomChannel() if view is None else view, "view")
-        self.consistency = check_weight(consistency)
+        self.consistency = check_weight(consistency, "consistency")
         if not isinstance(threshold, Real) or not 0 <= threshold <= 1:
             raise ValueError(f"threshold must lie in 0..1. Received: threshold={threshold!r}.")
         self.threshold = float(threshold)

@@ -12,7 +12,8 @@ def coral_loss(a, b):
     r"""Return the squared distance of two covariance matrices, $\frac{1}{4d^2} \|C_a - C_b\|_F^2$.
 
     Args:
-        a, b: features `(n, d)` and `(m, d)`, two rows or more each; arrays or tensors.
+        a, b: features `(n, d)` and `(m, d)`, two rows or more each; arrays or tensors. Inside of a
+            traced step, where the number is not known, one row counts as covariance 0.
 
     Returns:
         A scalar tensor, 0 or above; 0 for equal covariances.
@@ -36,10 +37,15 @@ def coral_loss(a, b):
 class CORAL(Adaptation):
     r"""Train with $L = L_\text{label} + w \cdot \mathrm{CORAL}(f(source), f(target))$.
 
+    A last batch of one pair has covariances of 0 and aligns nothing.
+
     Args:
         encoder, classifier: as in `DANN`; features are flattened for the covariance.
         weight: w at the end of the training, 0 or above.
         gamma: how fast w rises over the epochs of a fit; None for a constant weight.
+
+    Raises:
+        ValueError: as in `DANN`; in `fit`, batches of one sample per domain.
 
     Example:
         >>> model = tl.CORAL(encoder, classifier, weight=1.0)
@@ -49,6 +55,7 @@ class CORAL(Adaptation):
     """
 
     alignment_name = "coral_loss"
+    least_rows = 2
 
     def align(self, features, logits) -> dict:
         """Return the CORAL loss of the two halves."""
@@ -58,7 +65,7 @@ class CORAL(Adaptation):
 def _covariance(x):
     centred = x - ops.mean(x, axis=0)
     rows = ops.cast(ops.shape(x)[0], "float32")
-    return ops.matmul(ops.transpose(centred), centred) / (rows - 1)
+    return ops.matmul(ops.transpose(centred), centred) / ops.maximum(rows - 1, 1)
 
 
 def check_features(a, b) -> tuple:

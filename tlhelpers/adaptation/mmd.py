@@ -58,6 +58,9 @@ class MMD(Adaptation):
         weight: w at the end of the training, 0 or above.
         gamma: how fast w rises over the epochs of a fit; None for a constant weight.
 
+    Raises:
+        ValueError: as in `DANN`; in `fit`, batches of one sample per domain.
+
     Example:
         >>> model = tl.MMD(encoder, classifier, weight=1.0)
 
@@ -67,6 +70,7 @@ class MMD(Adaptation):
     """
 
     alignment_name = "mmd_loss"
+    least_rows = 2
 
     def align(self, features, logits) -> dict:
         """Return the MMD loss of the two halves."""

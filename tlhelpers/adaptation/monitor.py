@@ -7,13 +7,16 @@ from numbers import Integral
 
 from tlhelpers.adaptation.outputs import features_of, outputs_of
 from tlhelpers.adaptation.trainer import Adaptation
+from tlhelpers.arrays import check_samples, is_finite, to_numpy
 from tlhelpers.preprocessing import check_labels
+from tlhelpers.seeds import check_seed
 from tlhelpers.similarity import proxy_a_distance
 
 import keras
 import numpy as np
 
 GUESSES, SURE = 0.6, 0.8  # an accuracy on two equally large domains below or above these
+_LEAST_ROWS = 10  # per domain: `proxy_a_distance` cuts them into halves
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,7 @@ class DomainReport:
     `domain_accuracy`: of the model's own discriminator; None without one. `source_accuracy`: on the
     source. `label_shift`: total variation distance, in 0..1, between the classes predicted for the
     target and the labels of the source. `collapsed`: the features are the same for all samples.
+    `diverged`: features or logits are not finite; no number is known then.
     """
 
     probe_accuracy: float
@@ -33,10 +37,16 @@ class DomainReport:
     source_accuracy: float
     label_shift: float
     collapsed: bool
+    diverged: bool = False
 
     @property
     def verdict(self) -> str:
         """What the accuracies of discriminator and probe mean together."""
+        if self.diverged:
+            return (
+                "The model gives NaN or infinity: diverged. Lower the learning rate, and begin "
+                "again with the weights of an earlier epoch: tl.SelectEpoch keeps them."
+            )
         if self.collapsed:
             return (
                 "The encoder gives the same features for everything: collapsed, not aligned. Lower "
@@ -47,7 +57,7 @@ class DomainReport:
     @property
     def warning(self) -> str:
         """What the predicted classes give reason to fear; empty if nothing."""
-        if self.label_shift < 0.25:
+        if self.diverged or self.label_shift < 0.25:
             return ""
         return (
             f"The classes predicted for the target differ from those of the source by "
@@ -56,6 +66,8 @@ class DomainReport:
         )
 
     def __str__(self) -> str:
+        if self.diverged:
+            return self.verdict
         own = "" if self.domain_accuracy is None else f"discriminator {self.domain_accuracy:.0%}, "
         numbers = (
             f"Domains told apart: {own}fresh probe {self.probe_accuracy:.0%} (chance 50%); "
@@ -75,15 +87,16 @@ def check_domains(model: Adaptation, x_source, y_source, x_target, seed: int = 0
     Args:
         model: a trained `DANN`, or another adaptation.
         x_source, y_source: labelled source samples, kept out of the training.
-        x_target: target samples, kept out of the training, without labels. The larger of the two
-            sets is cut to the size of the smaller.
-        seed: of the halves on which the probe is trained and tested.
+        x_target: target samples, kept out of the training, without labels. Of the larger of the
+            two sets as many samples are drawn as the smaller has.
+        seed: of that draw, and of the halves on which the probe is trained and tested.
 
     Returns:
         A `DomainReport`; print it.
 
     Raises:
-        ValueError: no adaptation, labels that do not fit, fewer than 10 samples in a domain.
+        ValueError: no adaptation, labels that do not fit samples or model, fewer than 10 samples in
+            a domain, samples that are not finite, a seed out of range.
 
     Example:
         >>> print(tl.check_domains(model, x_source_test, y_source_test, x_target_test))
@@ -97,17 +110,23 @@ def check_domains(model: Adaptation, x_source, y_source, x_target, seed: int = 0
             f"A DANN or another adaptation is required. Received: {type(model).__name__}. For any "
             "two sets of features take tl.proxy_a_distance."
         )
-    y_source = check_labels(y_source, n=len(x_source))
-    n = min(len(x_source), len(x_target))
-    x_source, y_source, x_target = x_source[:n], y_source[:n], x_target[:n]
+    x_source, y_source, x_target = _check_data(x_source, y_source, x_target)
+    classes = outputs_of(model, x_source[:1]).shape[1]
+    check_labels(y_source, num_classes=classes)
+    n, seed = min(len(x_source), len(x_target)), check_seed(seed)
+    x_source, y_source = _draw(n, seed, x_source, y_source)
+    (x_target,) = _draw(n, seed, x_target)
     with model.on_domain("source"):
-        source, source_logits = features_of(model.encoder, x_source), outputs_of(model, x_source)
-    target, target_logits = features_of(model.encoder, x_target), outputs_of(model, x_target)
+        source, source_logits = _look(model, x_source)
+    target, target_logits = _look(model, x_target)
+    if not all(map(is_finite, (source, source_logits, target, target_logits))):
+        unknown = float("nan")
+        return DomainReport(unknown, unknown, None, unknown, unknown, False, diverged=True)
     both = np.concatenate([source, target])
     collapsed = bool(np.ptp(both, axis=0).max() <= 1e-6 * max(np.abs(both).max(), 1e-6))
     distance = 0.0 if collapsed else proxy_a_distance(source=source, target=target, seed=seed)
     shares = [
-        np.bincount(labels, minlength=source_logits.shape[1]) / n
+        np.bincount(labels, minlength=classes) / n
         for labels in (y_source, target_logits.argmax(axis=1))
     ]
     return DomainReport(
@@ -131,6 +150,9 @@ class DomainMonitor(keras.callbacks.Callback):
     Attributes:
         reports: one `DomainReport` per epoch that was looked at, by its number from 0.
 
+    Raises:
+        ValueError: samples or labels that `check_domains` refuses, `every` below 1.
+
     Example:
         >>> monitor = tl.DomainMonitor(x_source_test, y_source_test, x_target_test)
         >>> model.fit(batches, epochs=10, callbacks=[monitor], verbose=0)
@@ -142,13 +164,33 @@ class DomainMonitor(keras.callbacks.Callback):
             raise ValueError(
                 f"every must be a whole number, 1 or above. Received: every={every!r}."
             )
-        self.data, self.every = (x_source, y_source, x_target), every
+        self.data, self.every = _check_data(x_source, y_source, x_target), every
         self.reports: dict[int, DomainReport] = {}
+
+    def on_train_begin(self, logs=None):
+        check_labels(self.data[1], num_classes=getattr(self.model, "classes", None))
 
     def on_epoch_end(self, epoch, logs=None):
         if (epoch + 1) % self.every == 0:
             self.reports[epoch] = check_domains(self.model, *self.data)
             print(f"Epoch {epoch + 1}: {self.reports[epoch]}")
+
+
+def _check_data(x_source, y_source, x_target) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    x_source = check_samples(x_source, "x_source", _LEAST_ROWS)
+    x_target = check_samples(x_target, "x_target", _LEAST_ROWS)
+    return x_source, check_labels(y_source, n=len(x_source)), x_target
+
+
+def _draw(n: int, seed: int, *arrays: np.ndarray) -> list[np.ndarray]:
+    """Draw the same n rows of all arrays, in their order; n may be all of them."""
+    rows = np.sort(np.random.default_rng(seed).permutation(len(arrays[0]))[:n])
+    return [x if len(x) == n else x[rows] for x in arrays]
+
+
+def _look(model: Adaptation, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return features and logits."""
+    return to_numpy(features_of(model.encoder, x)), outputs_of(model, x)
 
 
 def _domain_accuracy(model: Adaptation, x_source, x_target, batch_size: int = 256) -> float | None:

@@ -31,7 +31,8 @@ class DomainBatchNormalization(keras.layers.Layer):
 
     In place of `BatchNormalization` in the encoder of a `DANN` or another adaptation. In training
     each half of the batch is normalized by itself. At any other time a batch belongs to one domain:
-    to the target, unless `with model.on_domain("source"):` says otherwise.
+    to the target, unless `with model.on_domain("source"):` says otherwise. Under mixed precision
+    the statistics are those of float32.
 
     Args:
         momentum: of the moving statistics, in [0, 1).
@@ -63,9 +64,10 @@ class DomainBatchNormalization(keras.layers.Layer):
 
     def build(self, input_shape):
         width = input_shape[-1]
-        fixed = {"trainable": False}
-        self.gamma = self.add_weight(shape=(width,), initializer="ones", name="gamma")
-        self.beta = self.add_weight(shape=(width,), initializer="zeros", name="beta")
+        exact = {"autocast": False}  # a moving average forgets what half precision cannot hold
+        fixed = {"trainable": False, **exact}
+        self.gamma = self.add_weight(shape=(width,), initializer="ones", name="gamma", **exact)
+        self.beta = self.add_weight(shape=(width,), initializer="zeros", name="beta", **exact)
         self.means = self.add_weight(shape=(2, width), initializer="zeros", name="means", **fixed)
         self.variances = self.add_weight(
             shape=(2, width), initializer="ones", name="variances", **fixed
@@ -88,8 +90,9 @@ class DomainBatchNormalization(keras.layers.Layer):
 
     def _normalize(self, x, domain, learns: bool):
         """Normalize samples of one domain, and learn its statistics in training."""
+        exact = ops.cast(x, keras.backend.result_type(x.dtype, "float32"))  # or float64 for float64
         if learns:
-            mean, variance = ops.moments(ops.cast(x, "float32"), axes=list(range(len(x.shape) - 1)))
+            mean, variance = ops.moments(exact, axes=list(range(len(x.shape) - 1)))
             row = ops.expand_dims(ops.one_hot(domain, 2), 1) * (1 - self.momentum)
             self.means.assign(self.means + row * (mean - self.means))
             self.variances.assign(self.variances + row * (variance - self.variances))
@@ -97,7 +100,7 @@ class DomainBatchNormalization(keras.layers.Layer):
             mean, variance = (ops.take(v, domain, axis=0) for v in (self.means, self.variances))
         scale = self.gamma * ops.rsqrt(variance + self.epsilon)
         shift = self.beta - mean * scale
-        return x * ops.cast(scale, x.dtype) + ops.cast(shift, x.dtype)
+        return ops.cast(exact * scale + shift, x.dtype)
 
     def compute_output_shape(self, input_shape):
         return input_shape

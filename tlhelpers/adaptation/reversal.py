@@ -9,6 +9,8 @@ from tlhelpers import quiet  # noqa: F401
 import keras
 import numpy as np
 
+_SIGN = "The sign is turned by the layer itself."
+
 
 @keras.saving.register_keras_serializable("tlhelpers")
 class GradientReversal(keras.layers.Layer):
@@ -35,7 +37,7 @@ class GradientReversal(keras.layers.Layer):
 
     def __init__(self, weight: float = 0.0, **kwargs):
         super().__init__(**kwargs)
-        self.initial = check_weight(weight)
+        self.initial = check_weight(weight, cure=_SIGN)
         self._weight = self.add_weight(
             shape=(),
             initializer=keras.initializers.Constant(self.initial),
@@ -50,7 +52,7 @@ class GradientReversal(keras.layers.Layer):
 
     @weight.setter
     def weight(self, value: float) -> None:
-        self._weight.assign(check_weight(value))
+        self._weight.assign(check_weight(value, cure=_SIGN))
 
     def call(self, inputs):
         cut = keras.ops.stop_gradient(inputs)
@@ -94,12 +96,11 @@ def reversal_schedule(progress: float | np.ndarray, gamma: float = 10.0) -> floa
     return value if p.ndim else float(value)
 
 
-def check_weight(weight: float) -> float:
+def check_weight(weight: float, name: str = "weight", cure: str = "0 leaves it out.") -> float:
     """Return a weight as a float, or say that it must be finite and not negative."""
     if isinstance(weight, bool) or not isinstance(weight, Real) or not 0 <= weight < np.inf:
         raise ValueError(
-            f"weight must be a number, 0 or above. Received: weight={weight!r}. The sign is turned "
-            "by the layer itself."
+            f"{name} must be a number, 0 or above. Received: {name}={weight!r}. {cure}"
         )
     return float(weight)
 

@@ -6,6 +6,7 @@ from numbers import Integral
 
 from tlhelpers.adaptation import validators
 from tlhelpers.adaptation.outputs import features_of, outputs_of
+from tlhelpers.arrays import check_samples, is_finite
 from tlhelpers.names import did_you_mean
 from tlhelpers.preprocessing import check_labels
 
@@ -14,6 +15,7 @@ import numpy as np
 
 ON_TARGET = ("entropy", "diversity", "information_maximization", "soft_neighborhood_density")
 VALIDATORS = (*ON_TARGET, "source_accuracy", "reverse_validation")
+_LEAST_ROWS = {"soft_neighborhood_density": 3, "reverse_validation": 2}
 
 
 class BestEpoch(keras.callbacks.Callback):
@@ -31,19 +33,21 @@ class BestEpoch(keras.callbacks.Callback):
         self.best_epoch: int | None = None
 
     def score(self) -> float:
-        """Return the score of the model as it is now; the higher, the better."""
+        """Return the score of the model as it is now; the higher, the better, -inf never wins."""
         raise NotImplementedError
 
     def on_train_begin(self, logs=None):
-        self.scores, self.best_epoch, self._weights = {}, None, None
+        self.scores, self.best_epoch, self._weights, self._waited = {}, None, None, 0
 
     def on_epoch_end(self, epoch, logs=None):
         score = self.scores[epoch] = self.score()
         if logs is not None:
             logs[self.name] = score
-        if self.best_epoch is None or score > self.scores[self.best_epoch]:
-            self.best_epoch, self._weights = epoch, self.model.get_weights()
-        elif self.patience is not None and epoch - self.best_epoch >= self.patience:
+        if score > self.scores.get(self.best_epoch, -np.inf):
+            self.best_epoch, self._weights, self._waited = epoch, self.model.get_weights(), 0
+            return
+        self._waited += 1
+        if self.patience is not None and self._waited >= self.patience:
             self.model.stop_training = True
 
     def on_train_end(self, logs=None):
@@ -54,7 +58,8 @@ class BestEpoch(keras.callbacks.Callback):
 class SelectEpoch(BestEpoch):
     """Keep the weights of the epoch that a validator likes best; no target label is used.
 
-    The score stands in the logs under `val_` and the validator's name.
+    The score stands in the logs under `val_` and the validator's name. An epoch after which the
+    model gives NaN or infinity scores -inf: it counts towards `patience` and is never chosen.
 
     Args:
         validator: name of a function of `tl.validators`.
@@ -65,10 +70,11 @@ class SelectEpoch(BestEpoch):
 
     Attributes:
         scores: by number of the epoch, from 0.
-        best_epoch: number of the chosen epoch.
+        best_epoch: number of the chosen epoch; None if the model diverged in all of them.
 
     Raises:
-        ValueError: an unknown validator, samples that it needs and does not get.
+        ValueError: an unknown validator, samples that it needs and does not get, samples that are
+            not finite, labels that do not fit them.
 
     Example:
         >>> select = tl.SelectEpoch("information_maximization", x_target=x_target[:1000])
@@ -105,22 +111,32 @@ class SelectEpoch(BestEpoch):
                 f"validator={self.validator!r} needs {' and '.join(arrays)}. Received: no "
                 f"{' and no '.join(missing)}."
             )
+        for name, value in arrays.items():
+            if name != "y_source":
+                check_samples(value, name, _LEAST_ROWS.get(self.validator, 1))
 
     def score(self) -> float:
-        """Return the validator's score of the model as it is now."""
-        measure = getattr(validators, self.validator)
+        """Return the validator's score of the model as it is now, -inf if it has diverged."""
+        seen, labels = self._look()
+        if not all(map(is_finite, seen.values())):
+            return -np.inf
+        return getattr(validators, self.validator)(**seen, **labels)
+
+    def _look(self) -> tuple[dict, dict]:
+        """Return what the validator asks of the model, and the labels that it takes."""
         if self.validator in ON_TARGET:
-            return measure(outputs_of(self.model, self.x_target))
+            return {"predictions": outputs_of(self.model, self.x_target)}, {}
         with self.model.on_domain("source"):
             if self.validator == "source_accuracy":
-                return measure(outputs_of(self.model, self.x_source), self.y_source)
+                predictions = outputs_of(self.model, self.x_source)
+                return {"predictions": predictions}, {"labels": self.y_source}
             source = features_of(self.model.encoder, self.x_source)
-        return measure(
-            source_features=source,
-            source_labels=self.y_source,
-            target_features=features_of(self.model.encoder, self.x_target),
-            predictions=outputs_of(self.model, self.x_target),
-        )
+        seen = {
+            "source_features": source,
+            "target_features": features_of(self.model.encoder, self.x_target),
+            "predictions": outputs_of(self.model, self.x_target),
+        }
+        return seen, {"source_labels": self.y_source}
 
 
 class OracleEpoch(BestEpoch):
@@ -134,11 +150,12 @@ class OracleEpoch(BestEpoch):
         y_target: their labels, integers `(n,)`.
 
     Attributes:
-        scores: accuracy on the target, by number of the epoch, from 0.
-        best_epoch: number of the chosen epoch.
+        scores: accuracy on the target, by number of the epoch, from 0; -inf where the model gives
+            NaN or infinity.
+        best_epoch: number of the chosen epoch; None if the model diverged in all of them.
 
     Raises:
-        ValueError: labels that do not fit the samples.
+        ValueError: samples that are not finite, labels that do not fit them.
 
     Example:
         >>> oracle = tl.OracleEpoch(x_target, y_target)
@@ -147,9 +164,12 @@ class OracleEpoch(BestEpoch):
 
     def __init__(self, x_target, y_target):
         super().__init__("val_oracle_accuracy", patience=None)
-        self.x_target, self.y_target = x_target, check_labels(y_target, n=len(x_target))
+        self.x_target = check_samples(x_target, "x_target")
+        self.y_target = check_labels(y_target, n=len(x_target))
 
     def score(self) -> float:
-        """Return the accuracy on the target."""
-        predicted = np.argmax(outputs_of(self.model, self.x_target), axis=1)
-        return float((predicted == self.y_target).mean())
+        """Return the accuracy on the target, -inf if the model has diverged."""
+        predictions = outputs_of(self.model, self.x_target)
+        if not is_finite(predictions):
+            return -np.inf
+        return float((predictions.argmax(axis=1) == self.y_target).mean())

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator
 
 from tlhelpers.adaptation.batches import PairedBatches
-from tlhelpers.adaptation.normalization import check_domain, domain_layers, joined_batch
+from tlhelpers.adaptation.normalization import DOMAINS, check_domain, domain_layers, joined_batch
 from tlhelpers.adaptation.reversal import check_gamma, check_weight, reversal_schedule
 from tlhelpers.preprocessing import check_labels
 
@@ -40,6 +40,7 @@ class Adaptation(keras.Model):
 
     alignment_name: str | None = "alignment_loss"
     classifies_target = False  # whether the alignment reads the logits of the target half
+    least_rows = 1  # of each domain, without which the alignment says nothing
 
     def __init__(
         self,
@@ -54,20 +55,27 @@ class Adaptation(keras.Model):
         self.classifier = check_logits(classifier, "classifier")
         self.peak = check_weight(weight)
         self.gamma = None if gamma is None else check_gamma(gamma)
+        self._flags = ""
         self._make_weight(self.weight_at(0.0))
         self.label_loss = keras.metrics.Mean("label_loss")
         self.alignment = self.alignment_name and keras.metrics.Mean(self.alignment_name)
 
-    def compile(self, optimizer="rmsprop", metrics=None, **kwargs):
+    def compile(self, optimizer="rmsprop", loss=None, *, metrics=None, **kwargs):
         """Set the optimizer, and metrics of the logits beside the accuracy; the loss is given.
+
+        Args:
+            optimizer: as in Keras.
+            loss: None; the place that it has in Keras.
+            metrics: list of metrics of labels and logits, as in Keras.
+            **kwargs: other settings of Keras' own compile.
 
         Raises:
             ValueError: a loss.
         """
-        if kwargs.get("loss") is not None:
+        if loss is not None:
             raise ValueError(
-                f"{type(self).__name__} has a loss of its own. Received: loss={kwargs['loss']!r}. "
-                "Use model.compile(optimizer)."
+                f"{type(self).__name__} has a loss of its own. Received: loss={loss!r}. "
+                "Use model.compile(optimizer), or model.compile(optimizer, metrics=[...])."
             )
         others = [metric for metric in metrics or () if metric != "accuracy"]
         accuracy = keras.metrics.SparseCategoricalAccuracy("accuracy")
@@ -78,6 +86,21 @@ class Adaptation(keras.Model):
         super().compile(**keras.saving.deserialize_keras_object(config))
         if self.optimizer is not None and self.built:
             self.optimizer.build(self.trainable_variables)
+
+    def build_from_config(self, config):
+        """Build a model that was loaded, and freeze in it what was frozen when it was saved."""
+        super().build_from_config(config)
+        self._restore_flags()
+
+    def _restore_flags(self) -> None:
+        layers = self._flatten_layers()
+        if len(layers) != len(self._flags):  # not built yet, or of a file without flags
+            return
+        for layer, flag in zip(layers, self._flags, strict=True):
+            if flag == "0" or not layer.trainable:  # or leave its variables: LoRA freezes some
+                layer._trainable = flag == "1"
+                for variable in layer._trainable_variables:
+                    variable.trainable = layer.trainable
 
     def _make_weight(self, value: float) -> None:
         start = keras.initializers.Constant(value)
@@ -104,6 +127,7 @@ class Adaptation(keras.Model):
     def call(self, inputs, training=None):  # Keras hands `training` on to the layers inside
         if not isinstance(inputs, dict):
             return self._classify(self.encoder(inputs))
+        check_pair(inputs)
         with joined_batch():
             features = self.encoder(ops.concatenate([inputs["source"], inputs["target"]]))
         logits = self._classify(features if self.classifies_target else halves(features)[0])
@@ -154,7 +178,23 @@ class Adaptation(keras.Model):
             self.alignment.update_state(outputs["alignment"])
 
     def fit(self, x=None, y=None, *, epochs: int = 1, callbacks=None, **kwargs):
-        """Train on `paired_batches`; everything else is as in Keras' own fit."""
+        """Train on `paired_batches`; everything else is as in Keras' own fit.
+
+        Args:
+            x: `paired_batches`, or a `tf.data.Dataset` of batches such as theirs. Its batches, the
+                last one too, hold as many source as target samples: zip the two domains sample by
+                sample before `batch`, or batch each of them with `drop_remainder=True`.
+            y: None; the labels of the source are in the batches.
+            epochs: passes over the batches.
+            callbacks: one or several, beside those that `compile` and `fit` add.
+            **kwargs: other settings of Keras' own fit.
+
+        Raises:
+            ValueError: something other than such batches; halves that are known to differ in size;
+                `batch_size=1` where the alignment compares several samples (`CORAL`, `MMD`);
+                labels that do not fit the classifier; with a gamma, data of unknown length without
+                `steps_per_epoch`.
+        """
         self._check_fit(x, y, kwargs.get("validation_data"))
         callbacks = [WeightSchedule(x), *keras.tree.flatten(callbacks or [])]
         kwargs["shuffle"] = False  # the batches have an order of their own
@@ -162,13 +202,21 @@ class Adaptation(keras.Model):
 
     def _check_fit(self, x, y, validation) -> None:
         spec = getattr(x, "element_spec", None)
-        paired = isinstance(spec, tuple) and isinstance(spec[0], dict)
+        paired = isinstance(spec, tuple) and isinstance(spec[0], dict) and {*DOMAINS} <= {*spec[0]}
         if y is not None or not (isinstance(x, PairedBatches) or paired):
             raise ValueError(
                 f"fit needs batches of source and target. Received: x of type {type(x).__name__}. "
                 "Use model.fit(tl.paired_batches(x_source, y_source, x_target, batch_size))."
             )
+        if paired:
+            check_pair(spec[0])
         if isinstance(x, PairedBatches):
+            if x.batch_size < self.least_rows:
+                raise ValueError(
+                    f"{type(self).__name__} compares several samples of each domain and requires "
+                    f"batch_size={self.least_rows} or above. Received: batch_size={x.batch_size}. "
+                    "Use tl.paired_batches(x_source, y_source, x_target, batch_size=64)."
+                )
             sample = keras.KerasTensor((None, *x.x_source.shape[1:]), x.x_source.dtype.name)
             if not self.built:
                 self({"source": sample, "target": sample})
@@ -198,14 +246,21 @@ class Adaptation(keras.Model):
         """Return parts and settings, so that `keras.saving.load_model` makes the same model."""
         parts = {name: getattr(self, name) for name in PARTS if hasattr(self, name)}
         config = {name: keras.saving.serialize_keras_object(part) for name, part in parts.items()}
-        return {**super().get_config(), **config, "weight": self.peak, "gamma": self.gamma}
+        config |= {"weight": self.peak, "gamma": self.gamma}
+        flags = "".join(str(int(layer.trainable)) for layer in self._flatten_layers())
+        return {**super().get_config(), **config, "flags": flags}
 
     @classmethod
     def from_config(cls, config):
         """Make the model from what `get_config` returned."""
         parts = {name: config[name] for name in PARTS if isinstance(config.get(name), dict)}
         made = {k: keras.saving.deserialize_keras_object(part) for k, part in parts.items()}
-        return cls(**{**config, **made})
+        settings = {**config, **made}
+        flags = settings.pop("flags", "")
+        model = cls(**settings)
+        model._flags = flags  # Keras forgets those of layers inside of layers
+        model._restore_flags()
+        return model
 
 
 class WeightSchedule(keras.callbacks.Callback):
@@ -222,13 +277,15 @@ class WeightSchedule(keras.callbacks.Callback):
     def on_train_batch_begin(self, batch, logs=None):
         if keras.backend.backend() == "jax":
             self.model.jax_state_sync()  # its steps work on copies of the variables
-        self.model.weight.assign(self.model.weight_at(self._progress(batch)))
+        progress = 0.0 if self.model.gamma is None else self._progress(batch)
+        self.model.weight.assign(self.model.weight_at(progress))
 
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch = epoch
         if isinstance(self.batches, PairedBatches):
-            done = int(ops.convert_to_numpy(self.model.optimizer.iterations))
-            self.batches.next_epoch = done // len(self.batches)
+            optimizer = getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer)
+            done = int(ops.convert_to_numpy(optimizer._iterations))  # batches, not updates
+            self.batches.next_epoch = -(-done // len(self.batches))  # loss scaling skips some
 
     def on_epoch_end(self, epoch, logs=None):
         if logs is not None:
@@ -242,6 +299,17 @@ class WeightSchedule(keras.callbacks.Callback):
                 "Pass steps_per_epoch, or gamma=None for a constant weight."
             )
         return min((self.epoch + batch / steps) / self.params["epochs"], 1.0)
+
+
+def check_pair(pair: dict) -> None:
+    """Refuse a batch whose halves are known to differ in size."""
+    sizes = {name: getattr(pair[name], "shape", (None,))[0] for name in DOMAINS}
+    if None not in sizes.values() and sizes["source"] != sizes["target"]:
+        raise ValueError(
+            "As many source as target samples are required in every batch. Received: "
+            f"{sizes['source']} source and {sizes['target']} target samples. Use tl.paired_batches,"
+            " or batch both domains alike, with drop_remainder=True."
+        )
 
 
 def halves(x):

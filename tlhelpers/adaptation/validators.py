@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from numbers import Real
 
-from tlhelpers.arrays import check_features, to_matrix
+from tlhelpers.arrays import ROWS_SUM, to_matrix
 from tlhelpers.preprocessing import check_labels
 from tlhelpers.probes import linear_classifier
 
@@ -172,8 +172,8 @@ def reverse_validation(*, source_features, source_labels, target_features, predi
         predictions: on the same target samples, `(m, classes)`, logits or probabilities.
 
     Returns:
-        Accuracy on the source, in 0..1; where one class is predicted for the whole target, the
-        share of that class in the source.
+        Accuracy on the source, in 0..1; where one class is predicted for the whole target, or the
+        features of a domain are all the same, the share in the source of the class predicted most.
 
     Raises:
         ValueError: matrices or labels that do not fit each other.
@@ -187,8 +187,8 @@ def reverse_validation(*, source_features, source_labels, target_features, predi
         Zhong et al. 2010, Cross Validation Framework to Choose amongst Models and Datasets for
         Transfer Learning, ECML PKDD; Ganin et al. 2016, JMLR 17(59), section 5.1.1.
     """
-    source = check_features(source_features, "source_features")
-    target = check_features(target_features, "target_features")
+    source = to_matrix(source_features, "source_features", rows=2)
+    target = to_matrix(target_features, "target_features", rows=2)
     p = to_probabilities(predictions)
     if len(p) != len(target) or source.shape[1] != target.shape[1]:
         raise ValueError(
@@ -198,8 +198,8 @@ def reverse_validation(*, source_features, source_labels, target_features, predi
         )
     labels = check_labels(source_labels, num_classes=p.shape[1], n=len(source))
     pseudo = p.argmax(axis=1)
-    if (pseudo == pseudo[0]).all():
-        return float((labels == pseudo[0]).mean())
+    if any((x == x[0]).all() for x in (pseudo, source, target)):  # nothing to learn from
+        return float((labels == np.bincount(pseudo).argmax()).mean())
     back = linear_classifier().fit(target, pseudo)
     return float((back.predict(source) == labels).mean())
 
@@ -212,7 +212,7 @@ def to_probabilities(predictions, rows: int = 1) -> np.ndarray:
             "predictions must have a column per class, two or more. "
             f"Received: shape={x.shape}. Give logits or probabilities, not classes."
         )
-    if x.min() >= 0 and x.max() <= 1 and np.allclose(x.sum(axis=1), 1, atol=1e-3):
+    if x.min() >= 0 and x.max() <= 1 and np.allclose(x.sum(axis=1), 1, atol=ROWS_SUM):
         return x / x.sum(axis=1, keepdims=True)
     x = np.exp(x - x.max(axis=1, keepdims=True))
     return x / x.sum(axis=1, keepdims=True)
