@@ -130,6 +130,24 @@ def set_trainable(layer: keras.Layer, value: bool) -> None:
             variable.trainable = value
 
 
+def flags_of(model: keras.Model) -> str:
+    """Return what is frozen, "0" or "1" for every layer, to be kept beside a saved model."""
+    return "".join(str(int(layer.trainable)) for layer in model._flatten_layers())
+
+
+def restore_flags(model: keras.Model, flags: str) -> None:
+    """Freeze in a model from a file what was frozen; Keras forgets it inside of layers.
+
+    Raises:
+        ValueError: flags of another number of layers.
+    """
+    for layer, flag in zip(model._flatten_layers(), flags, strict=True):
+        if flag == "0" or not layer.trainable:  # or leave its variables: LoRA freezes some
+            layer._trainable = flag == "1"
+            for variable in layer._trainable_variables:
+                variable.trainable = layer.trainable
+
+
 def freeze(model: keras.Model) -> Trainability:
     """Freeze the pre-trained base of a model, in place; a head stays as it is.
 

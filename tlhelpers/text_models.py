@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tlhelpers.bert import import_keras_hub
 from tlhelpers.evaluation import kind_of_outputs, names_of, to_probabilities
+from tlhelpers.freezing import flags_of, restore_flags
 from tlhelpers.mirror import is_intact, sha256
 from tlhelpers.preprocessing import check_tokens
 from tlhelpers.texts import TextPreprocessor
@@ -88,8 +89,7 @@ def save_text_model(
     """
     names = names_of(class_names, _check_classes(model))
     _check_inputs(model, preprocessor)
-    layers = model._flatten_layers()
-    if any(getattr(layer, "lora_enabled", False) for layer in layers):
+    if any(getattr(layer, "lora_enabled", False) for layer in model._flatten_layers()):
         raise ValueError(
             f"A model without LoRA is required. Received: model={model.name!r} with adapters. Call "
             "merge_lora(model) first, or keep the adapters alone with save_adapters."
@@ -106,7 +106,7 @@ def save_text_model(
             "format": _FORMAT,
             "keras": keras.__version__,
             "class_names": names,
-            "trainable": "".join(str(int(layer.trainable)) for layer in layers),
+            "trainable": flags_of(model),
             "files": {
                 name: {"size": (new / name).stat().st_size, "sha256": sha256(new / name)}
                 for name in sorted(_inside(new))
@@ -166,10 +166,7 @@ def _read(folder: Path) -> TextModel:
     layer = keras.saving.deserialize_keras_object(settings, safe_mode=True)
     layer.tokenizer.load_assets(str(folder / "preprocessor/assets/tokenizer"))
     model = keras.models.load_model(folder / "model.keras", compile=False, safe_mode=True)
-    for part, flag in zip(model._flatten_layers(), about["trainable"], strict=True):
-        part._trainable = flag == "1"  # Keras forgets those of layers inside of layers
-        for variable in part._trainable_variables:
-            variable.trainable = part._trainable
+    restore_flags(model, about["trainable"])
     names = names_of(about["class_names"] or [], _check_classes(model))
     return TextModel(model, TextPreprocessor(layer), names)
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from tlhelpers.adaptation.batches import PairedBatches
 from tlhelpers.adaptation.normalization import DOMAINS, check_domain, domain_layers, joined_batch
 from tlhelpers.adaptation.reversal import check_gamma, check_weight, reversal_schedule
+from tlhelpers.freezing import flags_of, restore_flags
 from tlhelpers.preprocessing import check_labels
 
 import keras
@@ -93,14 +94,8 @@ class Adaptation(keras.Model):
         self._restore_flags()
 
     def _restore_flags(self) -> None:
-        layers = self._flatten_layers()
-        if len(layers) != len(self._flags):  # not built yet, or of a file without flags
-            return
-        for layer, flag in zip(layers, self._flags, strict=True):
-            if flag == "0" or not layer.trainable:  # or leave its variables: LoRA freezes some
-                layer._trainable = flag == "1"
-                for variable in layer._trainable_variables:
-                    variable.trainable = layer.trainable
+        if len(self._flatten_layers()) == len(self._flags):  # built, and of a file with flags
+            restore_flags(self, self._flags)
 
     def _make_weight(self, value: float) -> None:
         start = keras.initializers.Constant(value)
@@ -247,8 +242,7 @@ class Adaptation(keras.Model):
         parts = {name: getattr(self, name) for name in PARTS if hasattr(self, name)}
         config = {name: keras.saving.serialize_keras_object(part) for name, part in parts.items()}
         config |= {"weight": self.peak, "gamma": self.gamma}
-        flags = "".join(str(int(layer.trainable)) for layer in self._flatten_layers())
-        return {**super().get_config(), **config, "flags": flags}
+        return {**super().get_config(), **config, "flags": flags_of(self)}
 
     @classmethod
     def from_config(cls, config):
