@@ -159,6 +159,11 @@ def test_labels_of_a_dataset_are_checked_too(train, labels, message):
     assert all(np.array_equal(a, b) for a, b in zip(before, weights(model), strict=True))
 
 
+def test_an_empty_dataset_is_called_empty():
+    with pytest.raises(ValueError, match="Received: an empty dataset"):
+        fine_tune(make(), tf.data.Dataset.from_tensor_slices(TRAIN).take(0).batch(6))
+
+
 def test_whole_numbers_are_labels_whatever_their_type():
     pair = X, Y.astype("float32")
     fine_tune(make(), tf.data.Dataset.from_tensor_slices(pair).batch(6), head_epochs=1, epochs=0)

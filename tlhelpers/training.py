@@ -291,10 +291,15 @@ def check_data(model: keras.Model, data, loss, name: str) -> None:
     if batches:
         data = next(iter(data.take(1)), None)
     if not isinstance(data, tuple | list) or not (len(data) == 2 or (batches and len(data) == 3)):
-        received = f"a dataset with elements of type {type(data).__name__}" if batches else None
+        received = "a dataset with elements" if batches else name
+        received = (
+            "an empty dataset"
+            if batches and data is None
+            else f"{received} of type {type(data).__name__}"
+        )
         raise ValueError(
             f"{name} must be a pair (x, y) or a tf.data.Dataset of batches of such pairs. "
-            f"Received: {received or f'{name} of type {type(data).__name__}'}."
+            f"Received: {received}."
         )
     x, y = data[:2]
     check_tokens(model, x)
