@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from tlhelpers.course import INLINE, anchor_folders
+from course.run import INLINE, anchor_folders
 
 import nbformat
 import pytest

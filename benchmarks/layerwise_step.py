@@ -10,8 +10,8 @@ processor time and the ratio of the fastest turns, which other programs disturb 
 import sys
 import time
 
-from tlhelpers.guard import FitGuard
-from tlhelpers.layerwise import layerwise
+from tlhelpers.tuning.guard import FitGuard
+from tlhelpers.tuning.layerwise import layerwise
 
 import keras
 import numpy as np

@@ -1,6 +1,6 @@
 """What every unit test gets."""
 
-from tlhelpers import names
+from tlhelpers.checks import words
 
 import keras
 import pytest
@@ -9,7 +9,7 @@ import pytest
 @pytest.fixture(autouse=True)
 def said_nothing_yet(monkeypatch):
     """Let each test hear where its data and weights come from, as a fresh process would."""
-    monkeypatch.setattr(names, "_SAID", set())
+    monkeypatch.setattr(words, "_SAID", set())
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 
-from tlhelpers.assets import DATA
+from tlhelpers.sources.assets import DATA
 
 import numpy as np
 import pytest

@@ -4,16 +4,18 @@ import pickle
 import subprocess
 import sys
 
-from tlhelpers.adapters import save_adapters
-from tlhelpers.heads import build_classifier, build_text_classifier
-from tlhelpers.layerwise import layerwise
-from tlhelpers.lora import add_lora, merge_lora
-from tlhelpers.preprocessing import preprocessing
-from tlhelpers.schedules import one_cycle
+from tlhelpers.models.heads import build_classifier, build_text_classifier
+from tlhelpers.models.preprocessing import preprocessing
+from tlhelpers.tuning.layerwise import layerwise
+from tlhelpers.tuning.lora import add_lora, merge_lora
+from tlhelpers.tuning.lora_files import save_adapters
+from tlhelpers.tuning.schedules import one_cycle
 
 import keras
 import numpy as np
 import pytest
+from toys import TinyBert
+from toys import base_named as base
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (4, 12, 12, 3)).astype("uint8")
@@ -22,21 +24,7 @@ TOKENS = {"token_ids": IDS, "segment_ids": 0 * IDS, "padding_mask": np.ones_like
 LABELS = np.arange(4) % 2
 
 
-def base(name="vgg16", size=12):
-    """A small net under the name of a family, which decides its preprocessing."""
-    keras.utils.set_random_seed(0)
-    layers = [keras.layers.Rescaling(1 / 127.5)] if name.startswith("efficient") else []
-    layers += [keras.layers.Conv2D(4, 3, name="conv1"), keras.layers.BatchNormalization()]
-    layers += [keras.layers.ReLU(), keras.layers.Conv2D(5, 3, name="conv2")]
-    x = inputs = keras.Input((size, size, 3))
-    for layer in layers:
-        x = layer(x)
-    return keras.Model(inputs, x, name=name)
-
-
 def text():
-    from test_heads import TinyBert
-
     return build_text_classifier(TinyBert(), 2, sequence_length=6)
 
 

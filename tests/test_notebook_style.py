@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from tlhelpers.pages import formula
+from course.pages import formula
 
 import nbformat
 import pytest

@@ -11,61 +11,36 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "tlhelpers"
 
-# A module imports only from lines above its own. A package is one entry.
-# fmt: off
-ORDER = [
-    "names", "quiet", "seeds", "reachable", "mirror", "assets",
-    "mnist_m", "pools", "datasets",
-    "preprocessing", "arrays", "mirrored", "backbones", "texts", "bert",
-    "blocks", "heads",
-    "freezing", "splitting",
-    "guard", "snapshot", "layerwise", "schedules", "lr_finder",
-    "weights", "lora", "adapters",
-    "features", "bucketing", "phases", "caching",
-    "training", "gradual",
-    "probes", "similarity", "adaptation",
-    "evaluation", "calibration", "text_models", "explain", "plots",
-    "transferability", "costs", "candidates", "ranking", "playbook", "advice",
-    "doctor", "pages", "course", "cli",
-]
-# fmt: on
-
-# Imported inside the functions that need them, but for the tools of `make course`.
+# Imported inside the functions that need them.
 HEAVY = {"matplotlib", "sklearn", "scipy", "tensorflow_datasets", "onnx", "h5py", "keras_hub"}
 TOOLS = {"jupyter_client", "nbclient", "nbconvert", "nbformat"}
 
 
-def name_in_order(path: Path) -> str:
-    """Return a file's module, or the sub-package that it belongs to."""
-    return path.relative_to(PACKAGE).with_suffix("").parts[0]
-
-
-MODULES = [p for p in sorted(PACKAGE.rglob("*.py")) if not name_in_order(p).startswith("__")]
+MODULES = sorted(PACKAGE.rglob("*.py"))
 each_module = pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
 
 
-def imported(path: Path) -> set[str]:
-    """Return the modules of this package that a file imports, anywhere in it."""
-    names = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module == "tlhelpers":
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tlhelpers."):
-            names.add(node.module.split(".")[1])
-        elif isinstance(node, ast.ImportFrom) and node.level:
-            raise AssertionError(f"{path.name}: write `from tlhelpers.x import y`")
-        elif isinstance(node, ast.Import):
-            names |= {a.name.split(".")[1] for a in node.names if a.name.startswith("tlhelpers.")}
-    return names
+def run(*command: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=False
+    )
 
 
-@each_module
-def test_a_module_imports_only_from_its_left(path):
-    name = name_in_order(path)
-    assert name in ORDER, f"say in ORDER where {name} stands"
-    left = {*ORDER[: ORDER.index(name)], name if path.parent != PACKAGE else ""}
-    wrong = imported(path) - left
-    assert not wrong, f"{path.name} imports {sorted(wrong)}: not to its left in ORDER"
+def test_a_room_imports_only_from_rooms_below():
+    done = run("-c", "from importlinter.cli import lint_imports_command as c; c()", "--no-cache")
+    assert done.returncode == 0, f"{done.stdout}{done.stderr}\nThe contract is in pyproject.toml."
+
+
+def test_no_private_name_crosses_a_module():
+    crossing = [
+        f"{path.relative_to(ROOT)}:{node.lineno} {alias.name}"
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tlhelpers.")
+        for alias in node.names
+        if alias.name.startswith("_")
+    ]
+    assert not crossing
 
 
 @each_module
@@ -76,7 +51,7 @@ def test_heavy_libraries_are_imported_where_they_are_used(path):
             at_top |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             at_top.add((node.module or "").split(".")[0])
-    wrong = at_top & (HEAVY if path.stem in ("pages", "course") else HEAVY | TOOLS)
+    wrong = at_top & (HEAVY | TOOLS)
     assert not wrong, f"import {sorted(wrong)} inside the functions that need them"
 
 

@@ -1,6 +1,6 @@
 """Transfer learning with Keras 3: `import tlhelpers as tl`."""
 
-from tlhelpers import quiet  # noqa: F401  (first: keras is imported inside it)
+from tlhelpers import _start  # noqa: F401  (first: keras is imported inside it)
 from tlhelpers.adaptation import (
     CDAN,
     CORAL,
@@ -22,45 +22,45 @@ from tlhelpers.adaptation import (
     reversal_schedule,
     validators,
 )
-from tlhelpers.adapters import load_adapters, save_adapters
-from tlhelpers.advice import advise
-from tlhelpers.assets import fetch, fetch_all
-from tlhelpers.backbones import load_backbone
-from tlhelpers.bert import load_bert
-from tlhelpers.blocks import find_base, find_blocks
-from tlhelpers.bucketing import bucket_by_length
-from tlhelpers.calibration import calibrate
-from tlhelpers.candidates import cut_at_blocks
-from tlhelpers.datasets import load_dataset
-from tlhelpers.evaluation import evaluate
-from tlhelpers.explain import attention_maps, token_importance
-from tlhelpers.features import extract_features
-from tlhelpers.freezing import describe, freeze, unfreeze
-from tlhelpers.gradual import GradualUnfreezing
-from tlhelpers.guard import FitGuard
-from tlhelpers.heads import build_classifier, build_head, build_text_classifier
-from tlhelpers.layerwise import layerwise
-from tlhelpers.lora import add_lora, merge_lora
-from tlhelpers.lr_finder import find_learning_rate
-from tlhelpers.mnist_m import make_mnist_m
-from tlhelpers.plots import (
+from tlhelpers.checks.seeds import set_seed
+from tlhelpers.choosing.advice import advise
+from tlhelpers.choosing.candidates import cut_at_blocks
+from tlhelpers.choosing.ranking import plot_ranking, rank_backbones
+from tlhelpers.models.anatomy import find_base, find_blocks
+from tlhelpers.models.heads import build_classifier, build_head, build_text_classifier
+from tlhelpers.models.preprocessing import Preprocess, preprocessing
+from tlhelpers.models.splitting import split_at
+from tlhelpers.models.transfer import transfer_weights
+from tlhelpers.reading.calibration import calibrate
+from tlhelpers.reading.evaluation import evaluate
+from tlhelpers.reading.explain import attention_maps, token_importance
+from tlhelpers.reading.plots import (
     plot_confusion,
     plot_embedding,
     plot_history,
     plot_images,
     plot_reliability,
 )
-from tlhelpers.preprocessing import Preprocess, preprocessing
-from tlhelpers.probes import knn_probe, linear_probe
-from tlhelpers.ranking import plot_ranking, rank_backbones
-from tlhelpers.schedules import one_cycle, warmup_cosine
-from tlhelpers.seeds import set_seed
-from tlhelpers.similarity import linear_cka, mmd, proxy_a_distance
-from tlhelpers.splitting import split_at
-from tlhelpers.text_models import load_text_model, save_text_model
-from tlhelpers.training import fine_tune
-from tlhelpers.transferability import h_score, leep, logme, nce
-from tlhelpers.weights import transfer_weights
+from tlhelpers.reading.text_models import load_text_model, save_text_model
+from tlhelpers.scores.probes import knn_probe, linear_probe
+from tlhelpers.scores.similarity import linear_cka, mmd, proxy_a_distance
+from tlhelpers.scores.transferability import h_score, leep, logme, nce
+from tlhelpers.sources.assets import fetch, fetch_all
+from tlhelpers.sources.backbones import load_backbone
+from tlhelpers.sources.bert import load_bert
+from tlhelpers.sources.datasets import load_dataset
+from tlhelpers.sources.mnist_m import make_mnist_m
+from tlhelpers.tuning.bucketing import bucket_by_length
+from tlhelpers.tuning.features import extract_features
+from tlhelpers.tuning.fine_tuning import fine_tune
+from tlhelpers.tuning.freezing import describe, freeze, unfreeze
+from tlhelpers.tuning.gradual import GradualUnfreezing
+from tlhelpers.tuning.guard import FitGuard
+from tlhelpers.tuning.layerwise import layerwise
+from tlhelpers.tuning.lora import add_lora, merge_lora
+from tlhelpers.tuning.lora_files import load_adapters, save_adapters
+from tlhelpers.tuning.lr_finder import find_learning_rate
+from tlhelpers.tuning.schedules import one_cycle, warmup_cosine
 
 __all__ = [
     "CDAN",
@@ -139,4 +139,4 @@ __all__ = [
     "validators",
     "warmup_cosine",
 ]
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -6,8 +6,8 @@ import functools
 from collections.abc import Callable, Iterator
 from numbers import Integral
 
-from tlhelpers.preprocessing import check_labels
-from tlhelpers.seeds import check_seed
+from tlhelpers.checks.data import check_labels
+from tlhelpers.checks.words import check_seed
 
 import keras
 import numpy as np

@@ -7,10 +7,10 @@ from numbers import Integral
 
 from tlhelpers.adaptation.outputs import features_of, outputs_of
 from tlhelpers.adaptation.trainer import Adaptation
-from tlhelpers.arrays import check_samples, is_finite, to_numpy
-from tlhelpers.preprocessing import check_labels
-from tlhelpers.seeds import check_seed
-from tlhelpers.similarity import proxy_a_distance
+from tlhelpers.checks.data import check_labels
+from tlhelpers.checks.features import check_samples, is_finite, to_numpy
+from tlhelpers.checks.words import check_seed
+from tlhelpers.scores.similarity import proxy_a_distance
 
 import keras
 import numpy as np

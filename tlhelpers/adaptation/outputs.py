@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from tlhelpers import quiet  # noqa: F401
-
 import keras
 import numpy as np
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from numbers import Real
 
-from tlhelpers import quiet  # noqa: F401
-
 import keras
 import numpy as np
 

@@ -6,9 +6,9 @@ from numbers import Integral
 
 from tlhelpers.adaptation import validators
 from tlhelpers.adaptation.outputs import features_of, outputs_of
-from tlhelpers.arrays import check_samples, is_finite
-from tlhelpers.names import did_you_mean
-from tlhelpers.preprocessing import check_labels
+from tlhelpers.checks.data import check_labels
+from tlhelpers.checks.features import check_samples, is_finite
+from tlhelpers.checks.words import did_you_mean
 
 import keras
 import numpy as np

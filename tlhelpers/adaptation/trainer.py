@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from tlhelpers.adaptation.batches import PairedBatches
 from tlhelpers.adaptation.normalization import DOMAINS, check_domain, domain_layers, joined_batch
 from tlhelpers.adaptation.reversal import check_gamma, check_weight, reversal_schedule
-from tlhelpers.freezing import flags_of, restore_flags
-from tlhelpers.preprocessing import check_labels
+from tlhelpers.checks.data import check_labels
+from tlhelpers.tuning.freezing import flags_of, restore_flags
 
 import keras
 from keras import ops

@@ -13,9 +13,9 @@ from __future__ import annotations
 
 from numbers import Real
 
-from tlhelpers.arrays import ROWS_SUM, to_matrix
-from tlhelpers.preprocessing import check_labels
-from tlhelpers.probes import linear_classifier
+from tlhelpers.checks.data import check_labels
+from tlhelpers.checks.features import ROWS_SUM, to_matrix
+from tlhelpers.scores.probes import linear_classifier
 
 import numpy as np
 

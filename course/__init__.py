@@ -1,0 +1,1 @@
+"""What makes the course: executing the lessons, their pages, the doctor."""

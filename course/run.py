@@ -1,0 +1,164 @@
+"""Execute the lessons in order and turn them into pages: `make course`."""
+
+import contextlib
+import os
+import platform
+import threading
+import time
+from collections.abc import Callable, MutableMapping
+from pathlib import Path
+
+from course.pages import Entry, duration, title_and_goal, write_index, write_page
+
+import nbformat
+import psutil
+from ipykernel.kernelspec import get_kernel_dict
+from jupyter_client import AsyncKernelManager
+from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+from tqdm import tqdm
+
+CELL_SECONDS = 1800  # the longest that one cell may take
+INLINE = "module://matplotlib_inline.backend_inline"
+FOLDERS = ("TFDS_DATA_DIR", "TL_CACHE", "KERAS_HOME")
+
+
+def anchor_folders(environ: MutableMapping[str, str] = os.environ) -> None:
+    """Make the relative folders among the settings absolute: kernels start in another folder."""
+    for name in FOLDERS:
+        if environ.get(name) and "://" not in environ[name]:
+            environ[name] = os.path.abspath(os.path.expanduser(environ[name]))
+
+
+class _ThisPython(KernelSpecManager):
+    """Knows one kernel, the interpreter that runs now, whatever is installed elsewhere."""
+
+    def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
+        return KernelSpec(**get_kernel_dict())
+
+
+class _PeakMemory(threading.Thread):
+    """Watches the resident memory of a process."""
+
+    def __init__(self, pid: int) -> None:
+        super().__init__(daemon=True)
+        self.process, self.bytes, self.done = psutil.Process(pid), 0, threading.Event()
+
+    def run(self) -> None:
+        with contextlib.suppress(psutil.Error):  # until the kernel is gone
+            while True:
+                self.bytes = max(self.bytes, self.process.memory_info().rss)
+                if self.done.wait(0.2):
+                    return
+
+
+def _describe(nb: nbformat.NotebookNode, index: int, error: Exception) -> str:
+    """Say which cell failed, why, and how it begins; the page shows it too."""
+    name, reason = type(error).__name__, str(error).strip().split("\n")[0]
+    if isinstance(error, CellExecutionError):
+        name, reason = error.ename, error.evalue
+    else:  # a time-out, or a kernel that died: nothing in the notebook tells yet
+        note = nbformat.v4.new_output(
+            "error", ename=name, evalue=reason, traceback=[f"{name}: {reason}"]
+        )
+        if nb.cells[index].cell_type == "code":
+            nb.cells[index].outputs.append(note)
+    lines = nb.cells[index].source.splitlines()
+    first = [f"    {line}" for line in lines[:4]] + ["    ..."] * (len(lines) > 4)
+    return "\n".join([f"cell {index + 1} of {len(nb.cells)}: {name}: {reason}", *first])
+
+
+def execute(
+    nb: nbformat.NotebookNode, folder: Path, on_cell: Callable[[], object] = lambda: None
+) -> tuple[str, int]:
+    """Execute a notebook in place, top to bottom, stopping at the first cell that fails.
+
+    Args:
+        nb: the notebook; outputs that it already has are dropped first.
+        folder: the kernel's working folder.
+        on_cell: called after each cell.
+
+    Returns:
+        What failed ("" for nothing) and the kernel's peak resident memory in bytes.
+    """
+    for cell in nb.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    manager = AsyncKernelManager(kernel_spec_manager=_ThisPython(), transport_encryption="auto")
+    client = NotebookClient(nb, km=manager, timeout=CELL_SECONDS, iopub_timeout=60)
+    environment = {**os.environ, "MPLBACKEND": INLINE}
+    index, memory = 0, None
+    try:
+        with client.setup_kernel(cwd=str(folder), env=environment, cleanup_kc=True):
+            memory = _PeakMemory(manager.provisioner.pid)
+            memory.start()
+            try:
+                for index, cell in enumerate(nb.cells):
+                    client.execute_cell(cell, index)
+                    on_cell()
+            except BaseException:
+                client.shutdown_kernel = "immediate"
+                raise
+            finally:
+                memory.done.set()
+    except Exception as error:
+        return _describe(nb, index, error), memory.bytes if memory else 0
+    return "", memory.bytes
+
+
+def _run_lesson(path: Path, build: Path) -> Entry:
+    """Execute one notebook into `build` as a notebook and a page, and say how it went."""
+    nb = nbformat.read(path, as_version=4)
+    start = time.perf_counter()
+    with tqdm(total=len(nb.cells), desc=path.stem, unit="cell", leave=False, disable=None) as bar:
+        failure, peak = execute(nb, path.parent, on_cell=bar.update)
+    seconds = time.perf_counter() - start
+    nbformat.write(nb, build / path.name)
+    write_page(nb, build / f"{path.stem}.html", path.parent)
+    return Entry(path.stem, *title_and_goal(nb), seconds, peak, failure)
+
+
+def run_course(notebooks: Path, build: Path) -> int:
+    """Execute every lesson into `build` and write a page of each and an index over them.
+
+    The notebooks themselves are not touched. One that fails does not stop the others.
+
+    Args:
+        notebooks: folder of the lessons, `[0-9]*.ipynb`.
+        build: folder to write to; made when missing.
+
+    Returns:
+        The exit code: 0, 1 when a notebook failed, 130 when stopped by Ctrl-C.
+
+    Raises:
+        ValueError: `notebooks` holds no lesson.
+    """
+    lessons = sorted(notebooks.glob("[0-9]*.ipynb"))
+    if not lessons:
+        raise ValueError(
+            f"The folder must hold notebooks named like 01_name.ipynb. Received: "
+            f"notebooks={str(notebooks)!r}. Run this where README.md is, or name the folder."
+        )
+    build.mkdir(parents=True, exist_ok=True)
+    anchor_folders()
+    note = f"Python {platform.python_version()}, {time.strftime('%Y-%m-%d %H:%M')}."
+    entries: list[Entry] = []
+    try:
+        for path in lessons:
+            entry = _run_lesson(path, build)
+            entries.append(entry)
+            print(f"{len(entries)}/{len(lessons)} {path.name}: {entry.facts}", flush=True)
+            if entry.failure:
+                print(f"  {entry.failure}", flush=True)
+            write_index(entries, build / "index.html", note)
+    except KeyboardInterrupt:
+        print(f"Stopped after {len(entries)} of {len(lessons)} notebooks.", flush=True)
+        return 130
+    failed = [e.name for e in entries if e.failure]
+    total = duration(sum(e.seconds for e in entries))
+    print(f"{len(entries) - len(failed)} of {len(entries)} notebooks passed in {total}.")
+    if failed:
+        print(f"Failed: {', '.join(failed)}")
+    print(f"Look at {build / 'index.html'}")
+    return 1 if failed else 0

@@ -1,0 +1,282 @@
+"""Blocks are read off the graph; these tests pin what that gives, family by family."""
+
+from tlhelpers.models.anatomy import (
+    cuts,
+    find_base,
+    find_blocks,
+    find_layer,
+    learns,
+    split_head,
+    walk,
+)
+from tlhelpers.models.heads import build_head
+from tlhelpers.tuning.freezing import freeze, unfreeze
+from tlhelpers.tuning.gradual import GradualUnfreezing
+
+import hypothesis.strategies as st
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+L = keras.layers
+
+# family: (number of blocks, the first layer of the last block, the last layer of the one before)
+FAMILIES = {
+    "VGG16": (5, "block5_conv1", "block4_conv3"),
+    "VGG19": (5, "block5_conv1", "block4_conv4"),
+    "ResNet50": (5, "conv5_block1_1_conv", "conv4_block6_3_bn"),
+    "ResNet50V2": (5, "conv4_block6_preact_bn", "conv4_block5_3_conv"),
+    "MobileNet": (5, "conv_dw_12", "conv_pw_11_bn"),
+    "MobileNetV2": (5, "block_13_depthwise", "block_13_expand_BN"),
+    "MobileNetV3Small": (5, "expanded_conv_8_depthwise", "expanded_conv_8_expand_bn"),
+    "EfficientNetB0": (5, "block6a_dwconv", "block6a_expand_bn"),
+    "EfficientNetV2B0": (5, "block6a_dwconv2", "block6a_expand_bn"),
+    "ConvNeXtTiny": (
+        4,
+        "convnext_tiny_downsampling_block_2",
+        "convnext_tiny_stage_2_block_8_layer_scale",
+    ),
+    "DenseNet121": (5, "conv5_block1_0_bn", "pool4_conv"),
+    "Xception": (5, "block13_sepconv1", "block12_sepconv3_bn"),
+    "NASNetMobile": (5, None, None),
+    "InceptionV3": (5, None, None),
+    "InceptionResNetV2": (5, None, None),
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_blocks_of_every_family(family):
+    size = 75 if "Inception" in family or family == "Xception" else 32
+    constructor = getattr(keras.applications, family)
+    base = constructor(weights=None, include_top=False, input_shape=(size, size, 3))
+    blocks = find_blocks(base)
+    number, first, before = FAMILIES[family]
+    assert [block.name for block in blocks] == [f"block{k + 1}" for k in range(number)]
+    layers = [layer for block in blocks for layer in block.layers]
+    assert len(layers) == len(set(map(id, layers))) == len(base.layers)  # each one once, none lost
+    if first is not None:
+        assert blocks[-1].weighted[0].name == first
+        assert blocks[-2].weighted[-1].name == before
+    inlined = keras.Model(base.input, build_head(3)(base.output))
+    nested = keras.Model(base.input, build_head(3)(base(base.input)))
+    for model in (inlined, nested):
+        assert [[part.name for part in block.weighted] for block in find_blocks(model)] == [
+            [part.name for part in block.weighted] for block in blocks
+        ]
+
+
+def test_vgg16_blocks_are_those_of_the_paper():
+    base = keras.applications.VGG16(weights=None, include_top=False, input_shape=(32, 32, 3))
+    for block in find_blocks(base):
+        assert all(layer.name.startswith(block.name) for layer in block.weighted)
+    assert [len(block.weighted) for block in find_blocks(base)] == [2, 2, 3, 3, 3]
+
+
+def test_blocks_do_not_depend_on_the_input_size():
+    sizes = [(32, 32, 3), (96, 96, 3), (None, None, 3)]
+    found = []
+    for shape in sizes:
+        base = keras.applications.MobileNetV2(weights=None, include_top=False, input_shape=shape)
+        found.append([[part.name for part in b.weighted] for b in find_blocks(base)])
+    assert found[0] == found[1] == found[2]
+
+
+def test_a_perceptron_has_its_layers_as_blocks_and_the_last_as_head():
+    model = keras.Sequential([keras.Input((4,)), L.Dense(3, name="a"), L.Dense(3, name="b"),
+                              L.Dense(2, name="c")])  # fmt: skip
+    assert [block.name for block in find_blocks(model)] == ["a", "b"]
+    assert [layer.name for layer in split_head(model)[1]] == ["c"]
+
+
+def test_a_transformer_has_one_block_for_each_layer():
+    keras_hub = pytest.importorskip("keras_hub")
+    base = keras_hub.models.BertBackbone(
+        vocabulary_size=30, num_layers=3, num_heads=2, hidden_dim=8, intermediate_dim=16
+    )
+    blocks = find_blocks(base)
+    assert [b.name for b in blocks[1:]] == [f"transformer_layer_{k}" for k in range(3)]
+    assert {"token_embedding", "embeddings_layer_norm"} <= {x.name for x in blocks[0].layers}
+    assert split_head(base)[1] == []  # two outputs: a backbone, without a head
+
+
+def test_find_base_looks_through_models_around_it():
+    base = keras.applications.MobileNetV2(weights=None, include_top=False, input_shape=(32, 32, 3))
+    inner = keras.Sequential([base, L.GlobalAveragePooling2D(), L.Dense(2)])
+    outer = keras.Sequential([keras.Input((32, 32, 3)), L.RandomFlip(), inner])
+    assert find_base(outer) is base
+    assert find_base(base) is base
+
+
+def test_a_deep_head_is_not_taken_for_the_base():
+    images = keras.Input((8, 8, 3))
+    base = keras.Sequential([keras.Input((8, 8, 3)), L.Conv2D(2, 3)], name="small")
+    model = keras.Model(images, build_head(3, hidden=(4, 4, 4))(base(images)))
+    assert find_base(model) is base
+    inlined = keras.Model(images, build_head(3, hidden=(4, 4))(L.Conv2D(2, 3)(images)))
+    assert find_base(inlined) is inlined
+
+
+def test_unknown_layer_lists_near_ones():
+    base = keras.applications.VGG16(weights=None, include_top=False, input_shape=(32, 32, 3))
+    with pytest.raises(ValueError, match="block5_conv1"):
+        find_layer(base, "block5_cnv1")
+
+
+def test_a_name_that_two_layers_share_is_refused():
+    inner = keras.Sequential([keras.Input((3,)), L.Dense(3, name="same"), L.Dense(3, name="one")])
+    model = keras.Sequential([keras.Input((3,)), inner, L.Dense(2, name="same")])
+    with pytest.raises(ValueError, match="'same', which 2 layers have"):
+        find_layer(model, "same")
+    assert find_layer(model, "one") is inner.layers[-1]
+
+
+def test_a_model_without_a_graph_is_refused_by_walk():
+    class Net(keras.Model):
+        def call(self, x):
+            return x
+
+    with pytest.raises(ValueError, match="functional or built Sequential"):
+        walk(Net())
+
+
+PLANS = st.lists(st.sampled_from(["conv", "residual", "concat", "pool"]), min_size=1, max_size=5)
+
+
+def net_of(plan):
+    """A small net of convolutions, residual blocks, concatenations and pools, with a head."""
+    x = inputs = keras.Input((64, 64, 3))
+    for kind in plan:
+        if kind == "conv":
+            x = L.Conv2D(4, 3, padding="same")(x)
+        elif kind == "pool":
+            x = L.MaxPooling2D()(x)
+        elif kind == "residual":
+            x = L.Conv2D(4, 1)(x)
+            x = L.Add()([x, L.Conv2D(4, 3, padding="same")(L.ReLU()(x))])
+        else:
+            x = L.Concatenate()([L.Conv2D(2, 1)(x), L.Conv2D(2, 3, padding="same")(x)])
+    x = L.Conv2D(4, 3, padding="same")(x)
+    return keras.Model(inputs, L.Dense(2)(L.GlobalAveragePooling2D()(x)))
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(PLANS)
+def test_blocks_partition_the_base_of_any_net(plan):
+    model = net_of(plan)
+    body, head = split_head(model)
+    layers = [layer for block in find_blocks(model) for layer in block.layers]
+    assert [type(layer).__name__ for layer in head] == ["GlobalAveragePooling2D", "Dense"]
+    assert sorted(map(id, layers)) == sorted(map(id, body))
+    assert all(block.weighted for block in find_blocks(model))
+
+
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(PLANS, st.integers(0, 100))
+def test_a_cut_is_where_one_tensor_carries_everything(plan, number):
+    """Independent check: behind a cut, the rest is a model of that tensor alone; elsewhere not."""
+    model = net_of(plan)
+    steps = walk(model)
+    position = 1 + number % (len(steps) - 2)
+    step = steps[position]
+    try:
+        keras.Model(step.tensor, model.output)
+        separable = True
+    except ValueError:  # Keras finds an input that the tensor does not lead to
+        separable = False
+    assert (position in cuts(steps)) == separable
+
+
+def test_normalization_layer_has_nothing_to_learn():
+    layer = L.Normalization()
+    layer.adapt(np.arange(8.0).reshape(4, 2))
+    assert layer.weights and not learns(layer)
+
+
+def sandwich():
+    """A perceptron with one layer before and behind another one."""
+    inputs, shared = keras.Input((4,)), L.Dense(4, name="shared")
+    x = shared(L.Dense(4, name="middle")(shared(inputs)))
+    return keras.Model(inputs, L.Dense(2, name="out")(x))
+
+
+def albert(depth=3):
+    """A transformer whose layers are one layer, used several times."""
+    inputs, attention = keras.Input((5,)), L.MultiHeadAttention(2, 2, name="attention")
+    x = L.Embedding(9, 4, name="embedding")(inputs)
+    for _ in range(depth):
+        x = L.Add()([x, attention(x, x)])
+    return keras.Model(inputs, L.Dense(2, name="out")(L.GlobalAveragePooling1D()(x)))
+
+
+def pyramid():
+    """A net of convolutions whose second stage has only what the first one has."""
+    inputs, shared = keras.Input((16, 16, 4)), L.Conv2D(4, 3, padding="same", name="shared")
+    x = L.MaxPooling2D(name="pool1")(shared(inputs))
+    x = L.MaxPooling2D(name="pool2")(shared(x))
+    x = L.Conv2D(4, 3, padding="same", name="last")(x)
+    return keras.Model(inputs, L.Dense(2, name="out")(L.GlobalAveragePooling2D()(x)))
+
+
+def test_a_layer_used_several_times_belongs_to_its_first_use():
+    expected = {
+        sandwich: {"shared": ["shared"], "middle": ["middle"]},
+        albert: {"embedding": ["embedding"], "attention": ["attention"]},
+        pyramid: {"block1": ["shared"], "block2": ["last"]},
+    }
+    for make, blocks in expected.items():
+        model = make()
+        found = find_blocks(model)
+        assert {b.name: [layer.name for layer in b.weighted] for b in found} == blocks
+        body, head = split_head(model)
+        layers = [layer for block in found for layer in block.layers]
+        assert sorted(map(id, layers)) == sorted(map(id, body))
+        assert body + head == model.layers
+        for block in found:  # in the order of the model
+            assert list(block.layers) == [x for x in body if x in block.layers]
+
+
+def test_a_layer_used_several_times_is_frozen_and_unfrozen():
+    table = freeze(sandwich())
+    assert [(row.name, row.trainable) for row in table.rows] == [
+        ("shared", 0), ("middle", 0), ("head", 10)
+    ]  # fmt: skip
+    model = albert()
+    unfreeze(model, blocks=1)
+    trained = {v.path.split("/")[0] for v in model.trainable_variables}
+    assert trained == {"attention", "out"}
+
+
+def test_gradual_unfreezing_of_a_layer_used_several_times():
+    x, y = np.arange(40).reshape(8, 5) % 9, np.arange(8) % 2
+    history = GradualUnfreezing().fit(albert(), (x, y))
+    assert [phase.name for phase in history.phases] == ["head", "attention", "embedding"]
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+@pytest.mark.parametrize("places", [(4,), (8, 8, 3)])
+def test_one_activation_everywhere_changes_no_block(places, depth):
+    """An activation that base and head share is the base's, and leaves the cuts where they are."""
+
+    def net(shared):
+        one = L.ReLU()
+        x = inputs = keras.Input(places)
+        for k in range(depth):
+            learned = L.Dense(4, name=f"d{k}") if len(places) == 1 else L.Conv2D(4, 3, name=f"d{k}")
+            x = (one if shared else L.ReLU())(learned(x))
+        if len(places) > 1:
+            x = L.GlobalAveragePooling2D()(x)
+        return keras.Model(inputs, (one if shared else L.ReLU())(L.Dense(2, name="out")(x)))
+
+    expected, model = net(shared=False), net(shared=True)
+    for block, other in zip(find_blocks(model), find_blocks(expected), strict=True):
+        assert [x.name for x in block.weighted] == [x.name for x in other.weighted]
+    assert [x.name for x in split_head(model)[1] if learns(x)] == ["out"]
+    assert not any(isinstance(x, L.ReLU) for x in split_head(model)[1])
+
+
+def test_a_layer_that_base_and_head_share_is_the_bases():
+    inputs, shared = keras.Input((4,)), L.Dense(4, name="shared")
+    model = keras.Model(inputs, shared(L.Dense(4, name="middle")(shared(inputs))))
+    assert split_head(model)[1] == []
+    assert [block.name for block in find_blocks(model)] == ["shared", "middle"]

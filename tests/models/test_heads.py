@@ -1,0 +1,139 @@
+"""Heads keep their contract: shapes, float32 logits, masks, names, save and load elsewhere."""
+
+from tlhelpers.models.heads import GlobalPooling, build_classifier, build_head
+from tlhelpers.models.heads import build_text_classifier as build_text
+from tlhelpers.tuning.freezing import describe
+
+import keras
+import numpy as np
+import pytest
+from toys import TinyBert, base_named
+
+MAPS = np.random.default_rng(0).normal(size=(2, 3, 4, 5)).astype("float32")
+
+
+def numbers(tensor):
+    return keras.ops.convert_to_numpy(tensor)
+
+
+def test_poolings_against_numpy():
+    assert np.allclose(numbers(GlobalPooling("avg")(MAPS)), MAPS.mean((1, 2)), atol=1e-6)
+    assert np.array_equal(numbers(GlobalPooling("max")(MAPS)), MAPS.max((1, 2)))
+    both = np.hstack([MAPS.mean((1, 2)), MAPS.max((1, 2))])
+    assert np.allclose(numbers(GlobalPooling("avgmax")(MAPS)), both, atol=1e-6)
+    assert numbers(build_head(7, pooling="flatten")(MAPS)).shape == (2, 7)
+
+
+def test_a_mask_leaves_padding_out():
+    tokens = np.arange(12.0, dtype="float32").reshape(2, 3, 2) - 20
+    mask = np.array([[1, 1, 0], [0, 0, 0]], bool)
+    pooled = numbers(GlobalPooling("avgmax")(tokens, mask=mask))
+    assert np.array_equal(pooled, [[-19, -18, -18, -17], [0, 0, 0, 0]])
+    assert np.array_equal(numbers(GlobalPooling("avg")(tokens)), tokens.mean(1))
+
+
+@pytest.mark.parametrize(
+    ("task", "classes", "units"),
+    [("multiclass", 4, 4), ("binary", 2, 1), ("multilabel", 1, 1), ("regression", 3, 3)],
+)
+def test_every_task_ends_in_logits(task, classes, units):
+    head = build_head(classes, task=task)
+    assert head(MAPS).shape == (2, units)
+    assert head.get_layer("logits").get_config()["activation"] == "linear"
+
+
+def test_head_ends_in_float32_under_mixed_precision():
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        head = build_head(3, hidden=(8,), normalize=True)
+        output = head(MAPS)
+        assert keras.backend.standardize_dtype(output.dtype) == "float32"
+        assert head.get_layer("hidden_1").compute_dtype == "float16"
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
+def test_layers_are_named_and_ordered():
+    head = build_head(3, hidden=(8, 4), normalize=True)
+    names = [layer.name for layer in head.layers]
+    assert names == ["pooling", "normalization", "dropout", "hidden_1", "dropout_1", "hidden_2",
+                     "dropout_2", "logits"]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"num_classes": 1}, "at least 2"),
+        ({"num_classes": 2.0}, "whole number"),
+        ({"num_classes": True}, "whole number"),
+        ({"num_classes": 3, "task": "binary"}, "num_classes=2"),
+        ({"num_classes": 3, "task": "multi-class"}, "'multiclass'"),
+        ({"num_classes": 3, "pooling": "average"}, "pooling must be one of"),
+        ({"num_classes": 3, "dropout": 1.0}, "in \\[0, 1\\)"),
+        ({"num_classes": 3, "dropout": -0.1}, "in \\[0, 1\\)"),
+        ({"num_classes": 3, "hidden": 64}, "sequence of units"),
+        ({"num_classes": 3, "hidden": (0,)}, "at least 1"),
+    ],
+)
+def test_bad_arguments(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        build_head(**arguments)
+
+
+def mobilenet():
+    return base_named("mobilenetv2", size=32)
+
+
+def test_a_classifier_preprocesses_as_keras_does():
+    base = mobilenet()
+    model = build_classifier(base, 3)
+    images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype("uint8")
+    by_hand = keras.applications.mobilenet_v2.preprocess_input(images.astype("float32"))
+    expected = model.get_layer("head")(base(by_hand, training=False), training=False)
+    assert np.allclose(model.predict(images, verbose=0), numbers(expected), atol=1e-5)
+
+
+def test_two_classifiers_of_one_family_live_in_one_model():
+    images = keras.Input((32, 32, 3))
+    one, two = build_classifier(mobilenet(), 3), build_classifier(mobilenet(), 3)
+    two.name = "second"
+    model = keras.Model(images, keras.layers.Average()([one(images), two(images)]))
+    assert model.count_params() == 2 * one.count_params()
+
+
+def test_a_base_with_a_top_is_refused():
+    with pytest.raises(ValueError, match="include_top=False"):
+        build_classifier(keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]), 3)
+
+
+@pytest.mark.filterwarnings("error::UserWarning")
+@pytest.mark.parametrize("pooling", ["mean", "token", "max"])
+def test_text_classifier(tmp_path, pooling):
+    model = build_text(TinyBert(), 2, sequence_length=6, task="binary", pooling=pooling)
+    ids = np.arange(1, 13).reshape(2, 6)
+    mask = np.array([[1, 1, 1, 0, 0, 0], [1] * 6], bool)
+    inputs = {"token_ids": ids, "padding_mask": mask, "segment_ids": np.zeros_like(ids)}
+    before = model.predict(inputs, verbose=0)
+    other = {**inputs, "token_ids": np.where(mask, ids, 40)}
+    assert np.allclose(model.predict(other, verbose=0), before, atol=1e-6)
+    model.save(tmp_path / "t.keras")
+    again = keras.models.load_model(tmp_path / "t.keras", safe_mode=True)
+    assert np.array_equal(again.predict(inputs, verbose=0), before)
+    assert describe(model).rows[-1].name == "head"
+
+
+def test_text_classifier_checks_its_length():
+    for length in (13, 2):  # no preprocessor makes these
+        with pytest.raises(ValueError, match=f"between 3 and 12.*Received: .*={length}"):
+            build_text(TinyBert(), 2, sequence_length=length)
+    assert build_text(TinyBert(), 2, sequence_length=3).input["token_ids"].shape == (None, 3)
+
+
+def test_text_classifier_refuses_what_is_no_encoder_and_a_pooling_for_images():
+    for bert in ("minilm-l6", None, TinyBert().backbone):
+        with pytest.raises(ValueError, match=r"load_bert returns.*Received: bert=.*Load one"):
+            build_text(bert, 2, sequence_length=6)
+    with pytest.raises(ValueError, match=r"for texts\. Received: pooling='flatten'"):
+        build_text(TinyBert(), 2, sequence_length=6, pooling="flatten")
+    with pytest.raises(ValueError, match="pooling must be one of"):
+        build_text(TinyBert(), 2, sequence_length=6, pooling="average")

@@ -1,0 +1,250 @@
+"""What is frozen stays bit-equal through a fit; what is asked for learns; errors name the cure."""
+
+from tlhelpers.models.anatomy import find_blocks
+from tlhelpers.models.heads import build_head
+from tlhelpers.tuning.freezing import describe, freeze, unfreeze
+
+import hypothesis.strategies as st
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from toys import LAYOUTS, inlined, nested, nested_with_flag, small_base
+
+L = keras.layers
+
+
+def fit(model, epochs=1):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(3, 5, (8, 16, 16, 3)).astype("float32"), rng.integers(0, 3, 8)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.SGD(0.1), loss)
+    model.fit(x, y, epochs=epochs, verbose=0)
+
+
+def snapshot(model):
+    return {v.path: v.numpy() for v in model.weights}
+
+
+def changed(model, before):
+    return {v.path for v in model.weights if not np.array_equal(v.numpy(), before[v.path])}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_frozen_base_is_bit_equal_after_a_fit(layout):
+    model = layout()
+    freeze(model)
+    before = snapshot(model)
+    fit(model)
+    moved = changed(model, before)
+    assert moved and all("logits" in path for path in moved)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_unfreezing_a_block_trains_it_and_leaves_all_batchnorm_alone(layout):
+    model = layout()
+    table = unfreeze(model, blocks=1)
+    before = snapshot(model)
+    fit(model)
+    moved = changed(model, before)
+    assert {p.split("/")[-2] for p in moved} == {"conv_3", "branch_3", "logits"}
+    assert table.trainable == sum(v.numpy().size for v in model.trainable_variables)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_batchnorm_trains_where_it_is_asked_to(layout):
+    model = layout()
+    unfreeze(model, blocks=1, batchnorm="train")
+    before = snapshot(model)
+    fit(model)
+    moved = {tuple(p.split("/")[-2:]) for p in changed(model, before)}
+    assert {("bn_3", "gamma"), ("bn_3", "moving_mean")} <= moved
+    assert not any(layer in ("bn_1", "bn_2") for layer, _ in moved)
+
+
+@pytest.mark.parametrize("flag", [None, False, True])
+@pytest.mark.parametrize("mode", [False, True])
+def test_frozen_batchnorm_stands_still_whichever_flag_wins(flag, mode):
+    """Keras releases differ in whether the flag of the call or that of `fit` holds inside."""
+    base = small_base()
+    images = keras.Input((16, 16, 3))
+    model = keras.Model(images, build_head(3, dropout=0.0)(base(images, training=flag)))
+    unfreeze(model, blocks=2)
+    before = snapshot(model)
+    x = np.random.default_rng(0).normal(3, 5, (8, 16, 16, 3)).astype("float32")
+    expected = np.asarray(base(x, training=False))
+    assert np.array_equal(np.asarray(base(x, training=mode)), expected)
+    model.compile("sgd", "sparse_categorical_crossentropy", run_eagerly=True)
+    model.fit(x, np.zeros(8, int), verbose=0)
+    moved = changed(model, before)
+    assert moved and not any("bn_" in path for path in moved)
+
+
+def test_the_call_flag_alone_does_not_protect_batchnorm():
+    """The fact behind our default; when Keras changes it, this says so."""
+    model = nested_with_flag()
+    before = snapshot(model)
+    fit(model)
+    assert any("moving_mean" in path for path in changed(model, before))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_parent_frozen_before_its_children_does_not_hide_them(layout):
+    model = layout()
+    freeze(model)
+    unfreeze(model, layers=["branch_3"])
+    before = snapshot(model)
+    fit(model)
+    assert {p.split("/")[-2] for p in changed(model, before)} == {"branch_3", "logits"}
+
+
+def test_each_way_of_saying_how_much():
+    def learning(**amount):
+        model = inlined()
+        unfreeze(model, **amount)
+        return {v.path.split("/")[-2] for v in model.trainable_variables} - {"logits"}
+
+    assert learning(blocks=1) == learning(blocks=["block3"]) == {"conv_3", "branch_3"}
+    assert learning(from_layer="conv_3") == {"conv_3", "branch_3"}
+    assert learning(layers=3) == {"conv_3", "branch_3", "branch_2"}  # frozen BatchNormalization: no
+    assert learning(layers=["conv_1"]) == {"conv_1"}
+    assert learning(fraction=1.0) == learning(blocks=3)
+    assert learning(fraction=1 / 6) == learning(layers=1) == {"branch_3"}
+
+
+def test_asking_again_replaces_what_was_asked_before():
+    model = nested()
+    everything = unfreeze(model, blocks=3)
+    one = unfreeze(model, blocks=1)
+    assert one.trainable < everything.trainable
+    assert freeze(model).trainable == one.rows[-1].total
+
+
+def test_a_model_from_a_file_is_frozen_and_unfrozen_like_a_new_one(tmp_path):
+    """Keras sets the flag of a layer from a file before there are layers inside of it."""
+    tokens = keras.Input((6,), dtype="int32")
+    x = L.Embedding(20, 8)(tokens)
+    base = keras.Model(tokens, x + L.MultiHeadAttention(2, 4)(x, x), name="encoder")
+    tokens = keras.Input((6,), dtype="int32")
+    x = L.GlobalAveragePooling1D()(base(tokens))
+    model = keras.Model(tokens, L.Dense(3, name="out")(x))
+    frozen = freeze(model)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras", compile=False)
+    assert describe(loaded).trainable > frozen.trainable  # Keras 3.15, and why this test is here
+    assert freeze(loaded) == frozen
+    before = snapshot(loaded)
+    loaded.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    loaded.fit(np.arange(48).reshape(8, 6) % 20, np.arange(8) % 3, verbose=0)
+    assert changed(loaded, before) == {v.path for v in loaded.get_layer("out").weights}
+    assert unfreeze(loaded, blocks=1) == unfreeze(model, blocks=1)
+
+
+@pytest.mark.parametrize("flag", [False, True])
+def test_flags_that_disagree_are_all_set(flag):
+    model, twin = nested(), nested()
+    base = model.get_layer("small")
+    freeze(model) if flag else unfreeze(model, fraction=1.0, batchnorm="train")
+    base._trainable = flag  # a frozen parent above layers that learn, or the other way round
+    assert freeze(model) == freeze(twin)
+    base._trainable = flag
+    assert unfreeze(model, blocks=2) == unfreeze(twin, blocks=2)
+
+
+def test_a_base_alone_is_frozen_entirely():
+    base = small_base()
+    assert freeze(base).trainable == 0
+
+
+BAD_AMOUNTS = [
+    ({}, "Exactly one"),
+    ({"blocks": 1, "layers": 1}, "Exactly one"),
+    ({"blocks": 0}, "between 1 and 3"),
+    ({"blocks": -1}, "between 1 and 3"),
+    ({"blocks": 4}, "between 1 and 3"),
+    ({"blocks": True}, "between 1 and 3"),
+    ({"blocks": 1.5}, "whole number or a list"),
+    ({"blocks": "block3"}, "whole number or a list"),
+    ({"blocks": ["blok3"]}, "block3"),
+    ({"layers": 0}, "between 1 and 6"),
+    ({"layers": 7}, "between 1 and 6"),
+    ({"layers": ["bn_3"]}, "Something that learns"),
+    ({"layers": []}, "whole number or a list"),
+    ({"layers": ["conv3"]}, "conv_3"),
+    ({"from_layer": "brach_2"}, "branch_2"),
+    ({"fraction": 0}, "above 0"),
+    ({"fraction": 1.01}, "above 0"),
+    ({"fraction": float("nan")}, "above 0"),
+    ({"blocks": 1, "batchnorm": "freeze"}, "'frozen' or 'train'"),
+]
+
+
+@pytest.mark.parametrize(("amount", "message"), BAD_AMOUNTS)
+def test_a_bad_amount_changes_nothing(amount, message):
+    model = nested()
+    before = [(layer.name, layer.trainable) for layer in model._flatten_layers()]
+    with pytest.raises(ValueError, match=message) as error:
+        unfreeze(model, **amount)
+    assert "Received" in str(error.value)
+    assert before == [(layer.name, layer.trainable) for layer in model._flatten_layers()]
+
+
+@settings(max_examples=20, deadline=None, derandomize=True)
+@given(st.integers(1, 9), st.sampled_from(LAYOUTS))
+def test_more_layers_never_train_less(count, layout):
+    model = layout()
+    fewer = unfreeze(model, layers=count, batchnorm="train").trainable
+    more = unfreeze(model, layers=min(9, count + 1), batchnorm="train").trainable
+    assert fewer <= more
+    assert unfreeze(model, layers=9, batchnorm="train") == unfreeze(
+        model, fraction=1.0, batchnorm="train"
+    )
+
+
+def test_a_fitted_model_asks_for_a_compile_after_unfreezing():
+    model = nested()
+    freeze(model)
+    fit(model)
+    x, y = np.zeros((2, 16, 16, 3), "float32"), np.zeros(2, int)
+    unfreeze(model, blocks=1)
+    with pytest.raises(ValueError, match="compile"):
+        model.fit(x, y, verbose=0)
+    fit(model)  # compiles: fine again
+    unfreeze(model, blocks=1)  # nothing changes: no need to compile
+    model.fit(x, y, verbose=0)
+
+
+def test_describe_counts_what_the_optimizer_gets():
+    model = nested()
+    table = unfreeze(model, blocks=2)
+    assert table.trainable == sum(v.numpy().size for v in model.trainable_variables)
+    assert table.total == model.count_params() == sum(row.total for row in table.rows)
+    assert sum(row.trainable for row in table.rows) == table.trainable
+    last = str(table).splitlines()[-1]
+    share = 100 * table.trainable / table.total
+    assert last == f"trainable {table.trainable:,} | all {table.total:,} | {share:.2f} %"
+    assert [row.batchnorm for row in table.rows] == ["frozen"] * 3 + [""]
+
+
+def test_describe_sees_a_disagreement_of_parent_and_child():
+    model = inlined()
+    model.get_layer("conv_1").trainable = False
+    assert describe(model).rows[0].trainable < describe(model).rows[0].total
+
+
+def test_describe_needs_weights():
+    with pytest.raises(ValueError, match="built model"):
+        describe(keras.Sequential([L.Dense(2)]))
+
+
+@pytest.mark.parametrize("verb", [freeze, describe, lambda m: unfreeze(m, blocks=1)])
+def test_only_models_are_taken(verb):
+    with pytest.raises(ValueError, match="A Keras model is required"):
+        verb(L.Dense(2))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_blocks_and_table_agree(layout):
+    model = layout()
+    names = [row.name for row in describe(model).rows]
+    assert names == [block.name for block in find_blocks(model)] + ["head"]

@@ -1,0 +1,1 @@
+"""What an argument must be: words, numbers, data, features, files."""

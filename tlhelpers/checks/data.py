@@ -1,0 +1,158 @@
+"""Checks of what goes into a model: images, tokens, labels."""
+
+import math
+
+import keras
+import numpy as np
+
+_MOST_VALUES = 2**28  # values looked at by check_images; above, evenly spaced images
+
+
+def check_images(x, input_shape: tuple | None = None, channels: int | None = 3) -> None:
+    """Refuse images that a model with built-in preprocessing would misread.
+
+    The commonest silent mistake of transfer learning is to scale the images oneself although
+    the model does it too; this says so before any time is spent.
+
+    Args:
+        x: Images `(n, height, width, channels)`, uint8 or float, 0..255.
+        input_shape: What the model takes, `(height, width, channels)` with None for any size,
+            or with the leading None of `model.input_shape`.
+        channels: Channels expected where `input_shape` is not given; None for any number.
+
+    Raises:
+        ValueError: no images; not four dimensions; another size or number of channels; NaN or
+            infinity; floats in 0..1; negative values or values above 255; not numbers.
+
+    Example:
+        >>> check_images(np.zeros((2, 8, 8, 3), "uint8"))
+    """
+    expected = tuple(input_shape)[-3:] if input_shape is not None else (None, None, channels)
+    x = x if keras.ops.is_tensor(x) else np.asarray(x)
+    shape = tuple(x.shape)
+    shown = "(n, " + ", ".join("any" if e is None else str(e) for e in expected) + ")"
+    if len(shape) != 4:
+        hint = " Add the first axis with x[None]." if len(shape) == 3 else ""
+        raise ValueError(f"Images must have shape {shown}. Received: shape={shape}.{hint}")
+    if 0 in shape:
+        raise ValueError(f"At least one image is needed. Received: shape={shape}.")
+    if any(e is not None and e != s for e, s in zip(expected, shape[1:], strict=True)):
+        hint = ""
+        if expected[-1] == 3 and shape[-1] == 1:
+            hint = " Repeat the grey channel: np.repeat(x, 3, axis=-1)."
+        elif expected[:2] != shape[1:3] and expected[-1] in (None, shape[-1]):
+            hint = f" Resize them: keras.ops.image.resize(x, {expected[:2]})."
+        raise ValueError(f"Images must have shape {shown}. Received: shape={shape}.{hint}")
+    _check_range(x, shape)
+
+
+def _check_range(x, shape) -> None:
+    x = x[:: math.ceil(math.prod(shape) / _MOST_VALUES)]
+    x = np.asarray(keras.ops.convert_to_numpy(x) if keras.ops.is_tensor(x) else x)
+    if x.dtype == np.uint8:
+        return
+    if x.dtype.kind not in "iuf":
+        raise ValueError(f"Images must be uint8 or float, 0..255. Received: dtype={x.dtype}.")
+    low, high = float(x.min()), float(x.max())
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise ValueError(
+            f"Images must be finite. Received: NaN or infinity in shape={shape}. "
+            "Find them with np.argwhere(~np.isfinite(x))."
+        )
+    received = f"Received: values in [{low:.4g}, {high:.4g}], dtype={x.dtype}."
+    if low < 0 or high > 255:
+        raise ValueError(
+            f"Images must be 0..255 RGB: the model preprocesses them itself. {received} "
+            "Pass the images as they were before preprocess_input or any standardisation."
+        )
+    if 0 < high <= 1 and x.dtype.kind == "f":
+        raise ValueError(
+            f"Images must be 0..255 RGB: the model scales them itself. {received} "
+            "Multiply by 255, or leave out the division."
+        )
+
+
+def count_samples(x) -> int:
+    """Return how many samples an array, or a dictionary of arrays (tokens), has."""
+    return len(next(iter(x.values())) if isinstance(x, dict) else x)
+
+
+def check_tokens(model: keras.Model, x) -> None:
+    """Refuse texts, and parts of other shapes, for a model that takes a dictionary.
+
+    Raises:
+        ValueError: anything but a dictionary with the model's inputs, no more and no less (Keras
+            would take them in the wrong order), all with one number of samples, each of the shape
+            that the model takes: a model of 16 tokens takes no 24.
+    """
+    wanted = getattr(model, "input", None) if getattr(model, "inputs", None) else None
+    if not isinstance(wanted, dict):
+        return
+    names = ", ".join(wanted)
+    if not isinstance(x, dict) or set(wanted) != set(x):
+        received = ", ".join(x) if isinstance(x, dict) else f"type {type(x).__name__}"
+        raise ValueError(
+            f"A dictionary of {names} is required. Received: {received}. Turn texts into it: "
+            "bert.preprocessor(sequence_length)(texts)."
+        )
+    lengths = {name: len(part) for name, part in x.items()}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"Arrays of one length are required. Received: {lengths}.")
+    for name, tensor in wanted.items():
+        shape, given = tuple(tensor.shape), tuple(np.shape(x[name]))
+        pairs = zip(shape[1:], given[1:], strict=False)
+        if len(shape) == len(given) and any(s not in (None, g) for s, g in pairs):
+            shown = ", ".join("any" if s is None else str(s) for s in shape[1:])
+            raise ValueError(
+                f"{name} of shape (n, {shown}) is required. Received: shape={given}. Turn texts "
+                "into as many tokens as the model takes, bert.preprocessor(sequence_length), or "
+                "build it for any length, with sequence_length=None."
+            )
+
+
+def check_labels(y, num_classes: int | None = None, n: int | None = None) -> np.ndarray:
+    """Refuse anything but one integer class label per sample, and return them as an array.
+
+    Args:
+        y: Labels, shape `(n,)`, integers from 0.
+        num_classes: Every label must be below it, when given.
+        n: Number of samples that the labels belong to, when given.
+
+    Returns:
+        The labels as a numpy array of shape `(n,)`.
+
+    Raises:
+        ValueError: no labels; one-hot or column labels; not integers; below 0 or not below
+            `num_classes`; another number than `n`.
+
+    Example:
+        >>> check_labels([0, 2, 1], num_classes=3)
+        array([0, 2, 1])
+    """
+    y = np.asarray(keras.ops.convert_to_numpy(y) if keras.ops.is_tensor(y) else y)
+    required = "Labels must be integers of shape (n,)."
+    if y.ndim == 2 and y.shape[1] > 1:
+        raise ValueError(
+            f"{required} Received: shape={y.shape}, which looks one-hot. "
+            "Turn it into integers: np.argmax(y, axis=-1)."
+        )
+    if y.ndim != 1:
+        cure = " Flatten them: np.ravel(y)." if y.ndim == 2 else ""
+        raise ValueError(f"{required} Received: shape={y.shape}.{cure}")
+    if n is not None and len(y) != n:
+        raise ValueError(f"One label per sample is needed. Received: {n} samples, {len(y)} labels.")
+    if not len(y):
+        raise ValueError("At least one label is needed. Received: an empty array.")
+    if y.dtype.kind not in "iu":
+        raise ValueError(
+            f"{required} Received: dtype={y.dtype}. Convert them: y.astype('int64') for whole "
+            "numbers, np.unique(y, return_inverse=True)[1] for names."
+        )
+    low, high = int(y.min()), int(y.max())
+    if low < 0 or (num_classes is not None and high >= num_classes):
+        top = "from 0 on" if num_classes is None else f"in 0..{num_classes - 1}"
+        raise ValueError(
+            f"Labels must be {top}. Received: labels in {low}..{high}. "
+            "Number the classes from 0: np.unique(y, return_inverse=True)[1]."
+        )
+    return y

@@ -1,0 +1,145 @@
+"""What every score asks of its arrays: a finite matrix, a label per row, more than one class."""
+
+from __future__ import annotations
+
+from tlhelpers.checks.data import check_labels
+
+import keras
+import numpy as np
+
+ROWS_SUM = 4e-3  # how far from one a row of probabilities may sum: rounded to bfloat16, 2**-8
+
+
+def to_numpy(x) -> np.ndarray:
+    """Return an array or a Keras tensor as a numpy array, bfloat16 as float32.
+
+    Bfloat16 is a type of TensorFlow's; numpy takes it for no number.
+    """
+    x = np.asarray(keras.ops.convert_to_numpy(x) if keras.ops.is_tensor(x) else x)
+    return x.astype("float32") if x.dtype.name == "bfloat16" else x
+
+
+def is_finite(x) -> bool:
+    """Say whether `to_matrix` would call these real numbers finite."""
+    return bool((np.abs(to_numpy(x).astype("float64")) < 1e100).all())
+
+
+def check_samples(x, name: str, rows: int = 1) -> np.ndarray:
+    """Refuse anything but finite samples `(n, ...)`, and return them as a numpy array.
+
+    Raises:
+        ValueError: no array with a sample per row, too few rows, not real numbers, NaN, infinity.
+    """
+    x = to_numpy(x)
+    if x.ndim < 2 or x.dtype.kind not in "iufb":
+        raise ValueError(
+            f"{name} must be an array of real numbers, one sample per row. Received: "
+            f"shape={x.shape}, dtype={x.dtype}. Pass the samples alone, as the model takes them."
+        )
+    if len(x) < rows:
+        raise ValueError(
+            f"{name} must have at least {rows} rows. Received: shape={x.shape}. Take more samples."
+        )
+    if x.dtype.kind == "f" and not np.isfinite(x).all():
+        bad = ~np.isfinite(x.reshape(len(x), -1)).all(axis=1)
+        raise ValueError(
+            f"{name} must be finite. Received: NaN or infinity in {bad.sum():,} of {len(x):,} "
+            f"rows, first in row {bad.argmax()}. Remove such samples."
+        )
+    return x
+
+
+def check_features(x, name: str = "features", rows: int = 2) -> np.ndarray:
+    """Refuse anything but a finite matrix whose rows differ, and return a float64 copy.
+
+    Args:
+        x: features `(n, D)`. Columns may be constant or equal to each other (units of a ReLU
+            network often are), but the rows may not all be the same.
+        name: the argument's name, for the error.
+        rows: how many at least.
+
+    Raises:
+        ValueError: see `to_matrix` and `check_varied`.
+
+    Example:
+        >>> check_features([[0, 1], [1, 1]])
+        array([[0., 1.],
+               [1., 1.]])
+    """
+    x = to_matrix(x, name, rows)
+    check_varied(x, name=name)
+    return x
+
+
+def to_matrix(x, name: str, rows: int) -> np.ndarray:
+    """Return a float64 copy of a finite matrix `(n, D)`.
+
+    Raises:
+        ValueError: another number of dimensions, too few rows, no column, not real numbers, NaN,
+            infinity, or numbers beyond 1e100, whose squares would be.
+    """
+    x = to_numpy(x)
+    if x.ndim != 2:
+        cure = " Labels in the place of features? Name the arguments." if x.ndim == 1 else ""
+        if x.ndim > 2:
+            cure = (
+                " Flatten them: x.reshape(len(x), -1), or pool feature maps: x.mean(axis=(1, 2))."
+            )
+        raise ValueError(f"{name} must have shape (n, D). Received: shape={x.shape}.{cure}")
+    if len(x) < rows or not x.shape[1]:
+        raise ValueError(
+            f"{name} must have at least {rows} rows and a column. Received: shape={x.shape}. "
+            "Take more samples."
+        )
+    if x.dtype.kind not in "iufb":
+        raise ValueError(f"{name} must be real numbers. Received: dtype={x.dtype}.")
+    x = x.astype("float64")
+    bad = ~(np.abs(x) < 1e100).all(axis=1)
+    if bad.any():
+        raise ValueError(
+            f"{name} must be finite. Received: NaN, infinity or beyond 1e100 in {bad.sum():,} of "
+            f"{len(x):,} rows, first in row {bad.argmax()}. Look at what came in there."
+        )
+    return x
+
+
+def check_varied(*matrices: np.ndarray, name: str) -> None:
+    """Refuse matrices of which all rows, over all of them, are the same."""
+    first = matrices[0][0]
+    if all((x == first).all() for x in matrices):
+        raise ValueError(
+            f"{name} must differ between samples. Received: {sum(map(len, matrices)):,} rows, all "
+            "the same. Look at the inputs and their scale: the network sees nothing in them."
+        )
+
+
+def check_classes(labels, n: int) -> np.ndarray:
+    """Return integer labels as 0, 1, 2, ... without gaps; refuse a single class.
+
+    Args:
+        labels: integers `(n,)`.
+        n: how many samples they belong to.
+
+    Raises:
+        ValueError: see `check_labels`; fewer than two classes.
+
+    Example:
+        >>> check_classes([7, 3, 7], n=3)
+        array([1, 0, 1])
+    """
+    classes, labels = np.unique(check_labels(to_numpy(labels), n=n), return_inverse=True)
+    if len(classes) < 2:
+        raise ValueError(
+            f"Labels of at least two classes are required. Received: only class {classes[0]}, "
+            f"{n} times. Draw the subset from the whole set: it may be sorted by class."
+        )
+    return labels
+
+
+def rows_of_classes(labels: np.ndarray, most: int):
+    """Yield `(class, row numbers)` of labels 0, 1, 2, ..., at most `most` rows at a time."""
+    order = np.argsort(labels, kind="stable")
+    starts = np.flatnonzero(np.diff(labels[order], prepend=-1))
+    for number, rows in enumerate(np.split(order, starts[1:])):
+        for begin in range(0, len(rows), most):
+            yield number, rows[begin : begin + most]

@@ -1,0 +1,23 @@
+"""Files: where those of the package lie, whether they are whole, how they are written."""
+
+import hashlib
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def folder_beside(name: str) -> Path:
+    """Return a folder of the repository: inside an installed package, beside it in a checkout."""
+    inside = PACKAGE / name
+    return inside if inside.is_dir() else PACKAGE.parent / name
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def is_intact(path: Path, file: dict) -> bool:
+    """Tell whether `path` is the catalog's file: there, of its size, of its SHA-256."""
+    return path.is_file() and path.stat().st_size == file["size"] and sha256(path) == file["sha256"]

@@ -1,0 +1,103 @@
+"""What a word or a number must be, and how an error says so."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from difflib import get_close_matches
+from numbers import Integral, Real
+
+_SAID: set[str] = set()
+
+
+def announce(line: str) -> None:
+    """Print a line once in this process, however often it is said (a loop over seeds)."""
+    if line not in _SAID:
+        _SAID.add(line)
+        print(line)
+
+
+def did_you_mean(name: str, known: Iterable[str], shown: int = 6) -> str:
+    """Return " Did you mean a, b?" or, when nothing is near, " Known: a, b, c, ..."."""
+    known = list(known)
+    lower = {k.lower(): k for k in known}
+    near = get_close_matches(str(name).lower(), lower, n=3, cutoff=0.5)
+    if near:
+        return f" Did you mean {', '.join(repr(lower[n]) for n in near)}?"
+    more = ", ..." if len(known) > shown else ""
+    return f" Known: {', '.join(repr(k) for k in known[:shown])}{more}."
+
+
+def check_choice(name: str, value: str, known: Iterable[str], cure: str = "") -> str:
+    """Return `value`, or raise a ValueError that lists what is known and the near names.
+
+    Example:
+        >>> check_choice("task", "binary", ("binary", "multiclass"))
+        'binary'
+    """
+    known = tuple(known)
+    if not isinstance(value, str) or value not in known:
+        raise ValueError(
+            f"`{name}` must be one of {', '.join(map(repr, known))}. Received: {name}={value!r}."
+            + (f" {cure}" if cure else did_you_mean(value, known))
+        )
+    return value
+
+
+def check_whole(
+    name: str, value, least: int | None = None, most: int | None = None, cure: str = ""
+) -> int:
+    """Return a whole number (numpy's too, but no bool) as an int, or raise a ValueError.
+
+    Args:
+        name: of the argument, for the error.
+        value: what was given.
+        least, most: the smallest and the largest number allowed; None for no border.
+        cure: a sentence for the end of the error.
+
+    Example:
+        >>> check_whole("epochs", np.int64(4), least=1)
+        4
+    """
+    whole = isinstance(value, Integral) and not isinstance(value, bool)
+    inside = whole and (least is None or value >= least) and (most is None or value <= most)
+    if not inside:
+        between = least is not None and most is not None
+        border = f" between {least} and {most}" if between else ""
+        border = f", {least} or above" if least is not None and not between else border
+        border = f", {most} or below" if most is not None and not between else border
+        raise ValueError(
+            f"`{name}` must be a whole number{border}. Received: {name}={value!r}. {cure}".rstrip()
+        )
+    return int(value)
+
+
+def check_number(name: str, value, within: str = "(-inf, inf)", cure: str = "") -> float:
+    """Return a real number (numpy's too, but no bool) as a float, or raise a ValueError.
+
+    Args:
+        name: of the argument, for the error.
+        value: what was given.
+        within: an interval: "[0, 1)" holds 0 but not 1, "(0, inf)" all finite numbers above 0.
+        cure: a sentence for the end of the error.
+
+    Example:
+        >>> check_number("rate", 0.5, "(0, 1]")
+        0.5
+    """
+    low, high = map(float, within[1:-1].split(","))
+    real = isinstance(value, Real) and not isinstance(value, bool) and not math.isnan(value)
+    above = real and (value >= low if within[0] == "[" else value > low)
+    if not above or not (value <= high if within[-1] == "]" else value < high):
+        finite = "a finite number" if "inf" in within else "a number"
+        borders = {"(-inf, inf)": "", "[0, inf)": ", 0 or above", "(0, inf)": " above 0"}
+        raise ValueError(
+            f"`{name}` must be {finite}{borders.get(within, f' in {within}')}. "
+            f"Received: {name}={value!r}. {cure}".rstrip()
+        )
+    return float(value)
+
+
+def check_seed(seed: int) -> int:
+    """Return `seed` as an int, or say that it must be a whole number in 0..2**32-1."""
+    return check_whole("seed", seed, 0, 2**32 - 1)

@@ -1,0 +1,1 @@
+"""Choose a pretrained model and a strategy before training."""

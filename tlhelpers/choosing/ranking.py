@@ -1,0 +1,264 @@
+"""Compare pretrained networks on your own images before any of them is trained."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from tlhelpers.checks.features import check_classes
+from tlhelpers.checks.words import did_you_mean
+from tlhelpers.choosing.candidates import Candidate, assess, dog_head, name_candidates
+from tlhelpers.reading.plots import BLUE, GREY, ORANGE, _axes
+from tlhelpers.sources.backbones import load_backbone
+
+import keras
+import numpy as np
+
+PROMISES = ("logme", "h_score", "probe", "leep", "nce")
+COSTS = ("weights", "multiply_adds", "activations", "milliseconds")
+
+
+@dataclass(frozen=True, repr=False)
+class Ranking:
+    """What `rank_backbones` returns: candidates, the most promising one first.
+
+    `str()` and a notebook show it as a table; `ranking[name]` is one row, `scores(what)` a column.
+    """
+
+    candidates: tuple[Candidate, ...]
+    by: str
+    samples: int
+    classes: int
+    image_shape: tuple[int, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names in order, the most promising one first."""
+        return tuple(candidate.name for candidate in self.candidates)
+
+    def __getitem__(self, name: str) -> Candidate:
+        """Return the row of that name."""
+        if name not in self.names:
+            raise ValueError(
+                f"The name of a candidate is required. Received: {name!r}."
+                + did_you_mean(name, self.names)
+            )
+        return self.candidates[self.names.index(name)]
+
+    def scores(self, what: str) -> dict[str, float]:
+        """Return one column by name: any number of `Candidate`, such as "logme" or "weights"."""
+        known = [f.name for f in fields(Candidate) if f.name not in ("name", "input")]
+        if what not in known:
+            raise ValueError(
+                f"A column is required. Received: what={what!r}." + did_you_mean(what, known)
+            )
+        return {candidate.name: getattr(candidate, what) for candidate in self.candidates}
+
+    def pareto(self, cost: str = "multiply_adds") -> tuple[str, ...]:
+        """Return the names that no other candidate beats in cost and promise at once.
+
+        They come in order of their cost, so each promises more than those before it. Candidates
+        of unknown cost (NaN, such as the multiply-adds of attention) are left out.
+
+        Raises:
+            ValueError: an unknown cost.
+        """
+        _check_choice("cost", cost, COSTS)
+        best, front = -math.inf, []
+        known = [row for row in self.candidates if not math.isnan(getattr(row, cost))]
+        for row in sorted(known, key=lambda c: (getattr(c, cost), -getattr(c, self.by))):
+            if getattr(row, self.by) > best:
+                best = getattr(row, self.by)
+                front.append(row.name)
+        return tuple(front)
+
+    def to_markdown(self) -> str:
+        """Return the table in Markdown."""
+        header, *rows = _table(self)
+        lines = [header, ["---"] * len(header), *rows]
+        table = "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+        return f"{table}\n\n{_caption(self)}"
+
+    _repr_markdown_ = to_markdown  # how a notebook shows it
+
+    def __str__(self) -> str:
+        table = _table(self)
+        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+        lines = []
+        for name, *cells in table:
+            rest = (cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True))
+            lines.append("  ".join([name.ljust(widths[0]), *rest]))
+        return "\n".join([*lines, _caption(self)])
+
+    __repr__ = __str__
+
+
+def _table(ranking: Ranking) -> list[list[str]]:
+    """Return the header and the rows as text; LEEP and NCE only if anybody has them."""
+    sourced = any(not math.isnan(row.leep) for row in ranking.candidates)
+    header = ["candidate", "input", "features", "weights", "multiply-adds", "activations"]
+    header += ["ms/image", "LogME", "H-score", "linear probe"] + ["LEEP", "NCE"] * sourced
+    rows = []
+    for c in ranking.candidates:
+        low, high = c.probe_interval
+        rows.append(
+            [c.name, c.input, str(c.features), _short(c.weights), _short(c.multiply_adds)]
+            + [_short(c.activations), f"{c.milliseconds:.2f}", f"{c.logme:.3f}", f"{c.h_score:.2f}"]
+            + [f"{c.probe:.3f} ({low:.3f} to {high:.3f})"]
+            + ([_or_dash(c.leep), _or_dash(c.nce)] if sourced else [])
+        )
+    return [header, *rows]
+
+
+def _caption(ranking: Ranking) -> str:
+    size = "x".join(map(str, ranking.image_shape))
+    return (
+        f"sorted by {ranking.by}, higher is better; {ranking.samples:,} images of {size}, "
+        f"{ranking.classes} classes; nothing was trained but the linear probe"
+    )
+
+
+def _short(number: float) -> str:
+    if math.isnan(number):
+        return "?"
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= size:
+            return f"{number / size:.3g} {unit}"
+    return f"{number:.0f}"
+
+
+def _or_dash(number: float) -> str:
+    return "-" if math.isnan(number) else f"{number:.3f}"
+
+
+def rank_backbones(
+    candidates: Sequence[str | keras.Model] | Mapping[str, str | keras.Model],
+    x,
+    y,
+    *,
+    input_shape: tuple[int, int, int] | None = None,
+    source_heads: Mapping[str, Callable] | None = None,
+    by: str = "logme",
+    batch_size: int = 64,
+    cache: str | Path | None = None,
+    seed: int = 0,
+) -> Ranking:
+    """Rank pretrained networks by what their features promise for your images, and their cost.
+
+    Every candidate is run over the images once. Its maps are averaged over all places, as a head
+    with average pooling would see them, and scored. Nothing of it is trained.
+
+    Args:
+        candidates: at least two of: names of `load_backbone`; Keras models with one input and one
+            output (a base, one of `cut_at_blocks`, your own). A dict gives them names of your own.
+            A base of keras.applications gets its preprocessing; any other model sees the images as
+            they are. The table records which.
+        x: images `(n, height, width, channels)`, 0..255.
+        y: labels, integers `(n,)`, two classes at least, two images of each.
+        input_shape: what candidates given by name are loaded for; the images' shape by default.
+            Images of another size than a candidate's are resized for it (bilinear), and the
+            table says so. A score depends on that size: compare it as one more candidate.
+        source_heads: name of a candidate to the classifier it was trained with, a function (or a
+            layer, such as `model.get_layer("logits")`) from its pooled features `(n, features)` to
+            logits or probabilities of the source classes. It gives LEEP and NCE. The name
+            "mobilenetv2-dogs" brings its own.
+        by: what to sort by: "logme", "h_score" or "probe".
+        batch_size: images per step.
+        cache: a folder for the features, see `extract_features`.
+        seed: for the splits of the linear probe.
+
+    Returns:
+        A `Ranking`.
+
+    Raises:
+        ValueError: a single candidate, the same name twice, an unknown name (before anything is
+            loaded), images or labels that do not fit, features that are not finite.
+
+    Example:
+        >>> base = tl.load_backbone("vgg16", (32, 32, 3))
+        >>> tl.rank_backbones({**tl.cut_at_blocks(base), "dogs": "mobilenetv2-dogs"}, x, y)
+
+    Reference:
+        You et al., "LogME: Practical Assessment of Pre-trained Models for Transfer Learning",
+        ICML 2021; Kornblith et al., "Do Better ImageNet Models Transfer Better?", CVPR 2019 (the
+        linear probe).
+    """
+    named = name_candidates(candidates)
+    heads = dict(source_heads or {})
+    for name in heads:
+        if name not in named:
+            raise ValueError(
+                f"source_heads must name candidates. Received: {name!r}."
+                + did_you_mean(name, named)
+            )
+    _check_choice("by", by, PROMISES[:3])
+    x = x if hasattr(x, "shape") else np.asarray(x)
+    if len(x.shape) != 4:
+        raise ValueError(
+            f"Images must have shape (n, height, width, channels). Received: shape={x.shape}."
+        )
+    labels = check_classes(y, n=len(x))
+    rows = []
+    for name, given in named.items():
+        model = given
+        if isinstance(given, str):
+            model = load_backbone(given, tuple(input_shape or x.shape[1:]))
+            if given == "mobilenetv2-dogs":
+                heads.setdefault(name, dog_head())
+        rows.append(assess(name, model, heads.get(name), x, labels, batch_size, cache, seed))
+    rows.sort(key=lambda row: -getattr(row, by))
+    return Ranking(tuple(rows), by, len(x), int(labels.max()) + 1, tuple(x.shape[1:]))
+
+
+def plot_ranking(ranking: Ranking, cost: str = "multiply_adds"):
+    """Plot promise over cost. The line joins the candidates that no other beats in both.
+
+    Args:
+        ranking: what `rank_backbones` returned; what it is sorted by goes upwards.
+        cost: "weights", "multiply_adds", "activations" or "milliseconds", on a logarithmic axis.
+            Candidates of unknown cost (NaN) are left out; the title names them.
+
+    Raises:
+        ValueError: an unknown cost; one that is known of no candidate.
+    """
+    from matplotlib.ticker import LogLocator, MaxNLocator
+
+    front = ranking.pareto(cost)
+    costs, promises = ranking.scores(cost), ranking.scores(ranking.by)
+    unknown = [name for name, value in costs.items() if math.isnan(value)]
+    if not front:
+        raise ValueError(
+            f"A candidate with a known cost is required. Received: cost={cost!r}, which is NaN for "
+            f"{', '.join(map(repr, unknown))}. Use cost='milliseconds', which is measured."
+        )
+    figure, axes = _axes(6.4, 3.8)
+    ax = axes[0][0]
+    if unknown:
+        title = f"{cost.replace('_', '-')} unknown, not shown: {', '.join(unknown)}"
+        ax.set_title(title, fontsize=8, color=GREY, loc="left", wrap=True)
+    ax.plot([costs[n] for n in front], [promises[n] for n in front], color=ORANGE, linewidth=1)
+    for name in ranking.names:
+        if name in unknown:
+            continue
+        ax.scatter(costs[name], promises[name], color=BLUE if name in front else GREY, zorder=2)
+        ax.annotate(
+            name, (costs[name], promises[name]), (4, 4), textcoords="offset points", fontsize=8
+        )
+    ax.set(xscale="log", xlabel=f"{cost.replace('_', '-')} per image", ylabel=ranking.by)
+    low, high = ax.get_xlim()
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)) if high > 8 * low else MaxNLocator(5))
+    ax.xaxis.set_major_formatter(lambda value, _: _short(value) if value >= 1e3 else f"{value:g}")
+    ax.minorticks_off()
+    ax.margins(x=0.18, y=0.1)
+    ax.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def _check_choice(name: str, value: str, known: Sequence[str]) -> None:
+    if value not in known:
+        raise ValueError(
+            f"{name} must be one of {', '.join(known)}. Received: {name}={value!r}."
+            + did_you_mean(value, known)
+        )

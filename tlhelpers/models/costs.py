@@ -1,0 +1,117 @@
+"""What a model costs to run, read off its graph: weights, multiply-adds, activations."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from tlhelpers.models.anatomy import walk
+
+import keras
+
+_TRANSPOSED = (
+    keras.layers.Conv1DTranspose,
+    keras.layers.Conv2DTranspose,
+    keras.layers.Conv3DTranspose,
+)
+_COUNTED = (  # layers in which each number of a kernel is used once at each place
+    keras.layers.Dense,
+    keras.layers.Conv1D,
+    keras.layers.Conv2D,
+    keras.layers.Conv3D,
+    keras.layers.DepthwiseConv1D,
+    keras.layers.DepthwiseConv2D,
+    keras.layers.SeparableConv1D,
+    keras.layers.SeparableConv2D,
+    *_TRANSPOSED,
+)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one sample costs.
+
+    Attributes:
+        weights: numbers that the model holds; shared layers count once.
+        multiply_adds: multiplications, each with its addition, of one forward pass in
+            convolutions and dense layers; NaN where a layer of another kind has matrices.
+        activations: numbers that all layers put out for one sample. Four bytes each, times the
+            batch, is about what training every layer keeps in memory. Of a nested model without a
+            graph only the output is counted.
+    """
+
+    weights: int
+    multiply_adds: float
+    activations: int
+
+
+def count_cost(model: keras.Model, input_shape: tuple[int, ...] | None = None) -> Cost:
+    """Count what one sample costs in a functional or built Sequential model.
+
+    Nested models are opened (one without a graph, a subclassed one, counts as a layer of another
+    kind), and a layer that is called twice costs twice. Additions, activation functions, pooling
+    and normalization are left out of the multiply-adds, as in most papers.
+
+    Args:
+        model: a model with one input.
+        input_shape: of one sample, without the batch axis. Defaults to the model's own, which must
+            then leave no size open.
+
+    Returns:
+        A `Cost`.
+
+    Raises:
+        ValueError: a model without a graph or with several inputs; a size that is left open.
+
+    Example:
+        >>> base = keras.applications.VGG16(include_top=False, weights=None)
+        >>> count_cost(base, (224, 224, 3)).multiply_adds
+        15346630656
+    """
+    walk(model)  # a model with a graph, or an error
+    if len(model.inputs) != 1:
+        raise ValueError(
+            f"A model with one input is required. Received: {len(model.inputs)} inputs of "
+            f"{model.name!r}."
+        )
+    shape = tuple(model.inputs[0].shape[1:]) if input_shape is None else tuple(input_shape)
+    if None in shape:
+        raise ValueError(
+            f"Every size must be known to count the cost of {model.name!r}. Received: "
+            f"input_shape={shape}. Give it: input_shape=(224, 224, 3)."
+        )
+    counted: list[tuple[float, int]] = []
+    _run(model, [keras.KerasTensor((1, *shape), model.inputs[0].dtype)], counted)
+    multiply_adds, activations = map(sum, zip(*counted, strict=True))
+    return Cost(model.count_params(), multiply_adds, activations)
+
+
+def _run(model: keras.Model, inputs: list, counted: list):
+    """Pass shapes through the graph, and note every call's multiply-adds and outputs."""
+
+    def visit(operation):
+        def call(*args, **kwargs):
+            if hasattr(_graph(operation), "_run_through_graph"):
+                return _run(operation, keras.tree.flatten(args), counted)
+            outputs = operation.compute_output_spec(*args, **kwargs)
+            sizes = [math.prod(tensor.shape) for tensor in keras.tree.flatten(outputs)]
+            counted.append((_multiply_adds(operation, args, outputs), sum(sizes)))
+            return outputs
+
+        return call
+
+    return _graph(model)._run_through_graph(inputs, operation_fn=visit)
+
+
+def _graph(operation: keras.Operation):
+    return operation._functional if isinstance(operation, keras.Sequential) else operation
+
+
+def _multiply_adds(operation: keras.Operation, args: tuple, outputs) -> float:
+    matrices = [w for w in getattr(operation, "weights", ()) if len(w.shape) > 1]
+    if not matrices:
+        return 0
+    if not isinstance(operation, _COUNTED):
+        return math.nan
+    places = (args[0] if isinstance(operation, _TRANSPOSED) else outputs).shape[1:-1]
+    return math.prod(places) * sum(math.prod(matrix.shape) for matrix in matrices)

@@ -1,0 +1,282 @@
+"""Heads, and whole classifiers: preprocessing, base and head in one functional model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Integral, Real
+
+from tlhelpers.checks.words import did_you_mean
+from tlhelpers.models.preprocessing import preprocessing
+
+import keras
+from keras import ops
+
+TASKS = ("multiclass", "binary", "multilabel", "regression")
+POOLINGS = ("avg", "max", "avgmax", "flatten", "token", "mean")
+
+
+@keras.saving.register_keras_serializable(package="tlhelpers")
+class GlobalPooling(keras.layers.Layer):
+    """Pool over all places, of maps and sequences alike: `(n, ..., c)` becomes `(n, c)`.
+
+    With a mask `(n, tokens)`, True or 1 for a real token, only real tokens count
+    (`head(features, mask=mask)`). A row without a real token gives zeros.
+
+    Args:
+        mode: "avg", "max", or "avgmax" for both joined, which gives `(n, 2 c)`.
+    """
+
+    def __init__(self, mode: str = "avg", **kwargs):
+        super().__init__(**kwargs)
+        self.mode = mode
+        self.supports_masking = True
+
+    def call(self, x, mask=None):
+        reducers = {"avg": [_mean], "max": [_max], "avgmax": [_mean, _max]}[self.mode]
+        if len(x.shape) == 2:
+            return ops.concatenate([x for _ in reducers], axis=-1)
+        return ops.concatenate([reduce(x, mask) for reduce in reducers], axis=-1)
+
+    def compute_mask(self, inputs, mask=None):
+        return None
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], input_shape[-1] * (2 if self.mode == "avgmax" else 1))
+
+    def get_config(self):
+        return {**super().get_config(), "mode": self.mode}
+
+
+def _mean(x, mask):
+    if mask is None:
+        return ops.mean(x, axis=list(range(1, len(x.shape) - 1)))
+    weight = ops.cast(ops.expand_dims(mask, -1), x.dtype)
+    return ops.sum(x * weight, axis=1) / ops.maximum(ops.sum(weight, axis=1), 1)
+
+
+def _max(x, mask):
+    if mask is None:
+        return ops.max(x, axis=list(range(1, len(x.shape) - 1)))
+    real = ops.cast(ops.expand_dims(mask, -1), "bool")
+    highest = ops.max(ops.where(real, x, ops.full_like(x, -3e4)), axis=1)  # fits in float16
+    return ops.where(ops.any(real, axis=1), highest, ops.zeros_like(highest))
+
+
+@keras.saving.register_keras_serializable(package="tlhelpers")
+class FirstToken(keras.layers.Layer):
+    """Take the first token's vector (BERT's [CLS]): `(n, tokens, c)` becomes `(n, c)`."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.supports_masking = True
+
+    def call(self, x):
+        return x[:, 0]
+
+    def compute_mask(self, inputs, mask=None):
+        return None
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], input_shape[-1])
+
+
+@keras.saving.register_keras_serializable(package="tlhelpers")
+class Head(keras.Sequential):
+    """The Sequential that `build_head` returns; unlike a plain one it takes a mask, and ends it."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.supports_masking = True
+
+    def compute_mask(self, inputs, mask=None):
+        return None  # one vector per sample has no tokens left to mask in the loss
+
+
+def build_head(
+    num_classes: int,
+    task: str = "multiclass",
+    pooling: str = "avg",
+    hidden: Sequence[int] = (),
+    dropout: float = 0.2,
+    normalize: bool = False,
+) -> Head:
+    """Build a head: pooling, optional normalization and hidden layers, dropout, logits.
+
+    Args:
+        num_classes: classes, labels of a multilabel task, or targets of a regression, at least 1
+            (2 for "multiclass"; "binary" takes 2 and ends in one logit).
+        task: "multiclass", "binary", "multilabel" or "regression".
+        pooling: how maps `(n, h, w, c)` or sequences `(n, tokens, c)` become one vector: "avg",
+            "max", "avgmax" (both joined), "flatten", "token" (the first token), "mean" ("avg" by
+            the name that is usual for text). Where a mask is given, padding does not count.
+        hidden: units of each hidden layer (ReLU), each followed by dropout.
+        dropout: rate in [0, 1), in front of every dense layer.
+        normalize: put a LayerNormalization behind the pooling. It has no statistics that could
+            drift, and makes one learning rate fit bases whose features differ in scale.
+
+    Returns:
+        An unbuilt Sequential named "head", with layers "pooling", "normalization",
+        "dropout", "hidden_1", ..., "logits". It ends in float32 without an activation, also under
+        mixed precision.
+
+    Raises:
+        ValueError: an unknown task or pooling, a number out of its range.
+
+    Example:
+        >>> build_head(10, hidden=(64,))(np.zeros((2, 7, 7, 512), "float32")).shape
+        TensorShape([2, 10])
+    """
+    _check_choice("task", task, TASKS)
+    _check_choice("pooling", pooling, POOLINGS)
+    least = 2 if task in ("multiclass", "binary") else 1
+    _check_units("num_classes", num_classes, least)
+    if task == "binary" and num_classes != 2:
+        raise ValueError(
+            f"A binary task has num_classes=2. Received: num_classes={num_classes}. "
+            "Use task='multiclass' for more classes, 'multilabel' for several yes-or-no labels."
+        )
+    if isinstance(hidden, Integral) or not all(isinstance(units, Integral) for units in hidden):
+        raise ValueError(
+            f"hidden must be a sequence of units, such as (256,). Received: hidden={hidden!r}."
+        )
+    for units in hidden:
+        _check_units("hidden", units, 1)
+    if isinstance(dropout, bool) or not isinstance(dropout, Real) or not 0 <= dropout < 1:
+        raise ValueError(f"dropout must be in [0, 1). Received: dropout={dropout!r}.")
+    layers = [_pooling_layer(pooling)]
+    if normalize:
+        layers.append(keras.layers.LayerNormalization(name="normalization"))
+    layers.append(keras.layers.Dropout(dropout, name="dropout"))
+    for number, units in enumerate(hidden, start=1):
+        layers.append(keras.layers.Dense(units, activation="relu", name=f"hidden_{number}"))
+        layers.append(keras.layers.Dropout(dropout, name=f"dropout_{number}"))
+    units = 1 if task == "binary" else num_classes
+    layers.append(keras.layers.Dense(units, dtype="float32", name="logits"))
+    return Head(layers, name="head")
+
+
+def _pooling_layer(pooling: str) -> keras.layers.Layer:
+    if pooling == "flatten":
+        return keras.layers.Flatten(name="pooling")
+    if pooling == "token":
+        return FirstToken(name="pooling")
+    return GlobalPooling("avg" if pooling == "mean" else pooling, name="pooling")
+
+
+def _check_choice(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ValueError(
+            f"{name} must be one of {', '.join(known)}. Received: {name}={value!r}."
+            + did_you_mean(value, known)
+        )
+
+
+def _check_units(name: str, value: int, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+        raise ValueError(
+            f"{name} must be a whole number, at least {least}. Received: {name}={value!r}."
+        )
+
+
+def build_classifier(base: keras.Model, num_classes: int, **head) -> keras.Model:
+    """Build one functional model: preprocessing, base and head.
+
+    The preprocessing belongs to the base and travels with the model, so that nobody can forget it
+    or do it twice: the model takes images as they come, 0..255 RGB.
+
+    Args:
+        base: a backbone of `load_backbone` or `keras.applications`, without a top. It is used, not
+            copied: what is trained in the model is trained in the base.
+        num_classes: classes; see `build_head`.
+        **head: further arguments of `build_head`.
+
+    Returns:
+        A functional `keras.Model`, images `(n, height, width, 3)` to float32 logits
+        `(n, num_classes)`. Saved as `.keras` it loads with `safe_mode=True`.
+
+    Raises:
+        ValueError: the base has a top, its family is unknown, or an argument is out of range.
+
+    Example:
+        >>> base = tl.load_backbone("vgg16", (32, 32, 3))
+        >>> model = tl.build_classifier(base, 10, dropout=0.2)
+    """
+    shape = tuple(base.output_shape)
+    if len(shape) < 3:
+        raise ValueError(
+            "A base without a top is required, one that ends in feature maps. Received: "
+            f"base={base.name!r} with output shape {shape}. Load it with include_top=False and "
+            "pooling=None, as load_backbone does."
+        )
+    prepare = preprocessing(base)
+    top = build_head(num_classes, **head)
+    inputs = keras.Input(base.input_shape[1:], name="images")
+    return keras.Model(inputs, top(base(prepare(inputs))), name=f"{base.name}_classifier")
+
+
+def build_text_classifier(
+    bert, num_classes: int, sequence_length: int | None = 128, **head
+) -> keras.Model:
+    """Build a classifier on a BERT encoder: token numbers in, logits out.
+
+    Args:
+        bert: what `load_bert` returns; its encoder is used, not copied.
+        num_classes: classes; see `build_head`.
+        sequence_length: tokens per text, 3 up to what the encoder was built for, or None for any
+            length, as the batches of `bucket_by_length` need it. Texts become inputs with
+            `bert.preprocessor(sequence_length)`.
+        **head: further arguments of `build_head`; `pooling` defaults to "mean", and "flatten",
+            which would count padding, is none for texts.
+
+    Returns:
+        A functional `keras.Model` over the preprocessor's dictionary (`token_ids`, `padding_mask`,
+        `segment_ids`, each `(n, sequence_length)`), to float32 logits `(n, num_classes)`.
+
+    Raises:
+        ValueError: something else than `load_bert` returns, a pooling for images ("flatten"), a
+            length out of range; what `build_head` refuses.
+
+    Example:
+        >>> bert = tl.load_bert("minilm-l6")
+        >>> model = tl.build_text_classifier(bert, 2, sequence_length=48, task="binary")
+        >>> logits = model.predict(bert.preprocessor(48)(["a fine film"]))
+    """
+    encoder = _encoder_of(bert)
+    _check_length(encoder, sequence_length)
+    head = {"pooling": "mean", **head}
+    if head["pooling"] == "flatten":
+        raise ValueError(
+            "A pooling that leaves padding out is required for texts. Received: "
+            "pooling='flatten', which is for images. Use 'mean', 'max', 'avgmax' or 'token'."
+        )
+    inputs = {
+        name: keras.Input((sequence_length,), dtype=tensor.dtype, name=name)
+        for name, tensor in encoder.input.items()
+    }
+    top = build_head(num_classes, **head)
+    output = encoder.output  # BERT gives a dictionary, DistilBERT and RoBERTa the sequence itself
+    output = output["sequence_output"] if isinstance(output, dict) else output
+    tokens = keras.Model(encoder.input, output, name=encoder.name)
+    logits = top(tokens(inputs), mask=inputs["padding_mask"])  # without the unused pooled output
+    return keras.Model(inputs, logits, name=f"{encoder.name}_classifier")
+
+
+def _encoder_of(bert) -> keras.Model:
+    encoder = getattr(bert, "backbone", None)
+    inputs = getattr(encoder, "input", None)
+    if not isinstance(inputs, dict) or "padding_mask" not in inputs:
+        raise ValueError(
+            "What load_bert returns, with its encoder in .backbone, is required. Received: "
+            f"bert={bert!r} of type {type(bert).__name__}. Load one: bert = tl.load_bert()."
+        )
+    return encoder
+
+
+def _check_length(encoder: keras.Model, sequence_length) -> None:
+    longest = getattr(encoder, "max_sequence_length", None) or 512  # as in `Bert.preprocessor`
+    whole = isinstance(sequence_length, Integral) and not isinstance(sequence_length, bool)
+    if sequence_length is not None and not (whole and 3 <= sequence_length <= longest):
+        raise ValueError(
+            f"sequence_length must be between 3 and {longest}, two of them markers, or None for "
+            f"any length. Received: sequence_length={sequence_length!r}."
+        )

@@ -1,0 +1,133 @@
+"""What a pretrained base expects of its input, as a layer, and checks that it really gets it."""
+
+import re
+
+import keras
+
+MODES = ("caffe", "tf", "torch", "identity")
+
+# The first pattern found in a base's name decides. Order matters: inception_resnet_v2 before
+# resnet, a V2 before the family that it continues.
+_FAMILIES = (
+    (r"inception_?resnet_?v2|inception_?v3", "tf"),
+    (r"resnet\d+_?v2", "tf"),
+    (r"resnet\d+|vgg1[69]", "caffe"),
+    (r"densenet\d+", "torch"),
+    (r"mobilenet_?v3", "identity"),
+    (r"mobilenet(_?v2)?", "tf"),
+    (r"nasnet|xception", "tf"),
+    (r"efficientnet|convnext", "identity"),
+)
+_CAFFE_MEAN = (103.939, 116.779, 123.68)  # blue, green, red
+_TORCH_MEAN = (0.485, 0.456, 0.406)
+_TORCH_STD = (0.229, 0.224, 0.225)
+
+
+@keras.saving.register_keras_serializable(package="tlhelpers")
+class Preprocess(keras.layers.Layer):
+    """Turn 0..255 RGB images into what a keras.applications base was trained on.
+
+    The same arithmetic as the base's own `preprocess_input`, as part of the model: it travels
+    with the saved file, it never changes its argument, and it cannot be forgotten or done twice.
+
+    Args:
+        mode: "caffe" (BGR minus the ImageNet mean; VGG, ResNet), "tf" (-1..1; MobileNet,
+            MobileNetV2, ResNetV2, Inception, Xception, NASNet), "torch" (0..1, then the mean and
+            deviation of ImageNet; DenseNet) or "identity" (EfficientNet, ConvNeXt and
+            MobileNetV3, which rescale inside).
+
+    Input: `(batch, height, width, 3)`, uint8 or float, 0..255 RGB.
+    Output: the same shape, in the layer's compute dtype.
+
+    Raises:
+        ValueError: `mode` is none of the four, or the input has not three channels.
+
+    Example:
+        >>> layer = Preprocess("tf")
+        >>> float(layer(np.full((1, 2, 2, 3), 255, "uint8"))[0, 0, 0, 0])
+        1.0
+    """
+
+    def __init__(self, mode: str, **kwargs):
+        super().__init__(trainable=kwargs.pop("trainable", False), **kwargs)
+        if mode not in MODES:
+            raise ValueError(f"`mode` must be one of {', '.join(MODES)}. Received: mode={mode!r}.")
+        self.mode = mode
+
+    def build(self, input_shape):
+        if self.mode != "identity" and input_shape[-1] != 3:
+            raise ValueError(
+                "Preprocess needs RGB images, channels last: (batch, height, width, 3). "
+                f"Received: shape={tuple(input_shape)}."
+            )
+        self.built = True
+
+    def call(self, x):
+        x = keras.ops.cast(x, self.compute_dtype)
+        if self.mode == "caffe":
+            return keras.ops.flip(x, axis=-1) - self._row(_CAFFE_MEAN)
+        if self.mode == "tf":
+            return x / 127.5 - 1.0
+        if self.mode == "torch":
+            return (x / 255.0 - self._row(_TORCH_MEAN)) / self._row(_TORCH_STD)
+        return x
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "mode": self.mode}
+
+    def _row(self, values):
+        return keras.ops.convert_to_tensor(values, dtype=self.compute_dtype)
+
+
+def preprocessing(base: keras.Model) -> Preprocess:
+    """Return the layer that prepares 0..255 RGB images for `base`.
+
+    The family is read from the base's name ("vgg16", "mobilenetv2_1.00_96"), so it is found for
+    a base that was saved and loaded again, or renamed by a prefix, as well.
+
+    Args:
+        base: Model of `load_backbone`, or any keras.applications model.
+
+    Returns:
+        A new `Preprocess` layer.
+
+    Raises:
+        ValueError: The name tells no known family, or a base that should rescale its input
+            itself holds no layer that does.
+
+    Example:
+        >>> preprocessing(keras.applications.VGG16(weights=None, include_top=False)).mode
+        'caffe'
+    """
+    name = getattr(base, "name", type(base).__name__)
+    mode = next((mode for p, mode in _FAMILIES if re.search(p, name.lower())), None)
+    if mode is None:
+        raise ValueError(
+            "`base` must be named after its keras.applications family, such as 'vgg16' or "
+            f"'mobilenetv2_1.00_96', for its preprocessing to be known. Received: base={name!r}. "
+            "Rename it, or use the layer itself: Preprocess('caffe' | 'tf' | 'torch' | "
+            "'identity'), 'identity' for a base that rescales its input itself."
+        )
+    rescales = (keras.layers.Rescaling, keras.layers.Normalization)
+    if mode == "identity" and not any(
+        isinstance(layer, rescales) for layer in base._flatten_layers()
+    ):
+        raise ValueError(
+            "This family rescales 0..255 images inside the base, but the base has no Rescaling "
+            f"or Normalization layer. Received: base={name!r}. Build it with "
+            "include_preprocessing=True (the default)."
+        )
+    return Preprocess(mode, name=f"preprocess_{mode}")
+
+
+def images_of(model: keras.Model) -> tuple[int | None, ...] | None:
+    """Return `(height, width, channels)` of a model that takes 0..255 images, None for others.
+
+    Such a model holds a `Preprocess` layer, as those of `build_classifier` do.
+    """
+    inside = any(isinstance(layer, Preprocess) for layer in model._flatten_layers())
+    single = len(getattr(model, "inputs", None) or ()) == 1
+    return tuple(model.inputs[0].shape[1:]) if inside and single else None

@@ -1,0 +1,1 @@
+"""Read a trained model: evaluate, calibrate, explain, plot, keep."""

@@ -1,0 +1,130 @@
+"""Confidence that can be believed: temperature scaling."""
+
+from __future__ import annotations
+
+from tlhelpers.models.anatomy import walk
+from tlhelpers.models.splitting import inputs_of
+from tlhelpers.reading.evaluation import evaluate
+
+import keras
+import numpy as np
+
+LOWEST, HIGHEST = 0.05, 20.0
+
+
+@keras.saving.register_keras_serializable(package="tlhelpers")
+class Temperature(keras.layers.Layer):
+    """Divide logits by a number: `(n, classes)` to the same. The largest stays the largest.
+
+    Args:
+        temperature: above 0; above 1 makes predictions less sure, below 1 surer.
+    """
+
+    def __init__(self, temperature: float = 1.0, **kwargs):
+        super().__init__(**kwargs)
+        self.temperature = float(temperature)
+
+    def call(self, logits):
+        return logits / self.temperature
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "temperature": self.temperature}
+
+
+def calibrate(model: keras.Model, x, y=None, batch_size: int = 64) -> keras.Model:
+    r"""Return the model with its logits divided by the temperature that fits these samples best.
+
+    A fine-tuned network is often too sure of itself. One number $T$, chosen on samples that were
+    not trained on, corrects that and changes no decision: $\mathrm{softmax}(z / T)$ with the $T$
+    of the lowest cross-entropy.
+
+    Args:
+        model: a classifier that ends in logits, `(n, classes)` or one for a binary task. It stays
+            as it is; the new one shares its layers. One that was calibrated gets a new temperature.
+        x, y: validation samples and labels, or a dataset, as in `evaluate`; not the training set,
+            of which a model is sure with reason, and not the test set.
+        batch_size: samples per step, for arrays.
+
+    Returns:
+        A `keras.Model` that ends in a layer named "temperature"; `.get_layer("temperature")
+        .temperature` is the number. It is evaluated, saved and loaded like any other.
+
+    Raises:
+        ValueError: a model that ends in probabilities, or one without a graph; samples on which
+            it makes no mistake, or nothing but mistakes, or is no surer where it is right, so that
+            no finite temperature is best; what `evaluate` refuses.
+
+    Example:
+        >>> calibrated = tl.calibrate(model, x_val, y_val)
+        >>> print(tl.evaluate(calibrated, x_test, y_test))
+
+    Reference:
+        Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, section 4.2.
+    """
+    raw, name = _without_temperature(model), model.name.removesuffix("_calibrated")
+    report = evaluate(raw, x, y, batch_size=batch_size)
+    if report.outputs_were != "logits":
+        raise ValueError(
+            "A model that ends in logits is required. Received: probabilities from "
+            f"model={model.name!r}. Leave out the softmax or sigmoid of its last layer."
+        )
+    walk(raw)  # a model with a graph, or an error
+    temperature = fit_temperature(report.probabilities, report.labels)
+    logits = Temperature(temperature, name="temperature", dtype="float32")(raw.outputs[0])
+    return keras.Model(inputs_of(raw), logits, name=f"{name}_calibrated")
+
+
+def _without_temperature(model: keras.Model) -> keras.Model:
+    """Return the model up to the logits that an earlier calibration divides."""
+    if not getattr(model, "outputs", None):
+        return model
+    layer, call, _ = model.outputs[0]._keras_history
+    if not isinstance(layer, Temperature):
+        return model
+    return keras.Model(inputs_of(model), layer._inbound_nodes[call].input_tensors[0])
+
+
+def fit_temperature(probabilities, labels) -> float:
+    """Return the temperature of the lowest cross-entropy, from probabilities at temperature 1.
+
+    Args:
+        probabilities: `(n, classes)`, rows that sum to one.
+        labels: integers `(n,)`.
+
+    Raises:
+        ValueError: the best temperature is outside of 0.05..20; no mistakes, or nothing else.
+    """
+    from scipy.optimize import minimize_scalar
+    from scipy.special import logsumexp
+
+    logits = np.log(np.clip(probabilities, 1e-30, None))  # softmax forgets only a constant
+    rows = np.arange(len(labels))
+
+    def cross_entropy(inverse: float) -> float:  # convex in 1 / T
+        scaled = logits * inverse
+        return float(np.mean(logsumexp(scaled, axis=1) - scaled[rows, labels]))
+
+    best = minimize_scalar(cross_entropy, bounds=(1 / HIGHEST, 1 / LOWEST), method="bounded")
+    temperature = float(1 / best.x)
+    mistakes = int(np.sum(np.argmax(probabilities, axis=1) != labels))
+    found = f"{mistakes} mistakes in {len(labels)} samples"
+    inside = LOWEST * 1.01 < temperature < HIGHEST / 1.01
+    if not mistakes or (mistakes == len(labels) and not inside):
+        raise ValueError(
+            "Samples with right and wrong predictions are required, to see how sure the model may "
+            f"be. Received: {found}, and no temperature in {LOWEST}..{HIGHEST} fits best. Use more "
+            "validation samples."
+        )
+    if not inside:
+        bound, confidence = (HIGHEST, "is unrelated to its correctness")
+        if temperature < 1:
+            bound, confidence = (LOWEST, "is next to none, although it is right more often")
+        raise ValueError(
+            "A model that is surer where it is right is required. Received: "
+            f"{found}, on which the model's confidence {confidence}: the best temperature lies at "
+            f"the bound, {bound}. Train the model further, and check that x and y belong together."
+        )
+    return temperature

@@ -1,0 +1,323 @@
+"""What a classifier is worth: a report from one pass over the data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from tlhelpers.checks.data import check_images, check_labels, check_tokens, count_samples
+from tlhelpers.models.anatomy import learns
+from tlhelpers.models.preprocessing import images_of
+
+import keras
+import numpy as np
+
+# What comes behind logits, or behind probabilities, and leaves them what they are.
+_KEEPS_KIND = {
+    "cast", "dropout", "flatten", "globalaveragepooling1d", "globalaveragepooling2d", "identity",
+    "inputlayer", "linear", "reshape", "squeeze", "temperature",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `evaluate` returns. All scores are in 0..1.
+
+    `accuracy_interval` is the 95 % percentile bootstrap interval over the samples; it says how far
+    the test set could have moved the figure, not what another training run would give.
+    `per_class` maps a class name to precision, recall, f1 and support; `confusion[i][j]` counts
+    samples of class i that were called j. `calibration_error` is the expected calibration error;
+    `missing_classes` have no sample in the data, and their recall says nothing.
+    """
+
+    accuracy: float
+    accuracy_interval: tuple[float, float]
+    precision: float
+    recall: float
+    f1: float
+    calibration_error: float
+    samples: int
+    majority_accuracy: float
+    class_names: tuple[str, ...]
+    per_class: dict[str, dict[str, float]]
+    confusion: np.ndarray
+    outputs_were: str
+    missing_classes: tuple[str, ...] = ()
+    probabilities: np.ndarray = field(default=None, repr=False)
+    labels: np.ndarray = field(default=None, repr=False)
+
+    @property
+    def predictions(self) -> np.ndarray:
+        """The most probable class of every sample, `(n,)`."""
+        return self.probabilities.argmax(axis=1)
+
+    def __str__(self) -> str:
+        low, high = self.accuracy_interval
+        text = (
+            f"accuracy {self.accuracy:.3f} (95 % interval {low:.3f} to {high:.3f}, "
+            f"{self.samples:,} samples; always the largest class: {self.majority_accuracy:.3f})\n"
+            f"macro precision {self.precision:.3f}, recall {self.recall:.3f}, F1 {self.f1:.3f}; "
+            f"calibration error {self.calibration_error:.3f}"
+        )
+        missing = ", ".join(self.missing_classes)
+        return text + (f"\nno sample of: {missing}" if missing else "")
+
+    __repr__ = __str__
+
+    def to_markdown(self) -> str:
+        """Return the report as a Markdown table, one row for each class."""
+        rows = ["| class | precision | recall | F1 | samples |", "|---|---|---|---|---|"]
+        for name, s in self.per_class.items():
+            scores = " | ".join(f"{s[key]:.3f}" for key in ("precision", "recall", "f1"))
+            rows.append(f"| {name} | {scores} | {int(s['support'])} |")
+        scores = f"{self.precision:.3f} | {self.recall:.3f} | {self.f1:.3f}"
+        rows.append(f"| **mean** | {scores} | {self.samples} |")
+        return "\n".join([*rows, "", str(self).replace("\n", "  \n")])
+
+    _repr_markdown_ = to_markdown  # how a notebook shows it
+
+    def to_json(self, path: str | Path | None = None) -> str:
+        """Return the report as JSON, without the single predictions; write it where `path` says."""
+        content = asdict(self)
+        for single in ("probabilities", "labels"):
+            content.pop(single)
+        content["confusion"] = self.confusion.tolist()
+        text = json.dumps(content, indent=1)
+        if path is not None:
+            Path(path).write_text(text + "\n", encoding="utf8")
+        return text
+
+
+def evaluate(model: keras.Model, x, y=None, class_names=None, batch_size: int = 64) -> Report:
+    """Predict once, and report accuracy with its interval, precision, recall, F1, calibration.
+
+    Labels and predictions come from the same pass, so that a shuffling dataset cannot mix them up.
+
+    Args:
+        model: a classifier. Its outputs may be logits or probabilities, `(n, classes)`, or one
+            column for a binary task; which they are is found out and kept in `outputs_were`.
+        x: inputs `(n, ...)`, a dictionary of them (text), or a finite `tf.data.Dataset` of
+            batches `(x, y)`.
+        y: integer labels `(n,)`, for an array `x`.
+        class_names: a list with one for each class, in order of the labels.
+        batch_size: inputs per step, for an array.
+
+    Returns:
+        A `Report`; `print` it, or use `.to_markdown()`, `.to_json(path)`.
+
+    Raises:
+        ValueError: labels that are not integers in 0..classes - 1 or not one for each input,
+            labels beside a dataset, images out of 0..255 for a model that preprocesses, other
+            inputs or another length than a model of tokens takes, names that are no list or not
+            one for each class, predictions that are not finite.
+
+    Example:
+        >>> report = tl.evaluate(model, data.x_test, data.y_test, data.class_names)
+        >>> print(report)
+
+    Reference:
+        Guo et al., "On Calibration of Modern Neural Networks", ICML 2017 (equation 3, 15 bins).
+    """
+    outputs, labels = _predict(model, x, y, batch_size)
+    return report_on(outputs, labels, class_names, kind_of_outputs(model))
+
+
+def report_on(outputs, labels, class_names=None, kind: str | None = None) -> Report:
+    """Report on predictions that are there already: logits or probabilities, and labels.
+
+    Args, Raises: see `evaluate`; `outputs` is `(n, classes)`, `(n, 1)` or `(n,)`, and `kind` says
+    "logits" or "probabilities" where it is known.
+    """
+    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+    probabilities, were = to_probabilities(outputs, kind)
+    classes = probabilities.shape[1]
+    _check_task(labels)
+    labels = check_labels(labels, num_classes=classes, n=len(probabilities))
+    names = names_of(class_names, classes)
+    predicted = probabilities.argmax(axis=1)
+    precision, recall, f1, support = precision_recall_fscore_support(
+        labels, predicted, labels=range(classes), zero_division=0.0
+    )
+    correct = predicted == labels
+    columns = {"precision": precision, "recall": recall, "f1": f1, "support": support}
+    present = support > 0
+    return Report(
+        accuracy=float(correct.mean()),
+        accuracy_interval=_bootstrap(correct),
+        precision=float(precision[present].mean()),
+        recall=float(recall[present].mean()),
+        f1=float(f1[present].mean()),
+        calibration_error=expected_calibration_error(probabilities, labels),
+        samples=len(labels),
+        majority_accuracy=float(support.max() / support.sum()),
+        class_names=names,
+        per_class={n: {k: float(v[i]) for k, v in columns.items()} for i, n in enumerate(names)},
+        confusion=confusion_matrix(labels, predicted, labels=range(classes)),
+        outputs_were=were,
+        missing_classes=tuple(n for n, there in zip(names, present, strict=True) if not there),
+        probabilities=probabilities,
+        labels=labels,
+    )
+
+
+def to_probabilities(outputs, kind: str | None = None) -> tuple[np.ndarray, str]:
+    """Return probabilities `(n, classes)` and what the outputs were: "logits" or "probabilities".
+
+    Where `kind` does not say it, rows of numbers in 0..1 that sum to one (one column: numbers in
+    0..1) are probabilities, anything else is taken for logits. One column becomes two: 1 - p and p.
+    Rows that are known to be probabilities are made to sum to one: those of a softmax in half
+    precision, or of one sigmoid for each class, do not.
+
+    Raises:
+        ValueError: no rows, another shape, or numbers that are not finite.
+    """
+    outputs = np.asarray(outputs, dtype="float64")
+    outputs = outputs[:, None] if outputs.ndim == 1 else outputs
+    if outputs.ndim != 2 or not outputs.size:
+        raise ValueError(f"Outputs must be (n, classes). Received: shape={outputs.shape}.")
+    if not np.isfinite(outputs).all():
+        raise ValueError(
+            "Outputs must be finite. Received: NaN or infinity. A learning rate that is too high "
+            "leaves a model in this state: train it again with a lower one."
+        )
+    one = outputs.shape[1] == 1
+    within = (outputs >= 0).all() and (outputs <= 1).all()
+    total = outputs.sum(axis=1, keepdims=True)
+    if kind != "logits" and within and (one or np.allclose(total, 1, atol=1e-3)):
+        return (np.hstack([1 - outputs, outputs]) if one else outputs), "probabilities"
+    if kind == "probabilities" and within:
+        return outputs / np.maximum(total, 1e-30), "probabilities"
+    logits = np.hstack([np.zeros_like(outputs), outputs]) if one else outputs
+    exp = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return exp / exp.sum(axis=1, keepdims=True), "logits"
+
+
+def expected_calibration_error(probabilities, labels, bins: int = 15) -> float:
+    """Return the mean distance of confidence and accuracy, over bins of equal width, in 0..1.
+
+    Args:
+        probabilities: `(n, classes)`, rows that sum to one.
+        labels: integers `(n,)`.
+        bins: how many, over 0..1.
+
+    Reference:
+        Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, equation 3:
+        sum over bins of |B| / n * |accuracy(B) - confidence(B)|.
+    """
+    return float(
+        sum(
+            share * abs(accuracy - confidence)
+            for share, accuracy, confidence in reliability(probabilities, labels, bins)
+        )
+    )
+
+
+def reliability(probabilities, labels, bins: int = 15) -> list[tuple[float, float, float]]:
+    """Return share of samples, accuracy and mean confidence of every bin that has samples."""
+    confidence = np.max(probabilities, axis=1)
+    correct = np.argmax(probabilities, axis=1) == labels
+    which = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    rows = []
+    for number in np.unique(which):
+        inside = which == number
+        rows.append((inside.mean(), correct[inside].mean(), confidence[inside].mean()))
+    return rows
+
+
+def _bootstrap(correct: np.ndarray, draws: int = 2000) -> tuple[float, float]:
+    """Return the 95 % percentile interval; drawing n answers again is drawing a binomial."""
+    counts = np.random.default_rng(0).binomial(len(correct), correct.mean(), draws)
+    low, high = np.quantile(counts / len(correct), [0.025, 0.975])
+    return float(low), float(high)
+
+
+def names_of(class_names, classes: int) -> tuple[str, ...]:
+    """Return names for so many classes, the given ones or their numbers, or say what is wrong."""
+    if class_names is None:
+        return tuple(str(number) for number in range(classes))
+    ordered = hasattr(class_names, "__len__") and hasattr(class_names, "__getitem__")
+    ordered &= not isinstance(class_names, str | bytes | Mapping)
+    if not ordered or getattr(class_names, "ndim", 1) != 1:
+        raise ValueError(
+            f"A list of names is required, one for each of the {classes} classes. Received: "
+            f"class_names of type {type(class_names).__name__}. List them in order of the labels."
+        )
+    names = tuple(str(name) for name in class_names)
+    if len(names) != classes or len(set(names)) != classes:
+        raise ValueError(
+            f"One name for each of the {classes} classes is required, all different as text. "
+            f"Received: class_names={list(class_names)!r}. List them in order of the labels."
+        )
+    return names
+
+
+def kind_of_outputs(model: keras.Model) -> str | None:
+    """Return what the end of a model's graph tells: "logits" or "probabilities".
+
+    None if it tells nothing, as that of a subclassed model, or another operation behind the last
+    layer that learns.
+    """
+    for part in _backwards(model.outputs[0]) if getattr(model, "outputs", None) else ():
+        activation = getattr(part, "activation", None)
+        name = getattr(activation, "__name__", type(part).__name__).lower()
+        if name in ("softmax", "sigmoid"):  # a layer's activation, a layer, or an operation
+            return "probabilities"
+        if learns(part):
+            return "logits" if activation is keras.activations.linear else None
+        if name not in _KEEPS_KIND:
+            return None
+    return None
+
+
+def _backwards(tensor: keras.KerasTensor) -> Iterator[keras.Operation]:
+    """Yield what made a tensor, last first, nested models opened, up to where several meet."""
+    layer, call, index = tensor._keras_history
+    if isinstance(layer, keras.Model) and getattr(layer, "outputs", None):
+        yield from _backwards(layer.outputs[index])
+    else:
+        yield layer
+    before = layer._inbound_nodes[call].input_tensors
+    if len(before) == 1:
+        yield from _backwards(before[0])
+
+
+def _check_task(y) -> None:
+    """Refuse the labels of multilabel and regression models, for which there is no report."""
+    values = np.asarray(y)
+    several = values.ndim == 2 and values.shape[1] > 1 and (values.sum(axis=1) != 1).any()
+    measured = values.dtype.kind == "f" and (values % 1 != 0).any()
+    if several or measured:
+        task = "several labels for a sample (multilabel)" if several else "numbers (regression)"
+        raise ValueError(
+            f"One class for each sample is required. Received: {task}. Use model.evaluate(x, y), "
+            "with metrics=... given to model.compile."
+        )
+
+
+def _predict(model: keras.Model, x, y, batch_size: int):
+    images = images_of(model)
+    if hasattr(x, "element_spec"):
+        if y is not None:
+            raise ValueError(
+                "A dataset brings its own labels. Received: y beside a dataset, whose order need "
+                "not be the dataset's. Use a dataset of pairs (x, y)."
+            )
+        if int(x.cardinality()) == -1:
+            raise ValueError("A finite dataset is required. Received: an endless one.")
+        batches = []
+        for inputs, labels in x:
+            if images is not None:
+                check_images(inputs, images)
+            check_tokens(model, inputs)
+            batches.append((model.predict_on_batch(inputs), np.asarray(labels)))
+        outputs, labels = zip(*batches, strict=True)
+        return np.concatenate(outputs), np.concatenate(labels)
+    if images is not None:
+        check_images(x, images)
+    check_tokens(model, x)
+    _check_task(y)
+    check_labels(y, n=count_samples(x))  # before the time is spent
+    return model.predict(x, batch_size=batch_size, verbose=0), y

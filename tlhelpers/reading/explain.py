@@ -1,0 +1,133 @@
+"""What a prediction rests on: the pieces of a text that mattered, and where attention goes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from numbers import Integral
+
+from tlhelpers.checks.data import check_tokens
+from tlhelpers.models.anatomy import find_base, walk
+from tlhelpers.models.splitting import split_at
+from tlhelpers.sources.text_preprocessing import TextPreprocessor
+
+import keras
+import numpy as np
+
+
+def token_importance(
+    model: keras.Model, preprocessor: TextPreprocessor, texts: Iterable[str], target=None
+) -> list[list[tuple[str, float]]]:
+    r"""Return, for each piece of each text, how much it speaks for a class: gradient x input.
+
+    With the embedding $e_i$ of piece i and the score $s$ of the class, its importance is
+    $e_i \cdot \partial s / \partial e_i$: to first order, what the score would lose without it.
+    Positive speaks for the class, negative against it. It is a hint, not a proof: the gradient
+    sees one point, and a transformer is not linear.
+
+    Args:
+        model: a text classifier that ends in logits, of `build_text_classifier`.
+        preprocessor: what turns texts into its inputs.
+        texts: n texts.
+        target: class to explain, from 0. Defaults to the predicted one of each text. The score is
+            its logit minus the mean of the others'; for a model with one logit, that logit for
+            class 1 and its negative for class 0.
+
+    Returns:
+        For each text a list of (piece, importance), the markers included.
+
+    Raises:
+        ValueError: no list of texts; a preprocessor of another length than the model takes; a model
+            without an embedding of `token_ids`; no such class.
+
+    Example:
+        >>> tl.token_importance(model, bert.preprocessor(48), ["a fine film"])
+
+    Reference:
+        Simonyan et al., "Deep Inside Convolutional Networks", 2014 (the gradient); Shrikumar et
+        al., "Not Just a Black Box", 2016 (times the input).
+    """
+    import tensorflow as tf
+
+    inputs = preprocessor(texts)
+    check_tokens(model, inputs)
+    layer = _embedding(model)
+    prefix, tail = split_at(model, layer)
+    between = prefix(inputs, training=False)
+    embedded = between[layer.name]
+    with tf.GradientTape() as tape:
+        tape.watch(embedded)
+        score = tf.reduce_sum(_score(tail(between, training=False), target))
+    gradient = tape.gradient(score, embedded)
+    importance = keras.ops.convert_to_numpy(tf.reduce_sum(gradient * embedded, axis=-1))
+    return [
+        list(zip(pieces, map(float, row), strict=False))  # the row goes on with padding
+        for pieces, row in zip(preprocessor.tokens(texts), importance, strict=True)
+    ]
+
+
+def _embedding(model: keras.Model) -> keras.layers.Layer:
+    """Return the layer that reads `token_ids`."""
+    steps = walk(find_base(model))
+    for step in steps:
+        if [steps[i].tensor.name for i in step.inputs] == ["token_ids"]:
+            return step.layer
+    raise ValueError(
+        "A text classifier that embeds token_ids is required. "
+        f"Received: model={model.name!r}. Build it with build_text_classifier."
+    )
+
+
+def _score(logits, target):
+    classes = max(int(logits.shape[-1]), 2)
+    whole = isinstance(target, Integral) and not isinstance(target, bool)
+    if target is not None and not (whole and 0 <= target < classes):
+        raise ValueError(f"target must be a class, 0..{classes - 1}. Received: target={target!r}.")
+    if logits.shape[-1] == 1:
+        logits = keras.ops.concatenate([-logits / 2, logits / 2], axis=-1)
+    chosen = keras.ops.argmax(logits, axis=-1) if target is None else int(target)
+    wanted = keras.ops.one_hot(chosen, classes) + keras.ops.zeros_like(logits)
+    others = (1 - wanted) / (classes - 1)
+    return keras.ops.sum(logits * (wanted - others), axis=-1)
+
+
+def attention_maps(
+    model: keras.Model, preprocessor: TextPreprocessor, text: str
+) -> tuple[list[str], np.ndarray]:
+    """Return the pieces of a text, and how much each attends to each, in every layer and head.
+
+    Args:
+        model: an encoder, or a classifier built on it.
+        preprocessor: what turns texts into its inputs.
+        text: one text.
+
+    Returns:
+        `(pieces, attention)`: m pieces, markers included, and an array
+        `(layers, heads, m, m)`. Row i of a map says where piece i looks; it sums to 1.
+
+    Raises:
+        ValueError: something else than one text; a model without transformer layers of KerasHub.
+
+    Example:
+        >>> pieces, attention = tl.attention_maps(bert.backbone, bert.preprocessor(32), "a film")
+
+    Reference:
+        Vaswani et al., "Attention Is All You Need", NeurIPS 2017, equation 1.
+    """
+    import keras_hub
+
+    inputs, (pieces,) = preprocessor([text]), preprocessor.tokens([text])
+    inputs = {name: part[:, : len(pieces)] for name, part in inputs.items()}
+    base, encoder = find_base(model), keras_hub.layers.TransformerEncoder
+    layers = [step for step in walk(base) if isinstance(step.layer, encoder)]
+    if not layers:
+        raise ValueError(
+            "A model with KerasHub's TransformerEncoder layers is required. "
+            f"Received: model={model.name!r}. Use load_bert or build_text_classifier."
+        )
+    entering = keras.Model(base.input, [step.arguments.args[0] for step in layers])
+    mask = inputs["padding_mask"]
+    maps = [
+        step.layer(x, padding_mask=mask, training=False, return_attention_scores=True)[1][0]
+        for step, x in zip(layers, keras.tree.flatten(entering(inputs)), strict=True)
+    ]
+    return pieces, np.stack([keras.ops.convert_to_numpy(one) for one in maps])

@@ -1,0 +1,243 @@
+"""A text classifier with its tokenizer: used on texts, saved and loaded as one folder."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tlhelpers.checks.data import check_tokens
+from tlhelpers.checks.files import is_intact, sha256
+from tlhelpers.reading.evaluation import kind_of_outputs, names_of, to_probabilities
+from tlhelpers.sources.bert import import_keras_hub
+from tlhelpers.sources.text_preprocessing import TextPreprocessor
+from tlhelpers.tuning.freezing import flags_of, restore_flags
+
+import keras
+import numpy as np
+
+_FORMAT = "tlhelpers text model 2"
+_ABOUT = "text_model.json"
+_FILES = {"model.keras", "preprocessor/preprocessor.json", "preprocessor/tokenizer.json",
+          "preprocessor/assets/tokenizer/vocabulary.txt"}  # fmt: skip
+_OF_NUMBERS = {"mean_squared_error", "mean_absolute_error", "mean_absolute_percentage_error",
+               "mean_squared_logarithmic_error", "huber", "log_cosh", "poisson",
+               "cosine_similarity"}  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class TextModel:
+    """A model, what turns texts into its inputs, and the names of its classes."""
+
+    model: keras.Model
+    preprocessor: TextPreprocessor
+    class_names: tuple[str, ...]
+
+    def probabilities(self, texts: Iterable[str | bytes], batch_size: int = 64) -> np.ndarray:
+        """Return the probability of every class for n texts, `(n, classes)`.
+
+        Raises:
+            ValueError: what is no list of texts; see `TextPreprocessor`.
+        """
+        inputs = self.preprocessor(texts)
+        outputs = self.model.predict(inputs, batch_size=batch_size, verbose=0)
+        return to_probabilities(outputs, "logits")[0]  # what text models here end in
+
+    def classify(self, texts: Iterable[str | bytes], batch_size: int = 64) -> list[str]:
+        """Return the name of the most probable class for each text."""
+        best = self.probabilities(texts, batch_size).argmax(axis=1)
+        return [self.class_names[number] for number in best]
+
+
+def save_text_model(
+    folder: str | os.PathLike,
+    model: keras.Model,
+    preprocessor: TextPreprocessor,
+    class_names: Sequence[str],
+) -> TextModel:
+    """Write a text classifier, its tokenizer and its class names into one folder.
+
+    The folder holds `model.keras`, the tokenizer with its vocabulary, and `text_model.json` with
+    the names and the size and SHA-256 of every other file. It is written beside the place and moved
+    there as a whole: a folder of an earlier save is replaced then, and put back if that fails.
+
+    Args:
+        folder: where; a new or empty folder, or one of an earlier `save_text_model` to which
+            nothing was added.
+        model: a classifier that ends in logits, as `build_text_classifier` and `calibrate` return.
+        preprocessor: `bert.preprocessor(sequence_length)`, as it was for the training.
+        class_names: one for each class, in order of the labels.
+
+    Returns:
+        The `TextModel`, ready for texts.
+
+    Raises:
+        ValueError: names that do not fit the model; a model that ends in something else than class
+            logits, or is compiled for several labels per text or for numbers; a preprocessor with
+            another length or other inputs than the model; adapters that are not merged; a folder
+            that holds something else.
+
+    Example:
+        >>> tl.save_text_model("reviews", model, bert.preprocessor(48), data.class_names)
+        >>> tl.load_text_model("reviews").classify(["a fine film"])
+        ['positive']
+    """
+    names = names_of(class_names, _check_classes(model))
+    _check_inputs(model, preprocessor)
+    if any(getattr(layer, "lora_enabled", False) for layer in model._flatten_layers()):
+        raise ValueError(
+            f"A model without LoRA is required. Received: model={model.name!r} with adapters. Call "
+            "merge_lora(model) first, or keep the adapters alone with save_adapters."
+        )
+    target = Path(folder).resolve()
+    _check_place(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as beside:
+        new = Path(beside) / "new"
+        new.mkdir()
+        model.save(new / "model.keras")
+        preprocessor.layer.save_to_preset(str(new / "preprocessor"))
+        about = {
+            "format": _FORMAT,
+            "keras": keras.__version__,
+            "class_names": names,
+            "trainable": flags_of(model),
+            "files": {
+                name: {"size": (new / name).stat().st_size, "sha256": sha256(new / name)}
+                for name in sorted(_inside(new))
+            },
+        }
+        (new / _ABOUT).write_text(json.dumps(about, indent=1), encoding="utf8")
+        _put_in_place(new, target)
+    return TextModel(model, preprocessor, names)
+
+
+def load_text_model(folder: str | os.PathLike) -> TextModel:
+    """Read a folder of `save_text_model`; nothing else is needed, and no network.
+
+    The model is for predictions: it comes without the optimizer and loss of its training. What was
+    frozen is frozen again; compile it to train it on.
+
+    Args:
+        folder: the folder.
+
+    Returns:
+        A `TextModel`: `.classify(texts)`, `.probabilities(texts)`, `.model`, `.preprocessor`,
+        `.class_names`. It predicts what the saved one did.
+
+    Raises:
+        ValueError: another folder, or one of another format; a file in it that is missing or is not
+            as it was saved; KerasHub is missing.
+
+    Example:
+        >>> tl.load_text_model("reviews").probabilities(["a fine film", "", "???"])
+    """
+    import_keras_hub()  # its layers must be known before a model with them is read
+    folder = Path(folder)
+    try:
+        return _read(folder)
+    except Exception as error:  # Keras and KerasHub raise whatever a damaged file leads them to
+        cure = "Save the model again with save_text_model, or copy its folder again as a whole."
+        left = _replaced(folder.resolve())
+        if left.exists() and not folder.exists():
+            cure = (
+                f"A save that was broken off left the earlier model in {str(left)!r}: rename it to "
+                f"{folder.name!r}."
+            )
+        raise ValueError(
+            "A folder of save_text_model is required. "
+            f"Received: folder={str(folder)!r}: {type(error).__name__}: {error}. {cure}"
+        ) from error
+
+
+def _read(folder: Path) -> TextModel:
+    about = json.loads((folder / _ABOUT).read_text(encoding="utf8"))
+    if about["format"] != _FORMAT:
+        raise ValueError(f"its format is {about['format']!r} and not {_FORMAT!r}")
+    for name, file in about["files"].items():
+        if not is_intact(folder / name, file):
+            raise ValueError(f"{name} is missing or not as it was saved")
+    settings = json.loads((folder / "preprocessor/preprocessor.json").read_text("utf8"))
+    layer = keras.saving.deserialize_keras_object(settings, safe_mode=True)
+    layer.tokenizer.load_assets(str(folder / "preprocessor/assets/tokenizer"))
+    model = keras.models.load_model(folder / "model.keras", compile=False, safe_mode=True)
+    restore_flags(model, about["trainable"])
+    names = names_of(about["class_names"] or [], _check_classes(model))
+    return TextModel(model, TextPreprocessor(layer), names)
+
+
+def _check_classes(model: keras.Model) -> int:
+    """Return how many classes a model tells apart, or refuse what ends in anything but logits."""
+    shapes = [tuple(tensor.shape) for tensor in getattr(model, "outputs", None) or ()]
+    if len(shapes) != 1 or len(shapes[0]) != 2 or kind_of_outputs(model) != "logits":
+        raise ValueError(
+            "A model that ends in logits, (n, classes), is required. Received: "
+            f"model={model.name!r} with outputs {shapes}, which end in something else. Leave out "
+            "the softmax or sigmoid of its last layer, as build_text_classifier does."
+        )
+    columns = shapes[0][1]
+    loss = getattr(model, "loss", None)
+    loss = keras.losses.get(loss) if isinstance(loss, str) else loss
+    loss = getattr(getattr(loss, "fn", loss), "__name__", "")
+    several = loss.startswith("binary") and columns > 1
+    if several or loss in _OF_NUMBERS:
+        task = "several labels for a text (multilabel)" if several else "numbers (regression)"
+        raise ValueError(
+            f"One class for each text is required. Received: model={model.name!r}, compiled with "
+            f"the loss {loss} for {task}. Keep it with model.save, and its tokenizer with "
+            "preprocessor.layer.save_to_preset."
+        )
+    return 2 if columns == 1 else columns
+
+
+def _check_inputs(model: keras.Model, preprocessor: TextPreprocessor) -> None:
+    """Refuse a preprocessor that does not make what the model takes."""
+    if not isinstance(preprocessor, TextPreprocessor):
+        raise ValueError(
+            "A TextPreprocessor is required. Received: preprocessor of type "
+            f"{type(preprocessor).__name__}. Make one with bert.preprocessor(sequence_length)."
+        )
+    check_tokens(model, preprocessor([""]))
+
+
+def _check_place(target: Path) -> None:
+    """Refuse a place where anything but an earlier model would be lost."""
+    others = {"a file"} if target.is_file() else _inside(target)
+    if (target / _ABOUT).is_file():
+        others -= {_ABOUT, *_FILES}
+        with contextlib.suppress(ValueError, KeyError, TypeError):  # damaged, or of another format
+            others -= set(json.loads((target / _ABOUT).read_text(encoding="utf8"))["files"])
+    if others:
+        raise ValueError(
+            "A new or empty folder, or one of an earlier save_text_model alone, is required. "
+            f"Received: folder={str(target)!r}, which holds something else: "
+            f"{', '.join(sorted(others)[:5])}. Move it away, or name another folder."
+        )
+
+
+def _inside(folder: Path) -> set[str]:
+    return {p.relative_to(folder).as_posix() for p in folder.rglob("*") if not p.is_dir()}
+
+
+def _replaced(target: Path) -> Path:
+    """Return where the earlier model is while a new one takes its place."""
+    return target.with_name(f".{target.name}.replaced")
+
+
+def _put_in_place(new: Path, target: Path) -> None:
+    old = _replaced(target)
+    try:
+        if target.exists():
+            shutil.rmtree(old, ignore_errors=True)  # of a save that was killed at its end
+            os.replace(target, old)
+        os.replace(new, target)
+    except BaseException:
+        if old.exists() and not target.exists():
+            os.replace(old, target)
+        raise
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,1 @@
+"""Numbers about predictions and features; numpy only, no network."""

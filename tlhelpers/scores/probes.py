@@ -1,0 +1,146 @@
+"""Probes: how well a classifier does that needs no choosing, on features as they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from numbers import Integral
+
+from tlhelpers.checks.features import check_classes, check_features
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a probe returns: the share of samples that it got right without having seen them.
+
+    `interval` is the 95 % Wilson interval of `accuracy` over `samples` (for these samples as the
+    test set: another training run or another draw of few samples moves more than that).
+    `float(probe)` is the accuracy.
+    """
+
+    accuracy: float
+    interval: tuple[float, float]
+    samples: int
+
+    def __float__(self) -> float:
+        return self.accuracy
+
+    def __str__(self) -> str:
+        low, high = self.interval
+        return (
+            f"{self.accuracy:.3f} (95 % interval {low:.3f} to {high:.3f}, {self.samples:,} samples)"
+        )
+
+
+def linear_probe(*, features, labels, folds: int = 5, seed: int = 0) -> Probe:
+    """Return the cross-validated accuracy of a linear classifier on standardised features.
+
+    Every sample is predicted once, by a ridge classifier that did not see it and whose strength was
+    chosen inside its own training part. It costs one decomposition of the features per fold, and is
+    the control that every score has to beat. Classes count equally in training.
+
+    Args:
+        features: `(n, D)`, such as `tl.extract_features` gives.
+        labels: integers `(n,)`, at least two samples of each class.
+        folds: parts of the data, each predicted from the others, in 2..n; as many as the smallest
+            class has samples where that is less.
+        seed: of the parts.
+
+    Returns:
+        A `Probe` with `accuracy`, `interval`, `samples`; the higher the better.
+
+    Raises:
+        ValueError: features that are no finite matrix or all the same, fewer than two classes, a
+            class with a single sample, folds out of range.
+
+    Example:
+        >>> print(tl.linear_probe(features=features, labels=y))
+
+    Reference:
+        Kornblith, Shlens, Le, "Do Better ImageNet Models Transfer Better?", CVPR 2019, section 3
+        (the protocol of fixed features); Wilson, 1927 (the interval).
+    """
+    from sklearn.model_selection import StratifiedKFold, cross_val_predict
+
+    features = check_features(features)
+    labels = check_classes(labels, n=len(features))
+    smallest = int(np.bincount(labels).min())
+    if smallest < 2:
+        raise ValueError(
+            "At least 2 samples of each class are required, to train on and to test on. "
+            "Received: a class with 1. Leave that class out, or take more samples."
+        )
+    check_count(folds, "folds", 2, len(features))
+    parts = StratifiedKFold(min(folds, smallest), shuffle=True, random_state=seed)
+    predicted = cross_val_predict(linear_classifier(), features, labels, cv=parts)
+    return _probe(predicted == labels)
+
+
+def knn_probe(*, features, labels, neighbors: int = 5) -> Probe:
+    """Return the leave-one-out accuracy of a vote among the nearest samples (Euclidean distance).
+
+    Nothing is trained: it says whether samples of a class lie together already. A tie goes to the
+    class whose neighbours are nearer.
+
+    Args:
+        features: `(n, D)`, such as `tl.extract_features` gives.
+        labels: integers `(n,)`.
+        neighbors: how many vote, in 1..n - 1.
+
+    Returns:
+        A `Probe` with `accuracy`, `interval`, `samples`; the higher the better.
+
+    Raises:
+        ValueError: features that are no finite matrix or all the same, fewer than two classes,
+            no neighbour or more than there are.
+
+    Example:
+        >>> print(tl.knn_probe(features=features, labels=y))
+
+    Reference:
+        Wu et al., "Unsupervised Feature Learning via Non-Parametric Instance Discrimination",
+        CVPR 2018, section 3.4 (features judged by their neighbours).
+    """
+    from sklearn.neighbors import NearestNeighbors
+
+    features = check_features(features)
+    labels = check_classes(labels, n=len(features))
+    check_count(neighbors, "neighbors", 1, len(features) - 1)
+    nearest = NearestNeighbors(n_neighbors=neighbors).fit(features).kneighbors()[1]
+    votes = np.zeros((len(features), labels.max() + 1))
+    for place in range(neighbors):  # a vote counts 1, and a little more from nearby
+        vote = 1 + (neighbors - place) / neighbors**3
+        votes[np.arange(len(votes)), labels[nearest[:, place]]] += vote
+    return _probe(votes.argmax(axis=1) == labels)
+
+
+def linear_classifier():
+    """Return an untrained scikit-learn pipeline: standardise, then a ridge classifier.
+
+    Classes count equally. The strength is chosen by the leave-one-out error of what it is fitted
+    to, which ridge regression gives at the price of one decomposition.
+    """
+    from sklearn.linear_model import RidgeClassifierCV
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    strengths = np.logspace(-2, 6, 17)
+    return make_pipeline(StandardScaler(), RidgeClassifierCV(strengths, class_weight="balanced"))
+
+
+def check_count(value, name: str, least: int, most: int) -> None:
+    """Refuse anything but an integer in least..most."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or not least <= value <= most:
+        raise ValueError(
+            f"{name} must be an integer in {least}..{most}. Received: {name}={value!r}. "
+            f"Choose one in that range, or take more samples."
+        )
+
+
+def _probe(right: np.ndarray) -> Probe:
+    """Return accuracy and Wilson interval of answers that are right or wrong."""
+    n, accuracy, z = len(right), float(right.mean()), 1.959964
+    middle = (accuracy + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * float(np.sqrt(accuracy * (1 - accuracy) / n + z**2 / (4 * n**2)))
+    return Probe(accuracy, (max(middle - half, 0.0), min(middle + half, 1.0)), n)

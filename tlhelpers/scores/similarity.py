@@ -1,0 +1,190 @@
+"""How far apart are two domains, and how alike two representations?
+
+Distances (`proxy_a_distance`, `mmd`) are 0 for the same distribution and grow; `linear_cka` is 1
+for the same representation and falls. All measure what the *features* show: raw pixels, and the
+features of different layers, give different answers.
+"""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+
+from tlhelpers.checks.features import check_features, check_varied, to_matrix
+from tlhelpers.scores.probes import linear_classifier
+
+import numpy as np
+
+_ROWS_FOR_MEDIAN = 1000
+
+
+def proxy_a_distance(*, source, target, seed: int = 0) -> float:
+    """Measure how well a linear classifier tells two domains apart, on samples it has not seen.
+
+    PAD = 2 (1 - 2 eps), eps = mean error of both domains on the held-out half. The classifier, its
+    scaling and its strength come from the other half alone: choosing them on the half that is
+    tested would make any two domains look different. An eps above one half counts as one half.
+
+    Sets of the same size are cut at the same rows, so that a pair (an image and its rotated copy,
+    in the same order) never stands on both sides.
+
+    Args:
+        source: features `(n, D)`, at least 10 rows.
+        target: features `(m, D)`, at least 10 rows; the domains weigh the same whatever n and m.
+        seed: of the cut into halves.
+
+    Returns:
+        In 0..2: 0 cannot be told apart, 2 always can. Two sets of n from one distribution give some
+        0.8 / sqrt(n) by chance; few samples of many features may hide a difference.
+
+    Raises:
+        ValueError: no finite matrices, different numbers of columns, fewer than 10 rows, all rows
+            of both the same, seed not a whole number from 0 on.
+
+    Example:
+        >>> tl.proxy_a_distance(source=features_a, target=features_b)
+
+    Reference:
+        Ben-David et al., "Analysis of Representations for Domain Adaptation", NIPS 2007; Ganin et
+        al., "Domain-Adversarial Training of Neural Networks", JMLR 17, 2016, section 3.2.
+    """
+    source, target = _two_domains(source, target, ("source", "target"), rows=10)
+    if isinstance(seed, bool) or not isinstance(seed, Integral) or seed < 0:
+        raise ValueError(f"seed must be a whole number from 0 on. Received: seed={seed!r}.")
+    order = np.random.default_rng(seed).permutation(max(len(source), len(target)))
+    halves = [np.array_split(order[order < len(x)], 2) for x in (source, target)]
+    (train_s, test_s), (train_t, test_t) = halves
+    domain = np.repeat([0, 1], [len(train_s), len(train_t)])
+    classifier = linear_classifier().fit(np.vstack([source[train_s], target[train_t]]), domain)
+    wrong = [(classifier.predict(source[test_s]) == 1).mean()]
+    wrong += [(classifier.predict(target[test_t]) == 0).mean()]
+    return float(2 * (1 - 2 * min(np.mean(wrong), 0.5)))
+
+
+def mmd(a, b, *, bandwidth: float | None = None) -> float:
+    """Measure how far apart two sets of features lie: the unbiased squared MMD of a Gauss kernel.
+
+    MMD^2 = mean_{i != j} k(a_i, a_j) + mean_{i != j} k(b_i, b_j) - 2 mean k(a_i, b_j) with
+    k(x, y) = exp(-|x - y|^2 / (2 h^2)). It sees any difference of distributions, not only one
+    that a line can cut. Kernels are summed in blocks, so that memory stays small.
+
+    Args:
+        a: features `(n, D)`, at least 2 rows.
+        b: features `(m, D)`, at least 2 rows.
+        bandwidth: h, above 0. Left out it is the median distance of different points of both sets
+            together (of 1,000 rows of each at most). Give the same h to compare several pairs.
+
+    Returns:
+        At most 2, around 0 for the same distribution: an unbiased estimate falls below 0 as often
+        as above it there.
+
+    Raises:
+        ValueError: no finite matrices, different numbers of columns, fewer than 2 rows, all rows
+            of both the same, a bandwidth that is not above 0.
+
+    Example:
+        >>> tl.mmd(features_a, features_b)
+
+    Reference:
+        Gretton et al., "A Kernel Two-Sample Test", JMLR 13, 2012, equation 3; median: section 8.
+    """
+    a, b = _two_domains(a, b, ("a", "b"), rows=2)
+    middle = (a.mean(axis=0) + b.mean(axis=0)) / 2  # far from 0 squares would lose their digits
+    a, b = a - middle, b - middle
+    if bandwidth is None:
+        unit = max(np.abs(a).max(), np.abs(b).max())
+        a, b = a / unit, b / unit
+        bandwidth = _median_distance(a, b)
+    elif isinstance(bandwidth, bool) or not isinstance(bandwidth, Real) or not bandwidth > 0:
+        raise ValueError(f"bandwidth must be above 0. Received: bandwidth={bandwidth!r}.")
+    within = [(_kernel_sum(x, x, bandwidth) - len(x)) / (len(x) * (len(x) - 1)) for x in (a, b)]
+    return float(sum(within) - 2 * _kernel_sum(a, b, bandwidth) / (len(a) * len(b)))
+
+
+def linear_cka(a, b, *, debiased: bool = False) -> float:
+    """Compare two representations of the same samples, up to rotation and scale.
+
+    CKA = |Y'X|_F^2 / (|X'X|_F |Y'Y|_F) with centred columns. It is biased upwards when samples are
+    not many more than features (of two random representations with n < D it may well be .9);
+    `debiased` takes the unbiased estimate of each of the three terms instead.
+
+    Args:
+        a: features `(n, D)`, such as the outputs of one layer.
+        b: features `(n, E)` of the same samples in the same order.
+        debiased: take it for fewer than some ten samples per feature; needs 4 rows.
+
+    Returns:
+        In 0..1, 1 for the same representation; debiased in -1..1, around 0 for unrelated ones (and
+        0 in the corner case of four samples that leave nothing to compare).
+
+    Raises:
+        ValueError: no finite matrices, different numbers of rows, all rows of one the same, fewer
+            than 2 (debiased: 4) rows.
+
+    Example:
+        >>> tl.linear_cka(block3_features, block5_features, debiased=True)
+
+    Reference:
+        Kornblith et al., "Similarity of Neural Network Representations Revisited", ICML 2019,
+        section 3; Song et al., "Feature Selection via Dependence Maximization", JMLR 13, 2012,
+        equation 5 (unbiased HSIC).
+    """
+    a = check_features(a, "a", rows=4 if debiased else 2)
+    b = check_features(b, "b", rows=4 if debiased else 2)
+    if len(a) != len(b):
+        raise ValueError(
+            f"Both need the same samples, row by row. Received: {len(a)} and {len(b)} rows. "
+            "For two different sets of samples take proxy_a_distance or mmd."
+        )
+    a, b = ((x - x.mean(axis=0)) / np.abs(x - x.mean(axis=0)).max() for x in (a, b))
+    product = _unbiased_product if debiased else _product
+    own = [product(x, x) for x in (a, b)]
+    if debiased and any(o < 1e-12 * _product(x, x) for o, x in zip(own, (a, b), strict=True)):
+        return 0.0  # nothing but rounding is left
+    return float(np.clip(product(a, b) / np.sqrt(own[0] * own[1]), -1, 1))
+
+
+def _product(a: np.ndarray, b: np.ndarray) -> float:
+    """Return |B'A|_F^2 = <AA', BB'>, by whichever of the two is smaller."""
+    if len(a) < max(a.shape[1], b.shape[1]):
+        return float(((a @ a.T) * (b @ b.T)).sum())
+    return float(((b.T @ a) ** 2).sum())
+
+
+def _unbiased_product(a: np.ndarray, b: np.ndarray) -> float:
+    """Return n (n - 3) times the unbiased HSIC of AA' and BB', whose diagonals count as 0."""
+    n = len(a)
+    diagonals = [(x**2).sum(axis=1) for x in (a, b)]
+    rows = [x @ x.sum(axis=0) - d for x, d in zip((a, b), diagonals, strict=True)]
+    together = _product(a, b) - diagonals[0] @ diagonals[1]
+    sums = rows[0].sum() * rows[1].sum() / ((n - 1) * (n - 2))
+    return float(together + sums - 2 / (n - 2) * rows[0] @ rows[1])
+
+
+def _two_domains(a, b, names: tuple[str, str], rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return two sets of features that have the same columns; one of them may be constant."""
+    a, b = (to_matrix(x, name, rows) for x, name in zip((a, b), names, strict=True))
+    if a.shape[1] != b.shape[1]:
+        raise ValueError(
+            f"{names[0]} and {names[1]} need the same columns: features of the same layer. "
+            f"Received: {a.shape[1]} and {b.shape[1]}."
+        )
+    check_varied(a, b, name=" and ".join(names))
+    return a, b
+
+
+def _median_distance(a: np.ndarray, b: np.ndarray) -> float:
+    rng = np.random.default_rng(0)
+    some = [x[rng.permutation(len(x))[:_ROWS_FOR_MEDIAN]] for x in (a, b)]
+    pairs = np.triu_indices(sum(map(len, some)), k=1)
+    distances = np.sqrt(_squared_distances(np.vstack(some), np.vstack(some))[pairs])
+    return float(np.median(distances[distances > 1e-6 * distances.max()]))
+
+
+def _kernel_sum(a: np.ndarray, b: np.ndarray, bandwidth: float) -> float:
+    blocks = np.array_split(a, max(len(a) * len(b) // 2**22, 1))
+    return sum(np.exp(-_squared_distances(x, b) / (2 * bandwidth**2)).sum() for x in blocks)
+
+
+def _squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    lengths = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1)
+    return np.maximum(lengths - 2 * a @ b.T, 0)

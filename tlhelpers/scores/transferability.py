@@ -1,0 +1,277 @@
+"""Scores of what a source model promises on a target set, before anything is trained.
+
+All take keyword arguments only, and higher is better. They compare models on *one* data set: a
+score of one data set says nothing beside that of another.
+"""
+
+from __future__ import annotations
+
+from tlhelpers.checks.data import check_labels
+from tlhelpers.checks.features import (
+    ROWS_SUM,
+    check_classes,
+    check_features,
+    rows_of_classes,
+    to_matrix,
+    to_numpy,
+)
+
+import numpy as np
+
+_LEAST_NOISE = 1e-10  # LogME: the least variance of the noise, as a share of the mean square of y
+_BLOCK = 2**22  # LEEP: probabilities at a time
+
+
+def leep(*, source_probabilities, labels) -> float:
+    """Score a source classifier by the log-likelihood of the target labels given its predictions.
+
+    What the source model calls the target samples ("mostly tiger cat") is turned into target
+    labels through their joint frequencies: LEEP = 1/n sum_i log sum_z P(y_i | z) theta(x_i)_z with
+    P(y, z) = 1/n sum_{i: y_i = y} theta(x_i)_z. No feature and no training is needed; the
+    probabilities are read in blocks, so that memory beyond them is P(y, z) and little else.
+
+    Args:
+        source_probabilities: `(n, source classes)`, softmax outputs of the source model on the
+            target samples; rows that sum to one.
+        labels: target labels, integers `(n,)`.
+
+    Returns:
+        At most 0, the higher the better; minus the entropy of the labels when the predictions say
+        nothing about them. Equal to `nce` for one-hot predictions.
+
+    Raises:
+        ValueError: rows that are no probabilities (logits, say), NaN, another number of labels,
+            fewer than two target classes, arguments in each other's place.
+
+    Example:
+        >>> theta = keras.ops.softmax(imagenet_model.predict(x))
+        >>> tl.leep(source_probabilities=theta, labels=y)
+
+    Reference:
+        Nguyen et al., "LEEP: A New Measure to Evaluate Transferability of Learned
+        Representations", ICML 2020, section 3.
+    """
+    theta = to_numpy(source_probabilities)
+    if theta.ndim != 2 or theta.dtype.kind not in "iufb" or 0 in theta.shape:
+        raise ValueError(
+            "source_probabilities must be numbers of shape (n, source classes). Received: "
+            f"shape={theta.shape}, dtype={theta.dtype}. Class numbers of the source model go to "
+            "nce(source_labels=...), target labels to labels=."
+        )
+    labels = check_classes(labels, n=len(theta))
+    joint = np.zeros((labels.max() + 1, theta.shape[1]))
+    most = max(_BLOCK // theta.shape[1], 1)
+    for label, rows in rows_of_classes(labels, most):
+        block = theta[rows].astype("float64", copy=False)
+        _check_probabilities(block)
+        joint[label] += block.sum(axis=0)
+    source = joint.sum(axis=0)
+    given_source = np.divide(joint, source, out=np.zeros_like(joint), where=source > 0)
+    total = sum(
+        np.log(theta[rows].astype("float64", copy=False) @ given_source[label]).sum()
+        for label, rows in rows_of_classes(labels, most)
+    )
+    return float(min(total / len(labels), 0.0))
+
+
+def nce(*, source_labels, labels) -> float:
+    """Score a source classifier by how much its predicted classes tell about the target labels.
+
+    NCE = -H(Y | Z) = sum_{y,z} P(y, z) log P(y | z), z = argmax of the source model's output.
+
+    Args:
+        source_labels: the class that the source model predicts for each target sample, `(n,)`.
+        labels: target labels, integers `(n,)`. The two are not interchangeable: the score of the
+            swapped arguments is another number.
+
+    Returns:
+        At most 0, the higher the better.
+
+    Raises:
+        ValueError: labels that are not integers of shape `(n,)`, unequal numbers of them, fewer
+            than two target classes.
+
+    Example:
+        >>> tl.nce(source_labels=imagenet_model.predict(x).argmax(axis=1), labels=y)
+
+    Reference:
+        Tran et al., "Transferability and Hardness of Supervised Classification Tasks", ICCV 2019.
+    """
+    source = check_labels(to_numpy(source_labels))
+    labels = check_classes(labels, n=len(source))
+    seen, source = np.unique(source, return_inverse=True)
+    joint = np.bincount(labels * len(seen) + source, minlength=(labels.max() + 1) * len(seen))
+    joint = joint.reshape(-1, len(seen))
+    both = joint > 0
+    given_source = (joint / joint.sum(axis=0))[both]
+    return float(joint[both] @ np.log(given_source) / len(labels)) + 0.0
+
+
+def h_score(*, features, labels, shrinkage: bool = False) -> float:
+    """Score features by how far the class means lie apart, in units of the features' spread.
+
+    H = tr(cov(f)^-1 cov(E[f | y])); directions without spread are left out (pseudo-inverse). With
+    `shrinkage`, cov(f) is the Ledoit-Wolf estimate and cov(E[f | y]) shrinks by the same factor.
+
+    Args:
+        features: `(n, D)`, such as `tl.extract_features` gives.
+        labels: integers `(n,)`.
+        shrinkage: take it for fewer than some ten samples per feature. Without it the score is
+            classes - 1 for *any* features in general position with D >= n - 1. With it, random
+            weights may still beat good ones there: ask `logme` and `linear_probe` too.
+
+    Returns:
+        In 0..min(D, classes - 1), the higher the better; the same for any rescaling of features
+        (for any invertible linear map of them without shrinkage). 0 when the shrinkage is total.
+
+    Raises:
+        ValueError: features that are no finite matrix or all the same, fewer than two classes.
+
+    Example:
+        >>> tl.h_score(features=features, labels=y, shrinkage=True)
+
+    Reference:
+        Bao et al., "An Information-Theoretic Approach to Transferability in Task Transfer
+        Learning", ICIP 2019; Ibrahim et al., "Newer is not always better: Rethinking
+        transferability metrics", ECML PKDD 2022 (shrinkage).
+    """
+    f, labels = _both(features, labels)
+    n, dimensions = f.shape
+    f /= np.abs(f).max()
+    f -= f.mean(axis=0)
+    u, s = _thin_svd(f)
+    sums = _class_sums(u, labels)
+    between = (sums**2 / np.bincount(labels)[:, None]).sum(axis=0)  # in units of s^2, per direction
+    if not shrinkage:
+        return float(between.sum())
+    from sklearn.covariance import ledoit_wolf_shrinkage
+
+    share = ledoit_wolf_shrinkage(f, assume_centered=True)
+    spread = (1 - share) * s**2 / n + share * (s**2).sum() / n / dimensions
+    return float((1 - share) * (between * s**2 / (n - 1) / spread).sum())
+
+
+def logme(*, features, labels=None, targets=None) -> float:
+    """Score features by the evidence of a linear model of the targets, over all its weights.
+
+    Per class (targets 0 and 1) or column of `targets`: log p(y | F, alpha, beta) / n of Bayesian
+    linear regression, at the prior precision alpha and noise precision beta that maximise it; then
+    the mean. One SVD of the features serves all classes. Exact for n < D too, where the authors'
+    default code leaves out (D - n)/2 log alpha.
+
+    With F = U S V', u = U'y and r = alpha / beta the best beta is n / R(r), where
+    R(r) = sum_k u_k^2 r / (r + s_k^2) + |y|^2 - |u|^2, and
+    2 log p = n log beta - beta R(r) - n log 2 pi - sum_k log(1 + s_k^2 / r) is maximised over r.
+
+    Args:
+        features: `(n, D)`, such as `tl.extract_features` gives.
+        labels: integers `(n,)`, for classification.
+        targets: floats `(n,)` or `(n, t)` instead of labels, for regression.
+
+    Returns:
+        The higher the better; comparable between models, not between data sets. Finite for targets
+        that the features reproduce exactly: the noise keeps at least 1e-10 of their mean square.
+
+    Raises:
+        ValueError: features that are no finite matrix or all the same, fewer than two classes, a
+            column of zeros in targets, both or neither of labels and targets.
+
+    Example:
+        >>> tl.logme(features=features, labels=y)
+
+    Reference:
+        You et al., "LogME: Practical Assessment of Pre-trained Models for Transfer Learning",
+        ICML 2021 (equation 2); JMLR 23, 2022.
+    """
+    if (labels is None) == (targets is None):
+        received = "neither" if labels is None else "both"
+        raise ValueError(
+            f"Either labels or targets is required. Received: {received}. "
+            "Class numbers go to labels=, floats to targets=."
+        )
+    if targets is None:
+        f, labels = _both(features, labels)
+        u, s = _thin_svd(f)
+        along, squares = _class_sums(u, labels), np.bincount(labels).astype("float64")
+    else:
+        f = check_features(features)
+        y = _check_targets(targets, len(f))
+        u, s = _thin_svd(f)
+        along, squares = y.T @ u, (y**2).sum(axis=0)
+    each = [
+        _log_evidence((s / s[0]) ** 2, a**2, square, len(f))
+        for a, square in zip(along, squares, strict=True)
+    ]
+    return float(np.mean(each) / len(f))
+
+
+def _log_evidence(s2: np.ndarray, u2: np.ndarray, square: float, n: int) -> float:
+    """Return the maximal log-evidence of one target: a grid of log r, then finer ones inside it.
+
+    A search, and no fixed-point iteration, because that may take thousands of steps (or never end)
+    where the best noise or the best prior is nearly nothing; its bounds keep both finite.
+    """
+    outside = max(square - u2.sum(), 0.0)
+
+    def evidence(log_r):
+        r = np.exp(log_r)[:, None]
+        residual = (r / (r + s2)) @ u2 + outside
+        noise = np.maximum(residual, _LEAST_NOISE * square) / n
+        spread = np.log1p(s2 / r).sum(axis=1)
+        return -(n * np.log(2 * np.pi * noise) + residual / noise + spread) / 2
+
+    step = 0.5
+    grid = np.arange(np.log(s2.min() * _LEAST_NOISE), np.log(s2.sum() / _LEAST_NOISE), step)
+    while step > 1e-6:
+        best = grid[evidence(grid).argmax()]
+        grid = np.linspace(best - step, best + step, 21)
+        step /= 10
+    return float(evidence(grid).max())
+
+
+def _thin_svd(f: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return left singular vectors and singular values, without those that are only rounding."""
+    u, s, _ = np.linalg.svd(f, full_matrices=False)
+    real = s > s[0] * max(f.shape) * np.finfo(f.dtype).eps
+    return u[:, real], s[real]
+
+
+def _class_sums(u: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return the sum of the rows of each class, `(classes, k)`."""
+    sums = np.zeros((labels.max() + 1, u.shape[1]))
+    for label, rows in rows_of_classes(labels, 4096):
+        sums[label] += u[rows].sum(axis=0)
+    return sums
+
+
+def _both(features, labels) -> tuple[np.ndarray, np.ndarray]:
+    features = check_features(features)
+    return features, check_classes(labels, n=len(features))
+
+
+def _check_targets(targets, n: int) -> np.ndarray:
+    y = to_numpy(targets)
+    y = to_matrix(y[:, None] if y.ndim == 1 else y, "targets", rows=2)
+    if len(y) != n:
+        raise ValueError(
+            f"One row of targets per sample is needed. Received: {n} samples, {len(y)} rows."
+        )
+    if not (y**2).any(axis=0).all():
+        raise ValueError(
+            "Every column of targets must differ from zero. Received: a column of zeros. "
+            "Leave it out: there is nothing to predict."
+        )
+    return y
+
+
+def _check_probabilities(block: np.ndarray) -> None:
+    sums = block.sum(axis=1)
+    if block.min() >= 0 and (np.abs(sums - 1) <= ROWS_SUM).all():
+        return
+    if not np.isfinite(sums).all():
+        raise ValueError("source_probabilities must be finite. Received: NaN or infinity.")
+    raise ValueError(
+        "Rows of source_probabilities must be at least 0 and sum to 1. Received: values from "
+        f"{block.min():.4g}, a row that sums to {sums[np.abs(sums - 1).argmax()]:.4g}. "
+        "Turn logits into probabilities: keras.ops.softmax(logits)."
+    )

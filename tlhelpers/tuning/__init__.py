@@ -1,0 +1,1 @@
+"""Choose what learns, how fast, and train it."""

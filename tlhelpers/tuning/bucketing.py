@@ -1,0 +1,98 @@
+"""Batches of texts of like length, so that short ones do not pay for long ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from numbers import Integral
+
+from tlhelpers.checks.data import check_labels, count_samples
+from tlhelpers.checks.words import check_seed
+
+import numpy as np
+
+
+def bucket_by_length(
+    inputs: Mapping[str, np.ndarray],
+    labels=None,
+    batch_size: int = 32,
+    buckets: int = 8,
+    shuffle: bool = True,
+    seed: int = 0,
+):
+    """Return batches of texts of like length, each padded only to its own longest text.
+
+    The time of a transformer grows with the length of the padded batch. Every sample comes once in
+    each epoch. Epochs differ in their order; the same seed, and the same `set_seed` before the
+    first epoch, give the same epochs again.
+
+    Args:
+        inputs: what a preprocessor returns for n texts: arrays `(n, sequence_length)`, with a
+            `padding_mask` whose real tokens come first. The sequence length is the longest that
+            you are ready to pay for.
+        labels: integers `(n,)`; None for texts without.
+        batch_size: texts per batch; the last batch of a bucket may have fewer.
+        buckets: how many lengths to tell apart, by quantiles, at least 1.
+        shuffle: draw a new order in each epoch. False keeps the given order in each bucket.
+        seed: of the order.
+
+    Returns:
+        A finite `tf.data.Dataset` of `(inputs, labels)`, or of inputs alone, for `fit` and
+        `fine_tune`. The model must take any length:
+        `build_text_classifier(bert, 2, sequence_length=None)`.
+
+    Raises:
+        ValueError: no dictionary with a padding mask, or one with padding before real tokens; not
+            one label for each text; numbers below 1.
+
+    Example:
+        >>> inputs = bert.preprocessor(256)(texts)
+        >>> batches = tl.bucket_by_length(inputs, labels, batch_size=32)
+        >>> model.fit(batches, epochs=3, shuffle=False)  # shuffled already; Keras would warn
+
+    Note:
+        Batches of different lengths cannot be cached behind a layer that still has tokens:
+        `fine_tune(..., cache_prefix=False)`.
+    """
+    import tensorflow as tf
+
+    lengths = _lengths(inputs)
+    for name, value in {"batch_size": batch_size, "buckets": buckets}.items():
+        if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+            raise ValueError(f"{name} must be at least 1. Received: {name}={value!r}.")
+    samples = dict(inputs), lengths
+    if labels is not None:
+        samples = *samples, check_labels(labels, n=len(lengths))
+    edges = np.unique(np.quantile(lengths, np.arange(1, buckets) / buckets).astype(int) + 1)
+    counts = np.bincount(np.digitize(lengths, edges))
+    dataset = tf.data.Dataset.from_tensor_slices(samples)
+    if shuffle:
+        dataset = dataset.shuffle(len(lengths), seed=check_seed(seed))
+    dataset = dataset.bucket_by_sequence_length(
+        lambda inputs, length, *labels: length, edges.tolist(), [batch_size] * (len(edges) + 1)
+    )
+    number = int(np.sum(-(-counts // batch_size)))
+    return dataset.map(_trim).apply(tf.data.experimental.assert_cardinality(number)).prefetch(2)
+
+
+def _trim(inputs: dict, lengths, *labels):
+    import tensorflow as tf
+
+    longest = tf.reduce_max(lengths)
+    inputs = {name: part[:, :longest] for name, part in inputs.items()}
+    return (inputs, *labels) if labels else inputs
+
+
+def _lengths(inputs) -> np.ndarray:
+    mask = inputs.get("padding_mask") if isinstance(inputs, Mapping) else None
+    if mask is None or np.ndim(mask) != 2 or not count_samples(inputs):
+        raise ValueError(
+            "A dictionary with a padding_mask (n, tokens) is required. Received: type "
+            f"{type(inputs).__name__}. Use what bert.preprocessor(sequence_length)(texts) returns."
+        )
+    mask = np.asarray(mask, bool)
+    if np.any(mask[:, 1:] & ~mask[:, :-1]):
+        raise ValueError(
+            "Real tokens must come before the padding. Received: a padding_mask with padding in "
+            "front of a real token. Pad on the right."
+        )
+    return mask.sum(axis=1, dtype="int32")

@@ -1,0 +1,299 @@
+"""Unfreeze a model block by block, from the top, in one training that can be resumed."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+import zipfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from numbers import Integral
+from pathlib import Path
+
+from tlhelpers.checks.words import check_seed
+from tlhelpers.models import state
+from tlhelpers.models.anatomy import find_base, find_blocks, learns, split_head
+from tlhelpers.tuning.fine_tuning import check_data, compile_afresh, loss_of
+from tlhelpers.tuning.freezing import describe, freeze, unfreeze
+from tlhelpers.tuning.guard import FitGuard
+from tlhelpers.tuning.history import FineTuning, Phase, monitor_of
+from tlhelpers.tuning.layerwise import layerwise, renew
+from tlhelpers.tuning.lora import check_no_adapters
+from tlhelpers.tuning.prefix import Shuffled
+from tlhelpers.tuning.schedules import warmup_cosine
+
+import keras
+import numpy as np
+
+
+@dataclass
+class GradualUnfreezing:
+    r"""A training that starts with the head and adds one block of the base per phase, from the top.
+
+    Keras captures what trains when a fit begins, so that a callback which unfreezes in the middle
+    of it would change nothing. This is therefore not a callback but a plan with a `fit` of its own:
+    one Keras fit per phase, each compiled with a fresh optimizer, with learning rates per block and
+    a warm-up, since the new block's gradients would otherwise meet a full rate and empty momenta.
+
+    Args:
+        epochs: epochs of every phase, or a list with a number for each phase.
+        blocks: how many blocks to unfreeze in the end; None for all.
+        learning_rate: peak rate of the head in every phase, above 0.
+        decay: factor per block below the head, as in `layerwise`: "ulmfit" (1/2.6), "bert" (0.95)
+            or a number in (0, 1].
+        warmup: share of a phase's steps in which the rates rise, in [0, 1); they then fall to 0.
+        optimizer: a fresh SGD, Adam, AdamW or RMSprop that gives class and settings (its learning
+            rate is not used). Defaults to AdamW.
+        batchnorm: "frozen" or "train", as in `unfreeze`.
+        keep_best: with validation data, end with the weights of the best epoch over all phases
+            instead of the last.
+        folder: where the state is kept after each epoch. If the training is killed, the same call
+            goes on from there; a finished one leaves nothing behind. None keeps no state.
+        seed: draws the order of the samples, from the phase and the epoch, so that a resumed
+            training sees the same order as one that was never stopped.
+
+    Example:
+        >>> plan = tl.GradualUnfreezing(epochs=2, blocks=3, decay="ulmfit", folder="run1")
+        >>> history = plan.fit(model, (x_train, y_train), (x_val, y_val))
+
+    Reference:
+        Howard and Ruder 2018, Universal Language Model Fine-tuning (arXiv 1801.06146), section 3.3.
+    """
+
+    epochs: int | Sequence[int] = 1
+    blocks: int | None = None
+    learning_rate: float = 1e-3
+    decay: float | str = "ulmfit"
+    warmup: float = 0.1
+    optimizer: keras.Optimizer = field(default_factory=lambda: keras.optimizers.AdamW(1e-3))
+    batchnorm: str = "frozen"
+    keep_best: bool = True
+    folder: str | Path | None = None
+    seed: int = 0
+
+    def fit(
+        self,
+        model: keras.Model,
+        train,
+        validation=None,
+        loss=None,
+        metrics=None,
+        batch_size: int = 32,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+        verbose: int = 0,
+    ) -> FineTuning:
+        """Train a model through all phases, in place.
+
+        Args:
+            model: a model with a base and a head, or a base alone.
+            train: `(x, y)` arrays, or a `tf.data.Dataset` of batches with a known length; its order
+                is yours then, and a resumed run repeats it only if it does not depend on the epoch.
+            validation: the same.
+            loss, metrics: as in `compile`; by default cross-entropy on logits and accuracy.
+            batch_size: samples per step, for arrays.
+            callbacks: Keras callbacks, given to the fit of every phase; one that stops it ends the
+                phase. Their own state is not kept in the folder.
+            verbose: as in Keras.
+
+        Returns:
+            A `FineTuning` with a phase "head" and one per block. The model has the weights of its
+            best epoch, or the last, and is left compiled.
+
+        Raises:
+            ValueError: before any training: more blocks than there are, an argument out of its
+                range, a model with LoRA, a folder of another model or another plan.
+        """
+        phases = self._phases(model)
+        check_no_adapters(model)
+        check_data(model, train, loss, "train")
+        self._check(model)
+        steps = _steps(train, batch_size)
+        if loss is None:
+            loss, metrics = loss_of(model, metrics)
+        monitor = monitor_of(validation, metrics) if self.keep_best else None
+        keeper = _Keeper(self.folder, self._plan(model, phases, steps), monitor)
+        begin, epoch, state = keeper.resume()
+        for number, (name, blocks, epochs) in list(enumerate(phases))[begin:]:
+            unfreeze(model, blocks=blocks, batchnorm=self.batchnorm) if blocks else freeze(model)
+            rate = warmup_cosine(self.learning_rate, epochs * steps, self.warmup)
+            optimizer = layerwise(renew(self.optimizer, rate), model, decay=self.decay)
+            compile_afresh(model, optimizer, loss, metrics)
+            if state is not None:
+                state.write(_kept(model), state)
+            planned = Phase(name, epochs, float(self.learning_rate), describe(model).trainable)
+            epochs = keeper.enter(number, planned)
+            if epoch < epochs:
+                model.fit(
+                    **_data(train, batch_size, (self.seed, number), range(epoch, epochs)),
+                    validation_data=validation,
+                    epochs=epochs,
+                    initial_epoch=epoch,
+                    callbacks=[FitGuard(), keeper, *callbacks],
+                    verbose=verbose,
+                )
+                keeper.leave(model)
+            epoch, state = 0, None
+        return keeper.finish(model)
+
+    def _check(self, model: keras.Model) -> None:
+        """Find bad arguments before the model is touched."""
+        layerwise(renew(self.optimizer), model, decay=self.decay)
+        warmup_cosine(self.learning_rate, 1, self.warmup)
+        check_seed(self.seed)
+        if self.optimizer.use_ema:
+            raise ValueError(
+                "An optimizer without moving averages is required. Received: use_ema=True."
+            )
+        if self.batchnorm not in ("frozen", "train"):
+            raise ValueError(
+                "batchnorm must be 'frozen' or 'train'. "
+                f"Received: batchnorm={self.batchnorm!r}. Keep 'frozen' for few images."
+            )
+
+    def _phases(self, model: keras.Model) -> list[tuple[str, int, int]]:
+        """Return name, number of unfrozen blocks and epochs of every phase."""
+        names = [block.name for block in reversed(find_blocks(model))]
+        count = len(names) if self.blocks is None else self.blocks
+        whole = isinstance(count, Integral) and not isinstance(count, bool)
+        if not whole or not 1 <= count <= len(names):
+            raise ValueError(
+                f"blocks must be between 1 and {len(names)} for {find_base(model).name!r}. "
+                f"Received: blocks={self.blocks!r}. Use None for all."
+            )
+        head = [("head", 0)] if any(map(learns, split_head(model)[1])) else []
+        phases = head + [(name, depth) for depth, name in enumerate(names[:count], start=1)]
+        single = isinstance(self.epochs, Integral)
+        epochs = [self.epochs] * len(phases) if single else list(self.epochs)
+        right = all(isinstance(n, Integral) and not isinstance(n, bool) and n >= 1 for n in epochs)
+        if not right or len(epochs) != len(phases):
+            raise ValueError(
+                f"epochs must be a whole number, 1 or above, or {len(phases)} of them. "
+                f"Received: epochs={self.epochs!r}. The phases are {[name for name, _ in phases]}."
+            )
+        return [(name, depth, int(n)) for (name, depth), n in zip(phases, epochs, strict=True)]
+
+    def _plan(self, model: keras.Model, phases: list, steps: int) -> dict:
+        """Return all that must be the same for a resumed training to end as one never stopped."""
+        plan = {
+            "model": [[w.name, *w.shape] for w in model.weights],
+            "phases": phases,
+            "steps per epoch": steps,
+            "optimizer": type(self.optimizer).__name__,
+        }
+        for name in ("learning_rate", "decay", "warmup", "batchnorm", "keep_best", "seed"):
+            plan[name] = getattr(self, name)
+        return json.loads(json.dumps(plan, default=lambda value: value.item()))  # numpy's numbers
+
+
+class _Keeper(keras.callbacks.Callback):
+    """Write history and state into the folder after each epoch, and find the way back in."""
+
+    def __init__(self, folder: str | Path | None, plan: dict, monitor: str | None):
+        super().__init__()
+        self.plan, self.best = plan, []
+        self.result, self.clock = FineTuning(monitor=monitor), 0.0
+        self.number, self.epochs = 0, 0  # of this phase, of its epochs so far
+        self.file = Path(folder) / "gradual.npz" if folder else None
+        if folder and Path(folder).exists() and not Path(folder).is_dir():
+            raise ValueError(f"A folder is required. Received: folder={str(folder)!r}, a file.")
+
+    def resume(self) -> tuple[int, int, list[np.ndarray] | None]:
+        """Return phase, epoch and state to begin with."""
+        if self.file is None or not self.file.exists():
+            return 0, 0, None
+        try:
+            values, about = state.load(self.file)
+        except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise ValueError(
+                "A folder kept by GradualUnfreezing is required. Received: folder="
+                f"{str(self.file.parent)!r}, whose {self.file.name} cannot be read. Delete it to "
+                "start anew."
+            ) from error
+        other = [name for name, value in self.plan.items() if about["plan"].get(name) != value]
+        if other:
+            raise ValueError(
+                "The folder of this model and this plan is required. "
+                f"Received: folder={str(self.file.parent)!r}, kept by a training with another "
+                f"{', '.join(other)}. Choose another folder, or delete this one to start anew."
+            )
+        self.result.phases = [Phase(**phase) for phase in about["phases"]]
+        self.result.history, self.result.best = about["history"], about["best"]
+        self.best = values[about["variables"] :]
+        return about["phase"], about["epoch"], values[: about["variables"]]
+
+    def enter(self, number: int, phase: Phase) -> int:
+        """Begin a phase, or go on with it; return its epochs, fewer where it was ended early."""
+        self.number = number
+        if number == len(self.result.phases):
+            self.result.phases.append(phase)
+        return self.result.phases[number].epochs
+
+    def leave(self, model: keras.Model) -> None:
+        """End a phase; one that a callback has ended early is not gone on with when resumed."""
+        phase = self.result.phases[-1]
+        if self.epochs < phase.epochs:
+            phase.epochs = self.epochs
+            self._write(model)
+
+    def finish(self, model: keras.Model) -> FineTuning:
+        """Bring the best weights back, and remove the state of a training that is complete."""
+        if self.best:
+            state.write(model.variables, self.best)
+        if self.file is not None:
+            self.file.unlink()
+        return self.result
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.clock = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self.result.add(logs):
+            self.best = state.read(self.model.variables)
+        self.result.phases[-1].seconds += time.perf_counter() - self.clock
+        self.epochs = epoch + 1
+        self._write(self.model)
+
+    def _write(self, model: keras.Model) -> None:
+        if self.file is not None:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            values = state.read(_kept(model))
+            about = {"plan": self.plan, "phase": self.number, "epoch": self.epochs}
+            about |= {"variables": len(values), "best": self.result.best}
+            about["history"] = self.result.history
+            about["phases"] = [asdict(phase) for phase in self.result.phases]
+            state.save(self.file, values + self.best, about)
+
+
+def _kept(model: keras.Model) -> list[keras.Variable]:
+    """Return weights, seeds of layers (which Keras' own backup leaves out) and optimizer."""
+    every = [*model.variables, *model.optimizer.variables]
+    return list({id(v): v for v in every}.values())
+
+
+def _data(train, batch_size: int, seed: tuple[int, int], epochs: range) -> dict:
+    """Return the data arguments of a fit."""
+    if hasattr(train, "element_spec"):
+        return {"x": train}
+    arrays = keras.tree.map_structure(np.asarray, tuple(train))
+    data = Shuffled([arrays], batch_size, seed, epochs)
+    return {"x": data, "steps_per_epoch": data.steps, "shuffle": False}
+
+
+def _steps(train, batch_size: int) -> int:
+    """Return how many batches an epoch has."""
+    if not hasattr(train, "element_spec"):
+        if isinstance(batch_size, bool) or not isinstance(batch_size, Integral) or batch_size < 1:
+            raise ValueError(
+                "batch_size must be a whole number, 1 or above. "
+                f"Received: batch_size={batch_size!r}."
+            )
+        return math.ceil(len(train[1]) / batch_size)
+    steps = int(train.cardinality())
+    if steps < 1:
+        raise ValueError(
+            "A data set of known length is required, for the learning-rate schedule. "
+            f"Received: train with cardinality {steps}. Use train.apply("
+            "tf.data.experimental.assert_cardinality(steps)), or train.take(steps) if it repeats."
+        )
+    return steps

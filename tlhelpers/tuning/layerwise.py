@@ -1,0 +1,270 @@
+"""A learning rate per layer that is real: the rate itself is scaled, not the gradient.
+
+Adam divides a scaled gradient by its own size and takes the same step as before. Here the factor
+multiplies the learning rate of every single update, and that of the weight decay with it.
+"""
+
+from __future__ import annotations
+
+import math
+import weakref
+from collections.abc import Mapping
+from numbers import Real
+
+from tlhelpers.checks.words import did_you_mean
+from tlhelpers.models.anatomy import find_blocks, split_head
+
+import keras
+
+DECAYS = {"ulmfit": 1 / 2.6, "bert": 0.95}  # Howard & Ruder 2018, 3.3; Sun et al. 2019, 5.4.3
+
+
+class _Layerwise:
+    """What the optimizers below share; `factors` has a (path, shape, factor) for each variable.
+
+    Until it is built, an optimizer knows the factor of every variable of its model. Read back from
+    a file it knows them by their order, as Keras knows the momenta that lie beside them.
+    """
+
+    def __init__(self, *args, factors=(), **kwargs):
+        super().__init__(*args, **kwargs)
+        self.factors = tuple((path, tuple(shape), factor) for path, shape, factor in factors)
+        self._known: dict[str | int, float] = {}
+        self._model = lambda: None
+
+    def bind(self, model: keras.Model, factors: dict[int, float]) -> None:
+        """Learn the factor of every variable of `model`, trainable or not."""
+        self._known = {self._var_key(v): factors[id(v)] for v in model.variables}
+        self._model = weakref.ref(model)
+
+    def build(self, variables):
+        """Make the momenta, and the list of factors in the order of the variables."""
+        if not self.built:
+            self.factors = self._match(variables)
+        super().build(variables)
+
+    def _match(self, variables):
+        if self._known:
+            strange = [v.path for v in variables if self._var_key(v) not in self._known]
+            if strange:
+                raise ValueError(
+                    "The optimizer must be used with the model that it was made for. Received: "
+                    f"variables of another model, {strange[:3]}. "
+                    "Call tl.layerwise(optimizer, model, ...) for this one."
+                )
+            return tuple((v.path, tuple(v.shape), self._known[self._var_key(v)]) for v in variables)
+        expected = [shape for _, shape, _ in self.factors]
+        if [tuple(v.shape) for v in variables] != expected:
+            raise ValueError(
+                f"The trainable variables that the optimizer was saved with are required "
+                f"({len(expected)}: {[path for path, _, _ in self.factors[:3]]}, ...). Received: "
+                f"{len(variables)}: {[v.path for v in variables[:3]]}, .... Make a new one with "
+                "tl.layerwise(optimizer, model, ...)."
+            )
+        return self.factors
+
+    def _factor(self, variable) -> float:
+        return self.factors[self._get_variable_index(variable)][2]
+
+    def update_step(self, gradient, variable, learning_rate):
+        """Take the base optimizer's step with this variable's own rate."""
+        rate = keras.ops.multiply(learning_rate, self._factor(variable))
+        super().update_step(gradient, variable, rate)
+
+    def _apply_weight_decay(self, variables):
+        decay = self.weight_decay
+        try:
+            for variable in variables if decay else ():
+                self.weight_decay = decay * self._factor(variable)
+                super()._apply_weight_decay([variable])
+        finally:
+            self.weight_decay = decay
+
+    def get_config(self):
+        """Return the base optimizer's settings and the factors."""
+        model = self._model()
+        factors = self.factors
+        if not self.built and model is not None:
+            factors = self._match(model.trainable_variables)
+        return {**super().get_config(), "factors": [[p, list(s), f] for p, s, f in factors]}
+
+
+_register = keras.saving.register_keras_serializable("tlhelpers")
+
+
+@_register
+class LayerwiseSGD(_Layerwise, keras.optimizers.SGD):
+    """SGD with a learning rate per layer; made by `layerwise`."""
+
+
+@_register
+class LayerwiseAdam(_Layerwise, keras.optimizers.Adam):
+    """Adam with a learning rate per layer; made by `layerwise`."""
+
+
+@_register
+class LayerwiseAdamW(_Layerwise, keras.optimizers.AdamW):
+    """AdamW with a learning rate and a weight decay per layer; made by `layerwise`."""
+
+
+@_register
+class LayerwiseRMSprop(_Layerwise, keras.optimizers.RMSprop):
+    """RMSprop with a learning rate per layer; made by `layerwise`."""
+
+
+_KINDS = {
+    keras.optimizers.SGD: LayerwiseSGD,
+    keras.optimizers.Adam: LayerwiseAdam,
+    keras.optimizers.AdamW: LayerwiseAdamW,
+    keras.optimizers.RMSprop: LayerwiseRMSprop,
+}
+
+
+def layerwise(
+    optimizer: keras.Optimizer,
+    model: keras.Model,
+    decay: float | str | None = None,
+    multipliers: Mapping[str, float] | None = None,
+) -> keras.Optimizer:
+    r"""Return an optimizer that trains every layer of a model at its own learning rate.
+
+    The rate of a weight is `factor * learning_rate(step)`, whatever the optimizer and its schedule;
+    decoupled weight decay shrinks by the same factor. With `decay`, the head has factor 1 and the
+    k-th block below it $\mathrm{decay}^k$ (a model without a head starts at its last block). With
+    `multipliers`, what is not named has factor 1, and of several names for one weight the narrowest
+    holds: a layer's before its block's.
+
+    Args:
+        optimizer: a fresh SGD, Adam, AdamW or RMSprop, or a LossScaleOptimizer around one; it stays
+            as it is.
+        model: the built model that will be compiled with the result.
+        decay: factor per block in (0, 1], or "ulmfit" (1/2.6), "bert" (0.95).
+        multipliers: factors, 0 or above, by the name of a layer, of a block of `find_blocks`, of a
+            nested base, or "head". A name that several layers share stands for all of them; the
+            `path` of one layer ("encoder/attention/query") for that one.
+
+    Returns:
+        A new optimizer of the same kind and settings. A model compiled with it saves and loads
+        (`safe_mode=True`) with state and factors once `tlhelpers` is imported.
+
+    Raises:
+        ValueError: both or neither of decay and multipliers; a decay outside (0, 1]; an unknown
+            name; a negative or non-finite factor; an optimizer of another kind or one that is
+            built already; a model without weights.
+
+    Example:
+        >>> optimizer = tl.layerwise(keras.optimizers.AdamW(1e-4), model, decay="bert")
+        >>> model.compile(optimizer, loss=...)
+
+    Reference:
+        Howard and Ruder 2018, Universal Language Model Fine-tuning (arXiv 1801.06146), eq. 2.
+    """
+    if (decay is None) == (multipliers is None):
+        raise ValueError(
+            "Exactly one of decay, multipliers is required. Received: "
+            f"decay={decay!r}, multipliers={multipliers!r}. Use decay=0.5 to halve per block."
+        )
+    if not model.variables:
+        raise ValueError(
+            f"A built model with weights is required. Received: model={model.name!r} without any. "
+            "Call it once on data, or model.build(input_shape)."
+        )
+    given = _by_decay(model, decay) if multipliers is None else _by_name(model, multipliers)
+    return _wrap(optimizer, model, {id(v): given.get(id(v), 1.0) for v in model.variables})
+
+
+def _wrap(optimizer: keras.Optimizer, model: keras.Model, factors: dict[int, float]):
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        inner = _wrap(optimizer.inner_optimizer, model, factors)
+        settings = {k: v for k, v in optimizer.get_config().items() if k != "inner_optimizer"}
+        return type(optimizer)(inner, **settings)
+    if type(optimizer) not in _KINDS or optimizer.built:
+        state = ", already built for a model" if getattr(optimizer, "built", False) else ""
+        raise ValueError(
+            "A fresh SGD, Adam, AdamW or RMSprop is required. Received: "
+            f"optimizer={type(optimizer).__name__}{state}. Pass a new keras.optimizers.Adam(1e-4)."
+        )
+    result = renew(optimizer, kind=_KINDS[type(optimizer)])
+    result.bind(model, factors)
+    return result
+
+
+def renew(
+    optimizer: keras.Optimizer,
+    learning_rate: float | keras.optimizers.schedules.LearningRateSchedule | None = None,
+    kind: type[keras.Optimizer] | None = None,
+) -> keras.Optimizer:
+    """Return a fresh optimizer with the settings of another, and without its state.
+
+    Args:
+        optimizer: any Keras optimizer.
+        learning_rate: a rate or schedule instead of its own.
+        kind: a class instead of its own.
+    """
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        settings = {k: v for k, v in optimizer.get_config().items() if k != "inner_optimizer"}
+        return type(optimizer)(renew(optimizer.inner_optimizer, learning_rate, kind), **settings)
+    settings = optimizer.get_config()
+    own = optimizer._learning_rate  # a schedule as it is, even one that is not registered
+    if learning_rate is None and callable(own) and not isinstance(own, keras.Variable):
+        learning_rate = own
+    if learning_rate is not None:
+        settings["learning_rate"] = learning_rate
+    result = (kind or type(optimizer)).from_config(settings)
+    for name in ("_exclude_from_weight_decay", "_exclude_from_weight_decay_pattern"):
+        if hasattr(optimizer, name):  # not part of Keras' settings
+            setattr(result, name, getattr(optimizer, name))
+    return result
+
+
+def _by_decay(model: keras.Model, decay: float | str) -> dict[int, float]:
+    if isinstance(decay, str):
+        if decay not in DECAYS:
+            raise ValueError(
+                f"decay must be a number or a known name. Received: decay={decay!r}."
+                + did_you_mean(decay, DECAYS)
+            )
+        decay = DECAYS[decay]
+    if isinstance(decay, bool) or not isinstance(decay, Real) or not 0 < decay <= 1:
+        raise ValueError(
+            f"decay must be above 0 and at most 1. Received: decay={decay!r}. "
+            "Use 0.5 to halve the rate per block, 1.0 for one rate everywhere."
+        )
+    _, head = split_head(model)
+    levels = [head] if any(layer.weights for layer in head) else []
+    levels += [list(block.layers) for block in reversed(find_blocks(model))]
+    factors = {id(v): float(decay) ** (len(levels) - 1) for v in model.variables}
+    for depth, layers in enumerate(levels):
+        factors |= {id(v): float(decay) ** depth for layer in layers for v in layer.variables}
+    return factors
+
+
+def _by_name(model: keras.Model, multipliers: Mapping[str, float]) -> dict[int, float]:
+    if not isinstance(multipliers, Mapping):
+        raise ValueError(
+            "multipliers must be a dict of names and factors, such as {'block1': 0.1}. "
+            f"Received: multipliers={multipliers!r}."
+        )
+    parts = [("head", layer) for layer in split_head(model)[1]]
+    parts += [(block.name, layer) for block in find_blocks(model) for layer in block.layers]
+    every = model._flatten_layers(include_self=False)
+    parts += [(name, layer) for layer in every for name in {layer.name, layer.path} - {None}]
+    known: dict[str, set[int]] = {}
+    for name, layer in parts:
+        if layer.variables:
+            known.setdefault(name, set()).update(id(v) for v in layer.variables)
+    for name, factor in multipliers.items():
+        if name not in known:
+            raise ValueError(
+                f"multipliers must name layers with weights, or blocks, of {model.name!r}. "
+                f"Received: {name!r}." + did_you_mean(name, sorted(known))
+            )
+        if isinstance(factor, bool) or not isinstance(factor, Real) or not 0 <= factor < math.inf:
+            raise ValueError(
+                f"A multiplier must be a finite number, 0 or above. Received: {name!r}: {factor!r}."
+                " Use freeze and unfreeze to say what learns at all."
+            )
+    factors: dict[int, float] = {}
+    for name in sorted(multipliers, key=lambda name: -len(known[name])):  # the narrowest wins
+        factors |= dict.fromkeys(known[name], float(multipliers[name]))
+    return factors

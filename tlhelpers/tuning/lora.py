@@ -1,0 +1,194 @@
+"""Low-rank adapters (LoRA) on the layers you name: add them, merge them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from numbers import Integral, Real
+
+from tlhelpers.checks.words import did_you_mean
+from tlhelpers.models.anatomy import split_head
+from tlhelpers.tuning.freezing import Trainability, _ask_for_compile, _trained, describe, freeze
+
+import keras
+
+
+@dataclass(frozen=True)
+class Place:
+    """A layer that LoRA can stand in, and its frozen matrix."""
+
+    layer: keras.Layer
+    matrix: keras.Variable
+
+    @property
+    def names(self) -> tuple[str, str]:
+        return self.layer.name, self.layer.path or self.layer.name
+
+    @property
+    def width(self) -> int:
+        return min(math.prod(self.matrix.shape[:-1]), self.matrix.shape[-1])
+
+    @property
+    def adapter(self) -> list[keras.Variable]:
+        """Its A and B, or nothing before LoRA."""
+        names = ("lora_kernel_a", "lora_kernel_b", "lora_embeddings_a", "lora_embeddings_b")
+        return [v for n in names if (v := getattr(self.layer, n, None)) is not None]
+
+
+def add_lora(
+    model: keras.Model, rank: int, targets: str | Sequence[str], alpha: float | None = None
+) -> Trainability:
+    r"""Freeze a model's base and put trainable low-rank adapters beside some of its layers.
+
+    A layer that computed $x W$ computes $x (W + \frac{\alpha}{r} A B)$, where $A$ is random, $B$
+    begins at zero, so that nothing changes at first, and only $A$ and $B$ learn. All else in the
+    base, biases included, is frozen; the head stays as it is.
+
+    Args:
+        model: a built model with a nested or inlined base, or a base alone; changed in place.
+        rank: $r$, from 1 to the width of the layers: the smaller side of $W$.
+        targets: shell patterns (`*`, `?`, `[ab]`, as in `fnmatch`) for the names of Dense,
+            EinsumDense, Embedding and convolution layers of the base, or for their whole `path`:
+            `["query", "value"]` in a transformer, `"block5_conv*"`, `"*layer_1/*"`.
+        alpha: scale of the adapter. Defaults to `rank`, a factor of 1.
+
+    Returns:
+        The table of `describe(model)`.
+
+    Raises:
+        ValueError: a rank below 1 or above a layer's width; a pattern that matches nothing (near
+            matches are listed); LoRA twice; a kernel with a constraint. The model is unchanged.
+
+    Note:
+        A model that has been fitted must be compiled again before it is fitted again: its next
+        `fit` says so. Adapters belong to the layers: another model on the same base has them too,
+        and must be compiled again before it predicts. Saving the model itself merges the adapters,
+        and it cannot be trained on after loading; use `save_adapters`, or `merge_lora` first.
+
+    Example:
+        >>> print(tl.add_lora(model, rank=4, targets=["query", "value"]))
+        >>> model.compile(keras.optimizers.AdamW(1e-3), loss=...)
+
+    Reference:
+        Hu et al. 2021, LoRA: Low-Rank Adaptation (arXiv 2106.09685), eq. 3.
+    """
+    places = places_of(model)
+    chosen = _choose(places, targets)
+    check_no_adapters(model, "Name all targets in one call")
+    for place in chosen:
+        if isinstance(rank, bool) or not isinstance(rank, Integral) or not 1 <= rank <= place.width:
+            raise ValueError(
+                f"rank must be between 1 and {place.width}, the width of {place.layer.name!r}. "
+                f"Received: rank={rank!r}. Common ranks are 4 to 16."
+            )
+        if place.matrix.constraint is not None:
+            raise ValueError(
+                "Layers without a constraint are required, as LoRA would break it. "
+                f"Received: {place.layer.name!r}. Leave it out of targets."
+            )
+    if alpha is not None and not (_is_real(alpha) and 0 < alpha < math.inf):
+        raise ValueError(f"alpha must be a finite number above 0. Received: alpha={alpha!r}.")
+    return enable(model, [(place, int(rank), alpha) for place in chosen])
+
+
+def merge_lora(model: keras.Model) -> Trainability:
+    """Add the adapters to the weights they stand beside, and take them away, in place.
+
+    Afterwards the model is made of plain layers, predicts the same up to rounding, and its base is
+    frozen; the head stays as it is.
+
+    Returns:
+        The table of `describe(model)`.
+
+    Raises:
+        ValueError: a model without LoRA.
+
+    Note:
+        A model that has been fitted must be compiled again before it is fitted again.
+
+    Example:
+        >>> tl.merge_lora(model)
+        >>> model.save("merged.keras")
+    """
+    adapted = [place for place in places_of(model) if place.adapter]
+    if not adapted:
+        raise ValueError(
+            f"A model with LoRA is required. Received: model={model.name!r} without adapters. "
+            "Call add_lora(model, rank, targets) first."
+        )
+    before = _trained(model)
+    for place in adapted:
+        layer, (a, b) = place.layer, place.adapter
+        update = keras.ops.matmul(a, b) * (layer.lora_alpha / layer.lora_rank)
+        place.matrix.assign_add(keras.ops.cast(update, place.matrix.dtype))
+        b.assign(keras.ops.zeros_like(b))  # a prediction that was traced with it stays right
+        layer.lora_enabled, layer.lora_rank, layer.lora_alpha = False, None, None
+        for variable in (a, b):
+            delattr(layer, variable.name)
+    freeze(model)
+    _ask_for_compile(model, before)
+    return describe(model)
+
+
+def _is_real(value) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def check_no_adapters(model: keras.Model, instead: str = "Compile and fit it") -> None:
+    """Refuse a model with adapters where freezing and unfreezing would put them out of use."""
+    adapted = next((place.layer.name for place in places_of(model) if place.adapter), None)
+    if adapted is not None:
+        raise ValueError(
+            f"A model without LoRA is required. Received: model={model.name!r} with an adapter on "
+            f"{adapted!r}. {instead}, or merge_lora(model) first."
+        )
+
+
+def places_of(model: keras.Model) -> list[Place]:
+    """Return where LoRA can stand in the base of a model, in order."""
+    body, _ = split_head(model)
+    layers = {id(part): part for layer in body for part in layer._flatten_layers()}
+    places = []
+    for layer in layers.values():
+        matrix = getattr(layer, "_kernel", getattr(layer, "_embeddings", None))
+        quantized = getattr(layer, "quantization_mode", None) is not None
+        if matrix is not None and hasattr(layer, "enable_lora") and not quantized:
+            places.append(Place(layer, matrix))
+    return places
+
+
+def _choose(places: list[Place], targets: str | Sequence[str]) -> list[Place]:
+    patterns = [targets] if isinstance(targets, str) else targets
+    if not isinstance(patterns, Sequence) or not all(isinstance(p, str) for p in patterns):
+        raise ValueError(
+            f"targets must be a pattern or a list of patterns. Received: targets={targets!r}. "
+            "Use ['query', 'value'] in a transformer, 'conv*' in many convolutional nets."
+        )
+    known = {name for place in places for name in place.names}
+    for pattern in patterns or [""]:
+        if not any(fnmatchcase(name, pattern) for name in known):
+            raise ValueError(
+                "targets must match Dense, EinsumDense, Embedding or convolution layers of the "
+                f"base. Received: {pattern!r}, which matches none."
+                + did_you_mean(pattern, sorted(known))
+            )
+    return [p for p in places if any(fnmatchcase(n, t) for t in patterns for n in p.names)]
+
+
+def enable(model: keras.Model, chosen: list[tuple[Place, int, float | None]]) -> Trainability:
+    """Freeze the base and put an adapter of a rank and alpha on each place."""
+    before = _trained(model)
+    freeze(model)
+    adapted = {id(place.layer) for place, _, _ in chosen}
+    for part in model._flatten_layers():
+        inside = {id(layer) for layer in part._flatten_layers()}
+        if inside & adapted:
+            part._trainable = True  # the flag alone: the setter would open every weight inside
+        if isinstance(part, keras.Model):
+            part.test_function = part.predict_function = None  # traced without the adapters
+    for place, rank, alpha in chosen:
+        place.layer.enable_lora(rank, lora_alpha=alpha)
+    _ask_for_compile(model, before)
+    return describe(model)

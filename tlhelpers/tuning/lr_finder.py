@@ -1,0 +1,186 @@
+"""A learning-rate range test that leaves the model as it was."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from numbers import Integral
+
+from tlhelpers.checks.words import check_seed
+from tlhelpers.models.state import preserved
+from tlhelpers.tuning.layerwise import renew
+
+import keras
+import numpy as np
+
+
+@dataclass(frozen=True)
+class LearningRates:
+    """The curve of `find_learning_rate`, and what can be read off it.
+
+    Attributes:
+        rates: learning rates tried, rising, shape `(n,)`.
+        losses: loss of one batch at each rate, all finite, shape `(n,)`.
+        smoothed: the same curve without the noise of the batches, shape `(n,)`.
+        range: the rates between which the loss falls, from where it begins to where it is lowest;
+            None if it does not fall.
+        suggestion: the rate inside of the range where the loss falls fastest; None without one.
+    """
+
+    rates: np.ndarray
+    losses: np.ndarray
+    smoothed: np.ndarray
+    range: tuple[float, float] | None
+    suggestion: float | None
+
+    def __str__(self) -> str:
+        """Return the findings in one line."""
+        tried = f"{len(self.rates)} rates tried, {self.rates[0]:.1e} to {self.rates[-1]:.1e}"
+        if self.range is None:
+            return f"the loss does not fall at any learning rate ({tried})"
+        low, high = self.range
+        found = f"learning rate {self.suggestion:.1e} (steepest), range {low:.1e} to {high:.1e}"
+        return f"{found} ({tried})"
+
+
+def find_learning_rate(
+    model: keras.Model,
+    x,
+    y=None,
+    low: float = 1e-6,
+    high: float = 1.0,
+    steps: int = 100,
+    batch_size: int = 32,
+    smoothing: float = 0.2,
+    seed: int = 0,
+) -> LearningRates:
+    r"""Train a compiled model for some batches at rising learning rates, and undo it all.
+
+    Batch $i$ is trained at $\eta_i = \mathrm{low}\,(\mathrm{high}/\mathrm{low})^{i/(n-1)}$ with a
+    fresh optimizer of the compiled kind, layerwise factors included. The curve is smoothed with a
+    normal kernel over $\log_{10} \eta$, divided by the weights that fall inside of the curve, so
+    that its ends are not biased. The test ends early once the loss is no longer finite or has grown
+    by three times its first value. Before it returns, weights, optimizer, metrics and the random
+    states of Keras, its layers, numpy and Python are bit for bit what they were.
+
+    Args:
+        model: a built and compiled model, fitted or not.
+        x: array, or dict or list of arrays, with samples along axis 0; or a `tf.data.Dataset` of
+            `(x, y)` batches, which is repeated as needed.
+        y: labels of the arrays.
+        low: first rate, above 0.
+        high: last rate, above low.
+        steps: how many batches, at least 10.
+        batch_size: samples in a batch of the arrays.
+        smoothing: width of the kernel (one standard deviation) in powers of ten, above 0.
+        seed: draws the batches.
+
+    Returns:
+        A `LearningRates`: `.rates`, `.losses`, `.smoothed`, `.range`, `.suggestion`.
+
+    Raises:
+        ValueError: a model that is not compiled or built; an argument out of its range; x and y of
+            different length; a loss that is not finite from the start.
+
+    Example:
+        >>> found = tl.find_learning_rate(model, x_train, y_train)
+        >>> model.optimizer.learning_rate = found.suggestion
+
+    Reference:
+        Smith 2017, Cyclical Learning Rates (arXiv 1506.01186), section 3.3.
+    """
+    _check(model, low, high, steps, batch_size, smoothing)
+    rates = np.geomspace(low, high, steps)
+    batches = _batches(x, y, batch_size, np.random.default_rng(check_seed(seed)))
+    losses: list[float] = []
+    with preserved(model), _borrowed(model, float(low)):
+        for rate, (batch_x, batch_y) in zip(rates, batches, strict=False):
+            model.optimizer.learning_rate = float(rate)
+            loss = float(model.train_on_batch(batch_x, batch_y, return_dict=True)["loss"])
+            if not math.isfinite(loss):
+                break
+            losses.append(loss)
+            if loss > min(losses) + 3 * abs(losses[0]):
+                break
+    if len(losses) < 5:
+        raise ValueError(
+            f"A loss that is finite at the lowest rates is required. Received: low={low!r}, with "
+            f"losses {losses} before it was not. Start lower, and check the input for NaN."
+        )
+    return _read_off(rates[: len(losses)], np.array(losses), smoothing)
+
+
+@contextlib.contextmanager
+def _borrowed(model: keras.Model, rate: float) -> Iterator[None]:
+    """Lend the model an optimizer and a trace of its own."""
+    own = {name: getattr(model, name) for name in ("optimizer", "train_function")}
+    own["steps_per_execution"] = model.steps_per_execution
+    model.optimizer = renew(model.optimizer, learning_rate=rate)
+    model.train_function, model.steps_per_execution = None, 1
+    try:
+        yield
+    finally:
+        for name, value in own.items():
+            setattr(model, name, value)
+
+
+def _batches(x, y, batch_size: int, rng: np.random.Generator) -> Iterator[tuple]:
+    if y is None:
+        if not hasattr(x, "element_spec"):
+            raise ValueError(
+                "y is required with arrays. Received: y=None and x of type "
+                f"{type(x).__name__}. Pass labels, or a tf.data.Dataset of (x, y)."
+            )
+        while True:
+            yield from (batch[:2] for batch in x)
+    arrays = keras.tree.map_structure(np.asarray, (x, y))
+    lengths = {len(part) for part in keras.tree.flatten(arrays)}
+    if len(lengths) != 1 or 0 in lengths:
+        raise ValueError(
+            "x and y of the same length, 1 or above, are required. "
+            f"Received: lengths {[len(part) for part in keras.tree.flatten(arrays)]}."
+        )
+    (count,) = lengths
+    while True:
+        order = rng.permutation(count)
+        for start in range(0, max(count - batch_size, 0) + 1, batch_size):
+            chosen = order[start : start + batch_size]
+            yield keras.tree.map_structure(lambda part, rows=chosen: part[rows], arrays)
+
+
+def _read_off(rates: np.ndarray, losses: np.ndarray, smoothing: float) -> LearningRates:
+    axis = np.log10(rates)
+    kernel = np.exp(-0.5 * ((axis[:, None] - axis) / smoothing) ** 2)
+    capped = np.minimum(losses, losses.min() + 3 * abs(losses[0]))
+    smoothed = kernel @ capped / kernel.sum(axis=1)
+    bottom = int(smoothed.argmin())
+    drop = smoothed[0] - smoothed[bottom]
+    noise = np.std(capped[: bottom + 1] - smoothed[: bottom + 1])
+    if bottom < 2 or drop <= noise + 1e-6 * abs(smoothed[0]):
+        return LearningRates(rates, losses, smoothed, None, None)
+    begin = int(np.flatnonzero(smoothed[:bottom] >= smoothed[0] - 0.1 * drop)[-1])
+    slope = np.gradient(smoothed, axis)[begin : bottom + 1]
+    steepest = begin + int(slope.argmin())
+    return LearningRates(
+        rates, losses, smoothed, (float(rates[begin]), float(rates[bottom])), float(rates[steepest])
+    )
+
+
+def _check(model, low, high, steps, batch_size, smoothing) -> None:
+    if not getattr(model, "compiled", False) or not model.built:
+        raise ValueError(
+            "A built and compiled model is required. Received: "
+            f"model={model.name!r}, built={model.built}, compiled={model.compiled}. "
+            "Call model.compile(optimizer, loss) first."
+        )
+    if not 0 < low < high < math.inf:
+        raise ValueError(f"0 < low < high is required. Received: low={low!r}, high={high!r}.")
+    for name, value, least in (("steps", steps, 10), ("batch_size", batch_size, 1)):
+        if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+            raise ValueError(
+                f"{name} must be a whole number, {least} or above. Received: {name}={value!r}."
+            )
+    if not 0 < smoothing < math.inf:
+        raise ValueError(f"smoothing must be above 0. Received: smoothing={smoothing!r}.")

@@ -1,0 +1,151 @@
+"""Learning rates over the steps of a training: warm-up, then down."""
+
+from __future__ import annotations
+
+import math
+from numbers import Integral, Real
+
+import keras
+
+
+def warmup_cosine(
+    peak: float, steps: int, warmup: float = 0.1, final: float = 0.0
+) -> keras.optimizers.schedules.CosineDecay:
+    r"""Return a schedule that rises in a straight line and falls along half a cosine.
+
+    $$\eta(t) = \begin{cases} \eta_{\max}\, t / w & t < w \\
+    \eta_{\mathrm{end}} + \tfrac12 (\eta_{\max} - \eta_{\mathrm{end}})
+    \left(1 + \cos \pi \frac{t - w}{T - w}\right) & w \le t < T \\
+    \eta_{\mathrm{end}} & t \ge T \end{cases}$$
+    where $t$ counts batches, $T$ is `steps`, $w$ = `round(warmup * steps)`, $\eta_{\max}$ is `peak`
+    and $\eta_{\mathrm{end}}$ is `final`.
+
+    Args:
+        peak: highest learning rate, above 0.
+        steps: batches in the whole training, epochs times batches per epoch; at least 1.
+        warmup: share of the steps that rise, in [0, 1). 0 starts at the peak.
+        final: learning rate at the end, in 0..peak.
+
+    Returns:
+        A `keras.optimizers.schedules.CosineDecay`; it saves and loads as Keras' own.
+
+    Raises:
+        ValueError: an argument outside of its range.
+
+    Example:
+        >>> rate = tl.warmup_cosine(1e-3, steps=epochs * math.ceil(len(x_train) / 64))
+        >>> model.compile(keras.optimizers.AdamW(rate), loss=...)
+
+    Reference:
+        Loshchilov and Hutter 2017, SGDR (arXiv 1608.03983), eq. 5; Goyal et al. 2017, Accurate,
+        Large Minibatch SGD (arXiv 1706.02677), section 2.2.
+    """
+    _check(peak, steps, warmup, final=final)
+    rising = min(round(warmup * steps), steps - 1)
+    shape = {"decay_steps": steps - rising, "alpha": final / peak}
+    if not rising:
+        return keras.optimizers.schedules.CosineDecay(float(peak), **shape)
+    return keras.optimizers.schedules.CosineDecay(
+        0.0, warmup_target=float(peak), warmup_steps=rising, **shape
+    )
+
+
+@keras.saving.register_keras_serializable("tlhelpers")
+class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
+    """Up to a peak and down again, along half cosines or straight lines; see `one_cycle`."""
+
+    def __init__(self, peak, steps, rising, start, final, shape):
+        super().__init__()
+        self.peak, self.steps, self.rising = peak, steps, rising
+        self.start, self.final, self.shape = start, final, shape
+
+    def __call__(self, step):
+        """Return the learning rate of a step."""
+        step = keras.ops.cast(step, "float32")
+        up = keras.ops.clip(step / max(self.rising, 1), 0.0, 1.0)
+        down = keras.ops.clip((step - self.rising) / (self.steps - self.rising), 0.0, 1.0)
+        if self.shape == "cosine":
+            up, down = ((1 - keras.ops.cos(math.pi * part)) / 2 for part in (up, down))
+        rise = self.start * (1 - up) + self.peak * up
+        fall = self.peak * (1 - down) + self.final * down
+        return keras.ops.where(step < self.rising, rise, fall)
+
+    def get_config(self):
+        """Return the arguments of the constructor."""
+        names = ("peak", "steps", "rising", "start", "final", "shape")
+        return {name: getattr(self, name) for name in names}
+
+
+def one_cycle(
+    peak: float,
+    steps: int,
+    warmup: float = 0.25,
+    start: float | None = None,
+    final: float | None = None,
+    shape: str = "cosine",
+) -> OneCycle:
+    r"""Return a schedule that goes up to a peak once and down to almost nothing.
+
+    $$\eta(t) = \begin{cases} \eta_0 + (\eta_{\max} - \eta_0)\, s(t / w) & t < w \\
+    \eta_{\max} + (\eta_{\mathrm{end}} - \eta_{\max})\, s\left(\frac{t - w}{T - w}\right)
+    & w \le t < T \\ \eta_{\mathrm{end}} & t \ge T \end{cases}$$
+    where $s(p) = (1 - \cos \pi p) / 2$ for shape "cosine" and $s(p) = p$ for "linear", $t$ counts
+    batches, $T$ is `steps`, $w$ = `round(warmup * steps)`, $\eta_0$ is `start`. The momentum of the
+    optimizer stays as it is.
+
+    Args:
+        peak: highest learning rate, above 0.
+        steps: batches in the whole training, epochs times batches per epoch; at least 1.
+        warmup: share of the steps that rise, in [0, 1).
+        start: first learning rate, in 0..peak. Defaults to peak / 25.
+        final: last learning rate, in 0..peak. Defaults to peak / 100,000.
+        shape: "cosine" or "linear".
+
+    Returns:
+        A registered `LearningRateSchedule`.
+
+    Raises:
+        ValueError: an argument outside of its range.
+
+    Example:
+        The slanted triangle of ULMFiT (cut_frac 0.1, ratio 32):
+
+        >>> tl.one_cycle(0.01, steps, 0.1, start=0.01 / 32, final=0.01 / 32, shape="linear")
+
+    Reference:
+        Smith 2018, A disciplined approach to neural network hyper-parameters (arXiv 1803.09820),
+        section 4; Howard and Ruder 2018 (arXiv 1801.06146), eq. 3.
+    """
+    _check(peak, steps, warmup)
+    start = peak / 25 if start is None else start
+    final = peak / 1e5 if final is None else final
+    _check(peak, steps, warmup, start=start, final=final)
+    if shape not in ("cosine", "linear"):
+        raise ValueError(f"shape must be 'cosine' or 'linear'. Received: shape={shape!r}.")
+    rising = min(round(warmup * steps), steps - 1)
+    return OneCycle(float(peak), int(steps), rising, float(start), float(final), shape)
+
+
+def _check(peak: float, steps: int, warmup: float, **rates: float) -> None:
+    if not _is_number(peak) or not 0 < peak < math.inf:
+        raise ValueError(f"peak must be a finite number above 0. Received: peak={peak!r}.")
+    if isinstance(steps, bool) or not isinstance(steps, Integral) or steps < 1:
+        raise ValueError(
+            f"steps must be a whole number, 1 or above. Received: steps={steps!r}. "
+            "It counts batches: epochs times batches per epoch."
+        )
+    if not _is_number(warmup) or not 0 <= warmup < 1:
+        raise ValueError(
+            f"warmup must be a share of the steps, at least 0 and below 1. "
+            f"Received: warmup={warmup!r}. Use 0.1 for a tenth."
+        )
+    for name, value in rates.items():
+        if not _is_number(value) or not 0 <= value <= peak:
+            raise ValueError(
+                f"{name} must be a learning rate between 0 and peak={peak!r}. "
+                f"Received: {name}={value!r}."
+            )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
