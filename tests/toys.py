@@ -88,6 +88,15 @@ class TinyBert:
         )  # fmt: skip
 
 
+def tokens(n):
+    """Inputs of `TinyBert` for up to four texts of different lengths."""
+    rng = np.random.default_rng(1)
+    lengths = np.array([6, 2, 4, 3])[:n, None]
+    mask = np.arange(6)[None] < lengths
+    ids = np.where(mask, rng.integers(1, 50, (n, 6)), 0)
+    return {"token_ids": ids, "padding_mask": mask, "segment_ids": 0 * ids}
+
+
 MARKERS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 WORDS = [*MARKERS, "a", "fine", "film", "##s", "dull", "日", "!"]

@@ -51,9 +51,10 @@ from tlhelpers.sources.bert import load_bert
 from tlhelpers.sources.datasets import load_dataset
 from tlhelpers.sources.mnist_m import make_mnist_m
 from tlhelpers.tuning.bucketing import bucket_by_length
+from tlhelpers.tuning.describing import describe
 from tlhelpers.tuning.features import extract_features
 from tlhelpers.tuning.fine_tuning import fine_tune
-from tlhelpers.tuning.freezing import describe, freeze, unfreeze
+from tlhelpers.tuning.freezing import freeze, unfreeze
 from tlhelpers.tuning.gradual import GradualUnfreezing
 from tlhelpers.tuning.guard import FitGuard
 from tlhelpers.tuning.layerwise import layerwise

@@ -1,14 +1,7 @@
 """Blocks are read off the graph; these tests pin what that gives, family by family."""
 
-from tlhelpers.models.anatomy import (
-    cuts,
-    find_base,
-    find_blocks,
-    find_layer,
-    learns,
-    split_head,
-    walk,
-)
+from tlhelpers.models.anatomy import find_base, find_blocks, split_head
+from tlhelpers.models.graph import cuts, find_layer, learns, walk
 from tlhelpers.models.heads import build_head
 from tlhelpers.tuning.freezing import freeze, unfreeze
 from tlhelpers.tuning.gradual import GradualUnfreezing

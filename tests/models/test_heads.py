@@ -2,7 +2,7 @@
 
 from tlhelpers.models.heads import GlobalPooling, build_classifier, build_head
 from tlhelpers.models.heads import build_text_classifier as build_text
-from tlhelpers.tuning.freezing import describe
+from tlhelpers.tuning.describing import describe
 
 import keras
 import numpy as np

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from toys import LAYOUTS, inlined, nested
+from toys import LAYOUTS, TinyBert, inlined, nested, tokens
 
 IMAGES = np.random.default_rng(0).normal(size=(3, 16, 16, 3)).astype("float32")
 PLACES = ["conv_1", "bn_1", "add", "conv_2", "bn_3"]
@@ -32,9 +32,9 @@ def test_tail_of_prefix_is_the_model(layout, place):
 
 
 def _names(model):
-    from tlhelpers.models.anatomy import _operations
+    from tlhelpers.models.graph import operations
 
-    return [part.name for part in _operations(model)]
+    return [part.name for part in operations(model)]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -104,8 +104,6 @@ def test_an_input_that_the_tail_still_needs_goes_with_the_features():
 
 @pytest.fixture(scope="module")
 def text_model():
-    from test_heads import TinyBert
-
     keras.utils.set_random_seed(0)
     return build_text_classifier(TinyBert(layers=3), 2, sequence_length=6)
 
@@ -136,14 +134,6 @@ def test_a_text_encoder_is_cut_at_any_layer(text_model, place, carried, tmp_path
     text_model.save(tmp_path / "m.keras")  # the model itself is as it was
     again = keras.models.load_model(tmp_path / "m.keras")
     assert np.array_equal(run(again, x), run(text_model, x))
-
-
-def tokens(n):
-    rng = np.random.default_rng(1)
-    lengths = np.array([6, 2, 4, 3])[:n, None]
-    mask = np.arange(6)[None] < lengths
-    ids = np.where(mask, rng.integers(1, 50, (n, 6)), 0)
-    return {"token_ids": ids, "padding_mask": mask, "segment_ids": 0 * ids}
 
 
 def run_all(model, x):
@@ -266,8 +256,6 @@ def test_a_layer_on_which_the_output_does_not_depend_is_refused():
 
 def plain_text_model(read="sequence_output"):
     """BERT as it is, which gives two outputs, and a masked mean in plain Keras."""
-    from test_heads import TinyBert
-
     keras.utils.set_random_seed(0)
     names = ("token_ids", "padding_mask", "segment_ids")
     arrays = {name: keras.Input((6,), dtype="int32", name=name) for name in names}

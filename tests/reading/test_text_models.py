@@ -11,7 +11,8 @@ from tlhelpers.models.anatomy import find_base
 from tlhelpers.models.heads import build_text_classifier
 from tlhelpers.reading.calibration import Temperature
 from tlhelpers.reading.text_models import TextModel, load_text_model, save_text_model
-from tlhelpers.tuning.freezing import describe, freeze, unfreeze
+from tlhelpers.tuning.describing import describe
+from tlhelpers.tuning.freezing import freeze, unfreeze
 from tlhelpers.tuning.layerwise import layerwise
 from tlhelpers.tuning.lora import add_lora, merge_lora
 

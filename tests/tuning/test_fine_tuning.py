@@ -14,6 +14,7 @@ from toys import (
     LAYOUTS,
     TRAIN,
     VALIDATION,
+    TinyBert,
     X,
     Y,
     base_named,
@@ -22,6 +23,7 @@ from toys import (
     nested,
     nested_with_flag,
     small_base,
+    tokens,
 )
 
 RNG = np.random.default_rng(0)
@@ -188,8 +190,6 @@ def test_a_binary_model_gets_a_binary_loss():
 
 
 def test_a_text_model_trains_on_its_dictionary():
-    from test_heads import TinyBert
-
     bert = TinyBert()
     model = build_text_classifier(bert, 2, sequence_length=6)
     ids = RNG.integers(1, 50, (8, 6))
@@ -305,8 +305,6 @@ def test_images_that_the_model_would_misread(images, message):
 
 
 def test_the_cache_changes_nothing_for_a_text_model_either(tmp_path):
-    from test_heads import TinyBert
-    from test_splitting import tokens
 
     x, labels = tokens(4), np.arange(4) % 2
 
@@ -337,8 +335,6 @@ def _without_dropout(model):
 
 
 def test_texts_that_were_not_tokenized_are_refused():
-    from test_heads import TinyBert
-
     model = build_text_classifier(TinyBert(), 2, sequence_length=6)
     for x in (["a fine film"] * 2, np.array(["a fine film"] * 2)):
         with pytest.raises(ValueError, match=r"dictionary of .*padding_mask.*preprocessor"):

@@ -2,7 +2,8 @@
 
 from tlhelpers.models.anatomy import find_blocks
 from tlhelpers.models.heads import build_head
-from tlhelpers.tuning.freezing import describe, freeze, unfreeze
+from tlhelpers.tuning.describing import describe
+from tlhelpers.tuning.freezing import freeze, unfreeze
 
 import hypothesis.strategies as st
 import keras

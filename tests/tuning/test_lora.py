@@ -1,5 +1,5 @@
+from tlhelpers.tuning.describing import describe
 from tlhelpers.tuning.fine_tuning import fine_tune
-from tlhelpers.tuning.freezing import describe
 from tlhelpers.tuning.gradual import GradualUnfreezing
 from tlhelpers.tuning.lora import add_lora, merge_lora
 

@@ -1,5 +1,6 @@
 from tlhelpers.models import state
-from tlhelpers.tuning.freezing import describe, unfreeze
+from tlhelpers.tuning.describing import describe
+from tlhelpers.tuning.freezing import unfreeze
 from tlhelpers.tuning.lora import add_lora
 from tlhelpers.tuning.lora_files import load_adapters, save_adapters
 

@@ -1,7 +1,9 @@
 """Cached or not, the training is the same; augmented passes draw; the plan says what and why."""
 
+from tlhelpers.models.graph import Graph
+from tlhelpers.models.splitting import augmentation_of
+from tlhelpers.tuning.batches import Shuffled
 from tlhelpers.tuning.fine_tuning import fine_tune
-from tlhelpers.tuning.prefix import Shuffled, last_augmentation
 
 import hypothesis.strategies as st
 import keras
@@ -187,15 +189,18 @@ def test_the_plan_says_why_nothing_is_cached(model, options, reason, capsys):
     assert f"not cached ({reason})" in capsys.readouterr().out
 
 
-def test_the_last_augmentation_is_found_inside_of_nested_models():
+def test_augmentation_is_found_inside_nested_models():
+    def augmentation(model):
+        return augmentation_of(Graph(model))
+
     front = keras.Sequential([keras.Input((16, 16, 3)), L.RandomFlip(), L.Rescaling(2.0)])
     images = keras.Input((16, 16, 3))
-    assert last_augmentation(keras.Model(images, nested()(front(images)))) is front
+    assert augmentation(keras.Model(images, nested()(front(images)))) == [front]
     inside = keras.Sequential([keras.Input((16, 16, 3)), L.RandomFlip(name="flip"), small_base()])
     images = keras.Input((16, 16, 3))
     outer = keras.Model(images, L.Dense(2)(L.GlobalAveragePooling2D()(inside(images))))
-    assert last_augmentation(outer).name == "flip"
-    assert last_augmentation(nested()) is None  # the dropout of its head comes later
+    assert [layer.name for layer in augmentation(outer)] == ["flip"]
+    assert augmentation(nested()) == []  # the dropout of its head comes later
 
 
 def test_shuffled_batches_depend_on_seed_and_epoch_alone():

@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tlhelpers.checks.words import did_you_mean
-from tlhelpers.models.anatomy import cuts, find_base, find_blocks, head_start, walk
+from tlhelpers.models.anatomy import find_base, find_blocks, head_start
 from tlhelpers.models.costs import count_cost
+from tlhelpers.models.graph import cuts, walk
 from tlhelpers.models.heads import GlobalPooling
 from tlhelpers.models.preprocessing import Preprocess, preprocessing
 from tlhelpers.reading.evaluation import to_probabilities

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from tlhelpers.models.anatomy import walk
+from tlhelpers.models.graph import walk
 
 import keras
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tlhelpers.models.anatomy import Step, _operations, cuts, find_layer, learns, split_head, walk
+from tlhelpers.models.anatomy import Anatomy
+from tlhelpers.models.graph import Graph, Step, find_layer, inputs_of, learns, operations
 
 import keras
 
@@ -12,14 +13,14 @@ import keras
 def split_at(model: keras.Model, layer: str | keras.Operation) -> tuple[keras.Model, keras.Model]:
     """Cut a model behind a layer, into a prefix and a tail.
 
-    Both parts are made of the model's own layers. So the frozen prefix can be run over the data
-    once, the tail trained on what came out, and it is the model itself that has been trained.
+    Both parts are made of the model's own layers. So you can run the frozen prefix over the data
+    once and train the tail on what came out: it is the model itself that has been trained.
 
     Args:
-        model: a functional or built Sequential model; the layer may lie inside of a nested base.
+        model: a functional or built Sequential model; the layer may lie inside a nested base.
         layer: the last layer of the prefix, or its name. All that follows must depend on its output
-            and on the model's inputs alone: not a place inside of a residual block, beside the
-            shortcut, nor inside of a base of which the model reads several outputs.
+            and on the model's inputs alone: not a place inside a residual block, beside the
+            shortcut, nor inside a base of which the model reads several outputs.
 
     Returns:
         `(prefix, tail)` with `tail(prefix(x)) == model(x)`. Neither is compiled. Where the tail
@@ -33,22 +34,27 @@ def split_at(model: keras.Model, layer: str | keras.Operation) -> tuple[keras.Mo
             read, or one that would leave the tail empty (the nearest places to cut are listed).
 
     Example:
-        >>> prefix, tail = tl.split_at(model, "block4_pool")
+        >>> prefix, tail = tl.split_at(model, "conv1")
         >>> features = tl.extract_features(prefix, x_train)
-        >>> tail.compile(...); tail.fit(features, y_train)
+        >>> tail.compile("adam", loss)
+        >>> history = tail.fit(features, y_train, verbose=0)  # trains the layers of `model`
     """
-    target = find_layer(model, layer) if isinstance(layer, str) else layer
-    if len(model.outputs or ()) != 1:
+    return split(Graph(model), find_layer(model, layer) if isinstance(layer, str) else layer)
+
+
+def split(graph: Graph, target: keras.Operation) -> tuple[keras.Model, keras.Model]:
+    """Cut a model whose graph is read already; see `split_at`."""
+    model = graph.model
+    if len(model.outputs) != 1:
         raise ValueError(
-            f"A model with one output is required. Received: {model.name!r} with "
-            f"{len(model.outputs or ())}. Choose one: keras.Model(model.input, model.output[...])."
+            f"`model` must have one output. Received: {model.name!r} with {len(model.outputs)}. "
+            "Choose one: keras.Model(model.input, model.output[...])."
         )
-    cut = _cut(model, target)
+    cut = _cut(graph, target)
     if cut is None:
-        name = getattr(layer, "name", layer)
         raise ValueError(
-            f"A layer on which the output of {model.name!r} depends is required. "
-            f"Received: layer={name!r}. Choose another one of model.summary(expand_nested=True)."
+            f"`layer` must be one on which the output of {model.name!r} depends. Received: "
+            f"layer={target.name!r}. Choose another one of model.summary(expand_nested=True)."
         )
     names = {"prefix": f"{model.name}_prefix", "tail": f"{model.name}_tail"}
     if not cut.needed:
@@ -71,7 +77,7 @@ class _EndsMask(keras.Model):
         return None
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Cut:
     """Where a model is cut: `features`, and a tail from these and the inputs it still needs."""
 
@@ -80,18 +86,18 @@ class _Cut:
     tail: keras.Model
 
 
-def _cut(model: keras.Model, target: keras.Operation) -> _Cut | None:
-    steps = walk(model)
-    for position, step in enumerate(steps):
+def _cut(graph: Graph, target: keras.Operation) -> _Cut | None:
+    for position, step in enumerate(graph.steps):
         if _ends_in(step.tensor, target):
-            _check_cut(model, steps, position)
-            needed = _still_needed(steps, position)
-            return _Cut(step.tensor, needed, _from([step.tensor, *needed], model.outputs[0]))
-        if isinstance(step.layer, keras.Model) and target in _operations(step.layer):
-            if not _joinable(model, steps, position):
-                raise _not_the_only_way(model, step)
-            if inner := _cut(_towards(step.tensor), target):
-                return _join(model, steps, position, inner)
+            _check_place(graph, position)
+            needed = _still_needed(graph, position)
+            tail = _model_from([step.tensor, *needed], graph.model.outputs[0])
+            return _Cut(step.tensor, needed, tail)
+        if isinstance(step.layer, keras.Model) and target in operations(step.layer):
+            if not graph.is_the_only_way(position):
+                raise _not_the_only_way(graph, step)
+            if inner := _cut(graph.inside(position), target):
+                return _cut_nested(graph, position, inner)
     return None
 
 
@@ -102,79 +108,67 @@ def _ends_in(tensor: keras.KerasTensor, target: keras.Operation) -> bool:
     return layer is target or (bool(outputs) and _ends_in(outputs[index], target))
 
 
-def _towards(tensor: keras.KerasTensor) -> keras.Model:
-    """Return the nested model that a tensor comes from, with the output that the tensor is alone.
+def _cut_nested(graph: Graph, position: int, inner: _Cut) -> _Cut:
+    """Extend the cut of a nested model by what lies before and behind it.
 
-    A base may have several, as BERT has "sequence_output" and "pooled_output".
+    inputs -> [before] -> ( start | inner.tail ) -> [rest] -> output      | is the cut,
+                             the nested model                             ( ) what is nested
     """
-    layer, _, index = tensor._keras_history
-    if len(getattr(layer, "outputs", None) or ()) < 2:
-        return layer
-    return keras.Model(inputs_of(layer), layer.outputs[index], name=layer.name)
-
-
-def _forks(model: keras.Model, steps: list[Step]) -> set[int]:
-    """Return the positions of the calls of which the model reads several outputs."""
-    read: dict[tuple[int, int], set[int]] = {}
-    for tensor in [*model.outputs, *(t for s in steps for t in s.arguments.keras_tensors)]:
-        layer, call, index = tensor._keras_history
-        read.setdefault((id(layer), call), set()).add(index)
-    calls = [(id(step.layer), step.tensor._keras_history[1]) for step in steps]
-    return {position for position, call in enumerate(calls) if len(read.get(call, ())) > 1}
-
-
-def _join(model: keras.Model, steps: list[Step], position: int, inner: _Cut) -> _Cut:
-    """Extend the cut of a nested model by what lies before and behind it."""
-    step = steps[position]
-    arguments, settings = step.arguments.args, step.arguments.kwargs
-    outer = dict(zip(map(id, step.layer.inputs), keras.tree.flatten(arguments[0]), strict=True))
-    read = [outer[id(tensor)] for tensor in inner.needed]
-    later = _still_needed(steps, position)
-    inputs = {id(tensor) for tensor in model.inputs}
-    masked = any(isinstance(v, keras.KerasTensor) for v in keras.tree.flatten(settings))
-    if not {id(t) for t in read} <= inputs:
-        raise _not_the_only_way(model, step)
-    if masked and len(inner.features.shape) > 2:
-        raise ValueError(
-            f"A cut inside of {step.layer.name!r}, which is called with a mask, must come where "
-            f"the mask has ended. Received: features of shape {inner.features.shape}. Cut behind "
-            "its pooling, or before it."
-        )
-    start = (_EndsMask if masked else keras.Model)(inputs_of(step.layer), inner.features)
+    step = graph.steps[position]
+    read = _inputs_read_behind(graph, step, inner)
+    later = _still_needed(graph, position)
     needed = list({id(tensor): tensor for tensor in [*read, *later]}.values())
+    features = _start_of(step, inner)(*step.arguments.args, **step.arguments.kwargs)
     fresh = {id(tensor): _fresh(tensor) for tensor in needed}
     inputs = [_fresh(inner.features), *fresh.values()]
     outputs = inner.tail(_one_or_all([inputs[0], *(fresh[id(tensor)] for tensor in read)]))
-    if position < len(steps) - 1:
-        rest = _from([step.tensor, *later], model.outputs[0])
+    if position < len(graph.steps) - 1:
+        rest = _model_from([step.tensor, *later], graph.model.outputs[0])
         outputs = rest(_one_or_all([outputs, *(fresh[id(tensor)] for tensor in later)]))
-    tail = keras.Model(_one_or_all(inputs), outputs)
-    return _Cut(start(*arguments, **settings), needed, tail)
+    return _Cut(features, needed, keras.Model(_one_or_all(inputs), outputs))
 
 
-def _not_the_only_way(model: keras.Model, step: Step) -> ValueError:
+def _inputs_read_behind(graph: Graph, step: Step, inner: _Cut) -> list[keras.KerasTensor]:
+    """Return the model's inputs that a nested model still reads behind the cut inside it."""
+    given = keras.tree.flatten(step.arguments.args[0])
+    outer = dict(zip(map(id, step.layer.inputs), given, strict=True))
+    read = [outer[id(tensor)] for tensor in inner.needed]
+    if not {id(tensor) for tensor in read} <= {id(tensor) for tensor in graph.model.inputs}:
+        raise _not_the_only_way(graph, step)
+    return read
+
+
+def _start_of(step: Step, inner: _Cut) -> keras.Model:
+    """Return the first part of a nested model; a mask that it is called with ends there."""
+    settings = keras.tree.flatten(step.arguments.kwargs)
+    if not any(isinstance(value, keras.KerasTensor) for value in settings):
+        return keras.Model(inputs_of(step.layer), inner.features)
+    if len(inner.features.shape) > 2:
+        raise ValueError(
+            f"A cut inside {step.layer.name!r}, which is called with a mask, must come where the "
+            f"mask has ended. Received: features of shape {inner.features.shape}. Cut behind its "
+            "pooling, or before it."
+        )
+    return _EndsMask(inputs_of(step.layer), inner.features)
+
+
+def _not_the_only_way(graph: Graph, step: Step) -> ValueError:
     return ValueError(
         f"{step.layer.name!r} must be the only way from the inputs to the outputs of "
-        f"{model.name!r}, by one of its outputs, for a cut inside of it. Received: a model with "
+        f"{graph.model.name!r}, by one of its outputs, for a cut inside it. Received: a model with "
         f"side branches, or one that reads several outputs of {step.layer.name!r}. Cut before it, "
         "or where all is one tensor again."
     )
 
 
-def _still_needed(steps: list[Step], position: int) -> list[keras.KerasTensor]:
-    return [steps[i].tensor for i in sorted(steps[position].crossing - {position})]
+def _still_needed(graph: Graph, position: int) -> list[keras.KerasTensor]:
+    return [graph.steps[i].tensor for i in sorted(graph.steps[position].crossing - {position})]
 
 
-def _joinable(model: keras.Model, steps: list[Step], position: int) -> bool:
-    """Whether a nested model takes and leaves one computed tensor, inputs of the model aside."""
-    inputs = {i for i, step in enumerate(steps) if not step.inputs}
-    step = steps[position]
-    narrow = len(set(step.inputs) - inputs) <= 1 and step.crossing - inputs <= {position}
-    return narrow and position not in _forks(model, steps)
+def _model_from(tensors: list[keras.KerasTensor], output: keras.KerasTensor) -> keras.Model:
+    """Return the model from tensors inside a graph to its output.
 
-
-def _from(tensors: list[keras.KerasTensor], output: keras.KerasTensor) -> keras.Model:
-    """Return the model from tensors inside of a graph to its output.
+        [images -> conv] -> pool -> dense     becomes     conv's output -> pool -> dense
 
     Keras 3.15 gives those that are inputs of the graph a second history, after which the model that
     they come from could not be saved any more; theirs is put back.
@@ -190,87 +184,103 @@ def _fresh(tensor: keras.KerasTensor, name: str | None = None) -> keras.KerasTen
     return keras.Input(tensor.shape[1:], dtype=tensor.dtype, name=name)
 
 
-def inputs_of(model: keras.Model):
-    """Return a model's inputs in the form that it takes: one, a list or a dictionary."""
-    return model.inputs[0] if isinstance(model, keras.Sequential) else model.input
-
-
 def _one_or_all(tensors: list):
     return tensors[0] if len(tensors) == 1 else tensors
 
 
-def _check_cut(model: keras.Model, steps: list[Step], position: int) -> None:
-    allowed = _places(model, steps)
-    if position in allowed:
+def _check_place(graph: Graph, position: int) -> None:
+    if position in graph.places:
         return
-    before = [steps[i].layer.name for i in allowed if i < position][-2:]
-    after = [steps[i].layer.name for i in allowed if i > position][:2]
+    before = [graph.steps[i].layer.name for i in graph.places if i < position][-2:]
+    after = [graph.steps[i].layer.name for i in graph.places if i > position][:2]
     raise ValueError(
         "A cut must leave one tensor to carry everything on, and something for the tail. "
-        f"Received: layer={steps[position].layer.name!r}, which is inside of a block with a "
-        f"shortcut, has several outputs, or is the end of {model.name!r}. Near places to cut: "
-        f"{', '.join(map(repr, before + after)) or 'none'}."
+        f"Received: layer={graph.steps[position].layer.name!r}, which is inside a block with a "
+        f"shortcut, has several outputs, or is the end of {graph.model.name!r}. Near places to "
+        f"cut: {', '.join(map(repr, before + after)) or 'none'}."
     )
 
 
-def _places(model: keras.Model, steps: list[Step]) -> list[int]:
-    narrow = set(cuts(steps)) - _forks(model, steps)
-    return [i for i in sorted(narrow) if steps[i].inputs and i < len(steps) - 1]
+@dataclass(frozen=True)
+class FrozenPrefix:
+    """The longest part of a model whose outputs stay the same in every epoch, and the rest."""
+
+    layer: keras.Operation
+    prefix: keras.Model
+    tail: keras.Model
 
 
-def last_frozen_layer(
-    model: keras.Model, base_layers: set[int] | None = None
-) -> keras.Operation | None:
-    """Return the last layer behind which `split_at` leaves a prefix that is worth keeping.
+def frozen_prefix(
+    graph: Graph, trained: set[int], base: set[int], augmentation: list[keras.Layer] | None = None
+) -> FrozenPrefix | None:
+    """Cut a model behind the last layer up to which nothing trains and nothing is random.
 
-    Such a prefix holds weights but nothing that trains, and nothing random outside of the base
-    (augmentation, dropout): its outputs are the same in every epoch. Dropout inside of a frozen
-    base does not count; it is off in the prefix, as it is at prediction.
+    Dropout inside the frozen base does not count: it is off in the prefix, as at prediction.
 
     Args:
-        model: a model with a nested or inlined base.
-        base_layers: the `id` of every layer of the base, when `model` is a part of a whole.
+        graph: of a model, or of the tail of one.
+        trained: the `id` of every variable that trains.
+        base: the `id` of every layer of the base, nested layers included.
+        augmentation: random layers that do not count either.
 
     Returns:
-        The layer, or None if there is no such place.
+        The cut, or None if no prefix with weights can be cut off: everything learns, the model
+        augments its images, or a part has no graph.
     """
-    trained = {id(variable) for variable in model.trainable_variables}
+    free = ids_of_layers(augmentation or [])
     try:
-        layer = _last_frozen(model, base_layers or layers_of_base(model), trained)
-        if layer is None or len(model.outputs) != 1:
+        layer = _last_frozen(graph, trained, base | free, free)
+        if layer is None:
             return None
-        prefix, _ = split_at(model, layer)
+        found = FrozenPrefix(layer, *split(graph, layer))
     except ValueError:  # a part without a graph (subclassed), or beside other branches
         return None
-    return layer if prefix.weights else None
+    return found if found.prefix.weights else None
 
 
-def layers_of_base(model: keras.Model) -> set[int]:
-    """Return the `id` of every layer of a model's base, nested layers included."""
-    body, _ = split_head(model)
-    return {id(part) for layer in body for part in layer._flatten_layers()}
+def last_frozen_layer(model: keras.Model) -> keras.Operation | None:
+    """Return the layer behind which the frozen part of a model, as it is now, can be cut off."""
+    trained = {id(variable) for variable in model.trainable_variables}
+    anatomy = Anatomy(model)
+    found = frozen_prefix(anatomy.graph, trained, ids_of_layers(anatomy.body))
+    return found.layer if found else None
+
+
+def augmentation_of(graph: Graph) -> list[keras.Layer]:
+    """Return the layers in front of all that learns that draw random numbers, in order."""
+    found = []
+    for position, step in enumerate(graph.steps):
+        if learns(step.layer):
+            nested = isinstance(step.layer, keras.Model)
+            return found + (augmentation_of(graph.inside(position)) if nested else [])
+        if _draws(step.layer, set()):
+            found.append(step.layer)
+    return found
+
+
+def ids_of_layers(layers: list[keras.Layer]) -> set[int]:
+    """Return the `id` of every layer, those nested inside included."""
+    return {id(part) for layer in layers for part in layer._flatten_layers()}
 
 
 def _last_frozen(
-    model: keras.Model, base_layers: set[int], trained: set[int]
+    graph: Graph, trained: set[int], base: set[int], free: set[int]
 ) -> keras.Operation | None:
-    steps = walk(model)
-    allowed = set(_places(model, steps))
-    last = None
-    for position, step in enumerate(steps):
-        layer = step.layer
-        trains = any(id(v) in trained for v in getattr(layer, "variables", ()))
-        begun = learns(layer) or any(learns(before.layer) for before in steps[:position])
-        if trains or _is_random(layer, base_layers if begun else set()):
-            if not isinstance(layer, keras.Model) or not _joinable(model, steps, position):
+    last, begun = None, False
+    for position, step in enumerate(graph.steps):
+        begun = begun or learns(step.layer)
+        variables = getattr(step.layer, "variables", ())
+        trains = any(id(variable) in trained for variable in variables)
+        if trains or _draws(step.layer, base if begun else free):
+            if not isinstance(step.layer, keras.Model) or not graph.is_the_only_way(position):
                 return last
-            return _last_frozen(_towards(step.tensor), base_layers, trained) or last
-        if position in allowed:
-            last = layer
+            return _last_frozen(graph.inside(position), trained, base, free) or last
+        if position in graph.places:
+            last = step.layer
     return last
 
 
-def _is_random(layer: keras.Operation, base_layers: set[int]) -> bool:
-    """Whether a layer, or one inside of it, draws random numbers, outside of the base."""
+def _draws(layer: keras.Operation, exempt: set[int]) -> bool:
+    """Whether a layer, or one inside it, draws random numbers; those exempt do not count."""
     parts = layer._flatten_layers() if isinstance(layer, keras.Layer) else ()
-    return any(part._seed_generators and id(part) not in base_layers for part in parts)
+    return any(part._seed_generators and id(part) not in exempt for part in parts)

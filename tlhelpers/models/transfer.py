@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tlhelpers.models.anatomy import leaves
+from tlhelpers.models.graph import leaves
 
 import keras
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from tlhelpers.models.anatomy import walk
-from tlhelpers.models.splitting import inputs_of
+from tlhelpers.models.graph import inputs_of, walk
 from tlhelpers.reading.evaluation import evaluate
 
 import keras

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from tlhelpers.checks.data import check_images, check_labels, check_tokens, count_samples
-from tlhelpers.models.anatomy import learns
+from tlhelpers.models.graph import learns
 from tlhelpers.models.preprocessing import images_of
 
 import keras

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from numbers import Integral
 
 from tlhelpers.checks.data import check_tokens
-from tlhelpers.models.anatomy import find_base, walk
+from tlhelpers.models.anatomy import find_base
+from tlhelpers.models.graph import walk
 from tlhelpers.models.splitting import split_at
 from tlhelpers.sources.text_preprocessing import TextPreprocessor
 

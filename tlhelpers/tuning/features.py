@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tlhelpers.checks.data import check_images, check_tokens, count_samples
 from tlhelpers.checks.features import to_numpy
-from tlhelpers.models.anatomy import Step, walk
+from tlhelpers.models.graph import Step, walk
 from tlhelpers.models.preprocessing import images_of, preprocessing
 
 import keras

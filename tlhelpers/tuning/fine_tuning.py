@@ -4,42 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from numbers import Integral, Real
 from pathlib import Path
 
-from tlhelpers.checks.data import check_images, check_labels, check_tokens, count_samples
-from tlhelpers.models.anatomy import split_head, walk
-from tlhelpers.models.preprocessing import images_of
-from tlhelpers.models.splitting import layers_of_base
-from tlhelpers.tuning.freezing import describe, freeze
-from tlhelpers.tuning.freezing import unfreeze as unfreeze_base
+from tlhelpers.checks.words import check_number, check_whole
+from tlhelpers.models.anatomy import Anatomy
+from tlhelpers.models.graph import Graph
+from tlhelpers.models.splitting import FrozenPrefix, augmentation_of
+from tlhelpers.tuning.batches import is_dataset
+from tlhelpers.tuning.fitting import check_data, compile_afresh, loss_of
+from tlhelpers.tuning.freezing import Choice, nothing_of_the_base, top_of_the_base
 from tlhelpers.tuning.guard import FitGuard
-from tlhelpers.tuning.history import FineTuning, Phase, monitor_of
+from tlhelpers.tuning.history import FineTuning, KeepBest, Phase, monitor_of
 from tlhelpers.tuning.lora import check_no_adapters
-from tlhelpers.tuning.prefix import Part, last_augmentation, place_to_cache, why_not_cached
+from tlhelpers.tuning.prefix import Part, PrefixCache
 
 import keras
-import numpy as np
-
-
-class _KeepBest(keras.callbacks.Callback):
-    """Remember the weights of the best epoch over several fits; `restore` brings them back."""
-
-    def __init__(self, result: FineTuning):
-        super().__init__()
-        self.result, self.weights = result, None
-
-    def on_train_begin(self, logs=None):
-        self.weights = [(v, v.numpy()) for v in self.model.variables]  # the better one, before
-
-    def on_epoch_end(self, epoch, logs=None):
-        if self.result.add(logs):
-            self.weights = [(v, v.numpy()) for v in self.model.variables]
-
-    def restore(self) -> None:
-        if self.result.best is not None:
-            for variable, value in self.weights:
-                variable.assign(value)
 
 
 def fine_tune(
@@ -104,106 +85,98 @@ def fine_tune(
             passes where nothing augments or is cached.
 
     Example:
-        >>> history = tl.fine_tune(model, (x, y), (x_val, y_val), unfreeze=1)
-        >>> tl.plot_history(history)
+        >>> history = tl.fine_tune(model, (x_train, y_train), (x_val, y_val), unfreeze=1)
+        fine_tune keeps the epoch with the best val_accuracy
+          head: 5 epochs, 18 weights (head) at 0.001, cached behind dropout
+          fine-tuning: 5 epochs, 203 weights (conv2, head) at 0.0001, cached behind re_lu...
+        >>> len(history.history["val_accuracy"])
+        10
 
     Reference:
         Howard and Ruder, "Universal Language Model Fine-tuning for Text Classification", ACL 2018
         (section 3.3 trains the new layers first); Kornblith et al., "Do Better ImageNet Models
         Transfer Better?", CVPR 2019 (frozen against fine-tuned).
     """
-    walk(model)  # a model with a graph, or an error
-    if not split_head(model)[1]:
-        raise ValueError(
-            f"A model with a head is required. Received: model={model.name!r}, a base alone. "
-            "Put one on it: build_classifier(base, num_classes)."
-        )
-    check_no_adapters(model)
-    amount = {"blocks": unfreeze} if isinstance(unfreeze, Integral) else unfreeze
-    if amount is not None and not isinstance(amount, Mapping):
-        raise ValueError(
-            "unfreeze must be a number of blocks, a dict of the arguments of unfreeze, or None. "
-            f"Received: unfreeze={unfreeze!r}. For a share: unfreeze={{'fraction': 0.5}}."
-        )
-    _check_numbers(head_epochs, epochs, head_learning_rate, learning_rate, batch_size, verbose)
+    anatomy = Anatomy(model)
+    _check_model(anatomy)
+    rates = {"head_learning_rate": head_learning_rate, "learning_rate": learning_rate}
+    whole = {"head_epochs": (head_epochs, 0), "epochs": (epochs, 0), "batch_size": (batch_size, 1)}
+    amount = _amount(unfreeze)
+    for name, (value, least) in whole.items():
+        check_whole(name, value, least)
+    for name, rate in rates.items():
+        if not isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
+            check_number(name, rate, "(0, inf)")
+    check_whole("verbose", verbose, 0, 2, "0 is silent, 1 prints the plan, 2 each epoch too.")
     check_data(model, train, loss, "train")
     if validation is not None:
         check_data(model, validation, loss, "validation")
-    _check_passes(model, train, passes, cache_prefix)
-    phases = [Phase("head", head_epochs, head_learning_rate)]
+    _check_passes(anatomy, train, passes, cache_prefix)
+    cache = PrefixCache(anatomy, cache_prefix, passes)
+    phases = {"head": Phase("head", head_epochs, head_learning_rate)}
+    choices = {"head": nothing_of_the_base(anatomy)}
     if amount is not None:
-        phases.append(Phase("fine-tuning", epochs, learning_rate))
-    plan = _Plan(model, phases, amount, cache_prefix, passes)
+        phases["fine-tuning"] = Phase("fine-tuning", epochs, learning_rate)
+        choices["fine-tuning"] = top_of_the_base(anatomy, **amount)
+    plan = [_look_ahead(phase, choices[name], cache) for name, phase in phases.items()]
+    _check_something_cached(plan, passes)
     if loss is None:
         loss, metrics = loss_of(model, metrics)
-    result = FineTuning([phase for phase in phases if phase.epochs])
+    result = FineTuning([phase for phase in phases.values() if phase.epochs])
     result.monitor = monitor_of(validation, metrics)
     if verbose:
         kept = f"epoch with the best {result.monitor}" if result.monitor else "last epoch"
         print(f"fine_tune keeps the {kept}", *result.phases, sep="\n  ")
     settings = {"loss": loss, "metrics": metrics}
-    _train(plan, Part(model, [train], validation), result, settings, batch_size, verbose)
+    data = Part(model, [train], validation)
+    _train(plan, cache, data, result, settings, int(batch_size), 2 if verbose > 1 else 0)
     return result
 
 
-class _Plan:
-    """What learns in each phase, and behind which layer it can be cached."""
+@dataclass(frozen=True)
+class _Planned:
+    """A phase, what learns in it, and where the model can be cut behind what is frozen."""
 
-    def __init__(self, model: keras.Model, phases: list[Phase], amount, cache, passes: int):
-        self.model, self.phases, self.amount = model, phases, amount
-        self.cache, self.passes = cache, passes
-        self.base_layers = layers_of_base(model)
-        for phase in reversed(phases):  # a bad amount is found before anything changes
-            self._look_ahead(phase)
-        if passes > 1 and not any(phase.cached_behind for phase in phases if phase.epochs):
-            reasons = "; ".join(f"{p.name}: {p.uncached}" for p in phases if p.epochs)
-            raise ValueError(
-                f"passes={passes} needs a frozen part that can be cached. Received: {reasons}. "
-                "Use passes=1, or unfreeze less."
-            )
-
-    def choose(self, phase: Phase) -> None:
-        """Freeze and unfreeze as a phase needs it."""
-        freeze(self.model) if phase.name == "head" else unfreeze_base(self.model, **self.amount)
-
-    def _look_ahead(self, phase: Phase) -> None:
-        self.choose(phase)
-        table = describe(self.model)
-        parts = [row.name for row in table.rows if row.trainable]
-        phase.trainable = table.trainable
-        phase.learns = ", ".join(parts if len(parts) < 4 else [parts[0], "...", *parts[-2:]])
-        layer = self.cache and place_to_cache(self.model, self.base_layers, self.passes)
-        phase.cached_behind = layer.name if layer else None
-        if not self.cache:
-            phase.uncached = f"cache_prefix={self.cache}"
-        elif not layer:
-            phase.uncached = why_not_cached(self.model, self.passes)
-
-    def behind(self, part: Part) -> Part:
-        """Run what is frozen now over the data, and return the rest with its outputs."""
-        folder = None if self.cache is True else self.cache
-        passes = 1 if part.layer else self.passes
-        return part.behind(self.base_layers, folder, passes) if self.cache else part
+    phase: Phase
+    choice: Choice
+    found: FrozenPrefix | None
 
 
-def _train(plan: _Plan, whole: Part, result: FineTuning, settings, batch_size, verbose) -> None:
-    model, keep, done = plan.model, _KeepBest(result), 0
+def _look_ahead(phase: Phase, choice: Choice, cache: PrefixCache) -> _Planned:
+    """Plan a phase. The model stays as it is."""
+    parts, phase.trainable = choice.learning
+    phase.learns = ", ".join(parts if len(parts) < 4 else [parts[0], "...", *parts[-2:]])
+    found = cache.find(choice)
+    phase.cached_behind = found.layer.name if found else None
+    phase.uncached = "" if found else cache.why_not(choice)
+    return _Planned(phase, choice, found)
+
+
+def _train(
+    plan: list[_Planned], cache: PrefixCache, whole: Part, result: FineTuning, settings: dict,
+    batch_size: int, verbose: int,
+) -> None:  # fmt: skip
+    model, keep, done = whole.model, KeepBest(result), 0
     begin = time.perf_counter()
-    if len(result.phases) > 1:
-        plan.choose(plan.phases[-1])
-        whole = plan.behind(whole)  # frozen in both phases: run only once
-    for phase in plan.phases:
-        plan.choose(phase)
+    both = len(result.phases) > 1
+    if both:  # frozen in both phases: run only once
+        whole = cache.run(whole, plan[-1].found)
+    for planned in plan:
+        phase, found = planned.phase, planned.found
+        planned.choice.apply()
         model.compile(keras.optimizers.Adam(phase.learning_rate), **settings)
         if not phase.epochs:
             continue
-        part = plan.behind(whole)
+        if whole.model is not model:
+            found = None if planned is plan[-1] else cache.find(planned.choice, Graph(whole.model))
+        part = cache.run(whole, found)
         phase.cached_behind = part.layer
         steps = phase.epochs * part.steps(batch_size)
         compile_afresh(part.model, _optimizer(phase.learning_rate, steps), **settings)
         if phase.name != "head" and not done:
             result.start(part.score(result.monitor))
-        part.fit([FitGuard(), keep], done, phase.epochs, batch_size, 2 if verbose > 1 else 0)
+        keep.hold(part.model)  # the better one, before
+        part.fit([FitGuard(), keep], done, phase.epochs, batch_size, verbose)
         keep.restore()
         if part.model is not model:  # what the optimizer has gathered belongs to these weights
             compile_afresh(model, part.model.optimizer, **settings)
@@ -218,102 +191,46 @@ def _optimizer(rate, steps: int) -> keras.optimizers.Optimizer:
     return keras.optimizers.Adam(rate)
 
 
-def compile_afresh(model: keras.Model, optimizer, loss, metrics) -> None:
-    """Compile with metrics at zero and all variables made.
-
-    Keras resets only metrics that have been used in this compile, not what another fit left in
-    them; and a step in which an optimizer or a metric makes its variables is traced twice.
-    """
-    for metric in keras.tree.flatten(metrics):
-        if isinstance(metric, keras.Metric):
-            metric.reset_state()
-    model.compile(optimizer, loss=loss, metrics=metrics)
-    model.optimizer.build(model.trainable_variables)
-
-
-def loss_of(model: keras.Model, metrics):
-    """Return the loss of a classifier that ends in logits, and its metrics."""
-    if model.output_shape[-1] == 1:
-        loss = keras.losses.BinaryCrossentropy(from_logits=True)
-        return loss, metrics or [keras.metrics.BinaryAccuracy("accuracy", threshold=0.0)]
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    return loss, metrics or [keras.metrics.SparseCategoricalAccuracy("accuracy")]
-
-
-def _check_numbers(
-    head_epochs, epochs, head_learning_rate, learning_rate, batch_size, verbose
-) -> None:
-    for name, value in {"head_epochs": head_epochs, "epochs": epochs}.items():
-        if isinstance(value, bool) or not isinstance(value, Integral) or value < 0:
-            raise ValueError(
-                f"{name} must be a whole number, at least 0. Received: {name}={value}."
-            )
-    rates = {"head_learning_rate": head_learning_rate, "learning_rate": learning_rate}
-    for name, value in rates.items():
-        if isinstance(value, keras.optimizers.schedules.LearningRateSchedule):
-            continue
-        if isinstance(value, bool) or not isinstance(value, Real) or not 0 < value < np.inf:
-            raise ValueError(f"{name} must be a number above 0. Received: {name}={value!r}.")
-    if isinstance(batch_size, bool) or not isinstance(batch_size, Integral) or batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1. Received: batch_size={batch_size!r}.")
-    if verbose not in (0, 1, 2):
+def _check_model(anatomy: Anatomy) -> None:
+    anatomy.graph  # noqa: B018  (a model with a graph, or an error)
+    if not anatomy.head:
         raise ValueError(
-            f"verbose must be 0, 1 (the plan) or 2 (each epoch). Received: verbose={verbose!r}."
+            f"`model` must have a head. Received: model={anatomy.model.name!r}, a base alone. "
+            "Put one on it: build_classifier(base, num_classes)."
         )
+    check_no_adapters(anatomy.model)
 
 
-def _check_passes(model: keras.Model, train, passes: int, cache) -> None:
-    if isinstance(passes, bool) or not isinstance(passes, Integral) or passes < 1:
-        raise ValueError(f"passes must be a whole number, 1 or above. Received: passes={passes!r}.")
-    if passes == 1:
-        return
-    if cache is not True:
+def _amount(unfreeze) -> Mapping | None:
+    amount = {"blocks": unfreeze} if isinstance(unfreeze, Integral) else unfreeze
+    if amount is not None and not isinstance(amount, Mapping):
         raise ValueError(
-            "passes needs cache_prefix=True: the copies are drawn anew each time and kept in "
-            f"memory. Received: passes={passes}, cache_prefix={cache!r}."
+            "`unfreeze` must be a number of blocks, a dict of the arguments of unfreeze, or None. "
+            f"Received: unfreeze={unfreeze!r}. For a share: unfreeze={{'fraction': 0.5}}."
         )
-    if not hasattr(train, "element_spec") and last_augmentation(model) is None:
+    return amount
+
+
+def _check_passes(anatomy: Anatomy, train, passes: int, cache) -> None:
+    check_whole("passes", passes, 1)
+    if passes > 1 and cache is not True:
         raise ValueError(
-            f"passes={passes} needs augmentation, or all passes would be the same. Received: "
-            f"model={model.name!r} without a random layer in front of its base, and arrays. Put "
-            "keras.layers.RandomFlip() in front, or use passes=1."
+            "`passes` needs cache_prefix=True: the copies are drawn each time and kept in memory. "
+            f"Received: passes={passes}, cache_prefix={cache!r}."
         )
-
-
-def check_data(model: keras.Model, data, loss, name: str) -> None:
-    """Refuse data that the model would misread, before any training; of a dataset one batch."""
-    batches = hasattr(data, "element_spec")
-    if batches:
-        data = next(iter(data.take(1)), None)
-    if not isinstance(data, tuple | list) or not (len(data) == 2 or (batches and len(data) == 3)):
-        received = "a dataset with elements" if batches else name
-        received = (
-            "an empty dataset"
-            if batches and data is None
-            else f"{received} of type {type(data).__name__}"
-        )
+    if passes > 1 and not is_dataset(train) and not augmentation_of(anatomy.graph):
         raise ValueError(
-            f"{name} must be a pair (x, y) or a tf.data.Dataset of batches of such pairs. "
-            f"Received: {received}."
+            f"`passes` needs augmentation, or all would be the same. Received: passes={passes}, "
+            f"model={anatomy.model.name!r} without a random layer in front of its base, and "
+            "arrays. Put keras.layers.RandomFlip() in front, or use passes=1."
         )
-    x, y = data[:2]
-    check_tokens(model, x)
-    if (images := images_of(model)) is not None:
-        check_images(x, images)
-    if loss is None:
-        logits = model.output_shape[-1]
-        try:
-            y = _whole(y, logits) if batches else y
-            check_labels(y, num_classes=2 if logits == 1 else logits, n=count_samples(x))
-        except ValueError as error:
-            raise ValueError(
-                f"{error} For a multilabel or regression model give loss=... and metrics=..."
-            ) from None
 
 
-def _whole(y, logits: int) -> np.ndarray:
-    """Return labels as readers of folders and tables make them, 1.0 for 1, as integers."""
-    y = np.asarray(y)
-    if y.dtype.kind == "f" and np.array_equal(y, np.round(y)):
-        y = y.astype("int64")
-    return np.ravel(y) if logits == 1 and y.ndim == 2 else y
+def _check_something_cached(plan: list[_Planned], passes: int) -> None:
+    active = [planned for planned in plan if planned.phase.epochs]
+    if passes > 1 and not any(planned.found for planned in active):
+        reasons = "; ".join(f"{planned.phase.name}: {planned.phase.uncached}" for planned in active)
+        raise ValueError(
+            f"`passes` above 1 needs a frozen part that can be cached. Received: passes={passes}, "
+            f"{reasons}. Use passes=1, or unfreeze less."
+        )

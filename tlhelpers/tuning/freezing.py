@@ -1,155 +1,24 @@
-"""Choose what learns: freeze, unfreeze, describe."""
+"""Choose what learns: freeze and unfreeze."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from numbers import Integral, Real
+from numbers import Integral
 
-from tlhelpers.checks.words import did_you_mean
-from tlhelpers.models.anatomy import find_base, find_blocks, learns, split_head
+from tlhelpers.checks.words import check_choice, check_number, check_whole, did_you_mean
+from tlhelpers.models.anatomy import Anatomy
+from tlhelpers.models.graph import learns
+from tlhelpers.tuning.describing import Trainability, batchnorms_of, table_of
 
 import keras
 
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the table: a block of the base, or the head."""
-
-    name: str
-    layers: str
-    trainable: int
-    total: int
-    batchnorm: str = ""
-
-
-@dataclass(frozen=True)
-class Trainability:
-    """What `describe` returns: `.trainable` and `.total` count weights, `.rows` has the blocks."""
-
-    rows: tuple[Row, ...]
-    trainable: int
-    total: int
-
-    @property
-    def fraction(self) -> float:
-        """Trainable share of all weights, 0..1."""
-        return self.trainable / self.total if self.total else 0.0
-
-    def __str__(self) -> str:
-        """Return the table; its last line is "trainable | all | %"."""
-        with_bn = any(row.batchnorm for row in self.rows)
-        cells = [("block", "trainable", "all", "layers", "BatchNorm")]
-        for r in self.rows:
-            cells.append((r.name, f"{r.trainable:,}", f"{r.total:,}", r.layers, r.batchnorm))
-        widths = [max(len(row[i]) for row in cells) for i in range(5)]
-        lines = []
-        for name, trainable, total, layers, batchnorm in cells:
-            line = f"{name:<{widths[0]}}  {trainable:>{widths[1]}}  {total:>{widths[2]}}  {layers}"
-            pad = " " * (widths[3] - len(layers) + 2)
-            lines.append(line + (pad + batchnorm if with_bn else ""))
-        last = f"trainable {self.trainable:,} | all {self.total:,} | {100 * self.fraction:.2f} %"
-        return "\n".join([*(line.rstrip() for line in lines), last])
-
-    __repr__ = __str__
-
-
-def describe(model: keras.Model) -> Trainability:
-    """Count, block by block, the weights that the next fit would train.
-
-    The count is taken from `model.trainable_variables`, which is what an optimizer is handed, and
-    not from the flags of the layers: in Keras 3 a parent and its children can disagree.
-
-    Args:
-        model: any built Keras model, with a nested or an inlined base, or a base alone.
-
-    Returns:
-        A table whose `str()` ends in "trainable | all | %". For a block with BatchNormalization
-        it says whether these layers are frozen (their statistics stand still) or train.
-
-    Raises:
-        ValueError: the model has no weights yet.
-
-    Example:
-        >>> table = tl.unfreeze(model, blocks=1)
-        >>> print(tl.describe(model))
-    """
-    find_base(model)  # a model, or an error
-    total = _count(model.weights)
-    if not total:
-        raise ValueError(
-            f"A built model with weights is required. Received: model={model.name!r} without any. "
-            "Call it once on data, or model.build(input_shape)."
-        )
-    trained = {id(v) for v in model.trainable_variables}
-    body, head = split_head(model)
-    groups = [(block.name, list(block.layers)) for block in find_blocks(model)]
-    grouped = {id(layer) for _, layers in groups for layer in layers}
-    rest = [layer for layer in body if id(layer) not in grouped]
-    groups += [("other", rest), ("head", head)]
-    rows = [_row(name, layers, trained) for name, layers in groups if any(map(learns, layers))]
-    return Trainability(tuple(rows), _count(model.trainable_variables), total)
-
-
-def _count(variables: Sequence[keras.Variable]) -> int:
-    return sum(math.prod(v.shape) for v in {id(v): v for v in variables}.values())
-
-
-def _row(name: str, layers: list[keras.Layer], trained: set[int]) -> Row:
-    weighted = [layer for layer in layers if layer.weights]
-    weights = [w for layer in weighted for w in layer.weights]
-    first, last = weighted[0].name, weighted[-1].name
-    norms = _batchnorms(layers)
-    training = sum(bool(norm.trainable) for norm in norms)
-    state = "frozen" if not training else "trains" if training == len(norms) else "mixed"
-    return Row(
-        name,
-        first if first == last else f"{first} .. {last}",
-        _count([w for w in weights if id(w) in trained]),
-        _count(weights),
-        state if norms else "",
-    )
-
-
-def _batchnorms(layers: Sequence[keras.Layer]) -> list[keras.layers.BatchNormalization]:
-    every = [part for layer in layers for part in layer._flatten_layers()]
-    return [part for part in every if isinstance(part, keras.layers.BatchNormalization)]
-
-
-def set_trainable(layer: keras.Layer, value: bool) -> None:
-    """Set the flag of a layer, of all layers inside and of their weights, whatever each was before.
-
-    In Keras 3.15 `layer.trainable = value` goes no further than the first flag that is `value`
-    already. In a model from a file such flags can be wrong: `load_model` sets them before the
-    layers inside of a layer exist, so that under a frozen transformer layer all weights learn.
-    """
-    for part in layer._flatten_layers():
-        part._trainable = value
-        for variable in part._trainable_variables:
-            variable.trainable = value
-
-
-def flags_of(model: keras.Model) -> str:
-    """Return what is frozen, "0" or "1" for every layer, to be kept beside a saved model."""
-    return "".join(str(int(layer.trainable)) for layer in model._flatten_layers())
-
-
-def restore_flags(model: keras.Model, flags: str) -> None:
-    """Freeze in a model from a file what was frozen; Keras forgets it inside of layers.
-
-    Raises:
-        ValueError: flags of another number of layers.
-    """
-    for layer, flag in zip(model._flatten_layers(), flags, strict=True):
-        if flag == "0" or not layer.trainable:  # or leave its variables: LoRA freezes some
-            layer._trainable = flag == "1"
-            for variable in layer._trainable_variables:
-                variable.trainable = layer.trainable
+BATCHNORM = ("frozen", "train")
 
 
 def freeze(model: keras.Model) -> Trainability:
-    """Freeze the pre-trained base of a model, in place; a head stays as it is.
+    """Freeze the pretrained base of a model, in place; a head stays as it is.
 
     Every layer inside is frozen itself, BatchNormalization too, so that its moving statistics stand
     still: `base(x, training=False)` does not achieve that in Keras 3.15, where the training flag of
@@ -161,17 +30,18 @@ def freeze(model: keras.Model) -> Trainability:
     Returns:
         The table of `describe(model)`.
 
+    Raises:
+        ValueError: not a Keras model, or one without weights.
+
     Note:
         A model that has been fitted must be compiled again before it is fitted again; its next
         `fit` says so.
+
+    Example:
+        >>> tl.freeze(model).trainable, tl.freeze(base).trainable  # the head's weights, none
+        (18, 0)
     """
-    base = find_base(model)
-    before = _trained(model)
-    body, _ = split_head(model)
-    for layer in body if base is model else [base]:
-        set_trainable(layer, False)
-    _ask_for_compile(model, before)
-    return describe(model)
+    return nothing_of_the_base(Anatomy(model)).apply()
 
 
 def unfreeze(
@@ -184,8 +54,8 @@ def unfreeze(
 ) -> Trainability:
     """Let the top part of a model's base learn, in place, and freeze the rest of the base.
 
-    What you ask for is what learns afterwards, whatever was frozen before; the head is not touched.
-    Exactly one of `blocks`, `layers`, `from_layer`, `fraction` says how much.
+    What you ask for is what learns afterwards, no matter what was frozen before. The head is not
+    touched. Exactly one of `blocks`, `layers`, `from_layer`, `fraction` says how much.
 
     Args:
         model: a model with a nested or inlined base, or a base alone.
@@ -197,8 +67,8 @@ def unfreeze(
         fraction: share of the layers with weights, counted from the top, in (0, 1]; 1.0 is the
             whole base.
         batchnorm: "frozen" keeps every BatchNormalization of the base frozen, weights and
-            statistics (what fine-tuning on few images wants); "train" lets those inside of the
-            unfrozen part learn and update.
+            statistics (what fine-tuning on few images wants); "train" lets those in the unfrozen
+            part learn and update.
 
     Returns:
         The table of `describe(model)`.
@@ -213,104 +83,161 @@ def unfreeze(
         function such a model's `fit` raises instead. For changes made by hand see `FitGuard`.
 
     Example:
-        >>> tl.unfreeze(model, blocks=1)
-        >>> model.compile(keras.optimizers.Adam(1e-5), loss=...)
+        >>> table = tl.unfreeze(model, blocks=1)
+        >>> model.compile(keras.optimizers.Adam(1e-5), loss)
+        >>> history = model.fit(x_train, y_train, verbose=0)
     """
-    ways = {"blocks": blocks, "layers": layers, "from_layer": from_layer, "fraction": fraction}
-    given = {name: value for name, value in ways.items() if value is not None}
+    amount = {"blocks": blocks, "layers": layers, "from_layer": from_layer, "fraction": fraction}
+    return top_of_the_base(Anatomy(model), **amount, batchnorm=batchnorm).apply()
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What shall learn in a model: layers of its base, beside the head as it is.
+
+    `variables` and `learning` look ahead and change nothing; `apply` sets the flags.
+    """
+
+    anatomy: Anatomy
+    layers: list[keras.Layer]
+    batchnorm: str = "frozen"
+
+    @property
+    def variables(self) -> list[keras.Variable]:
+        """The variables that train once this choice is applied."""
+        parts = [part for layer in self.layers for part in layer._flatten_layers()]
+        still = {id(norm) for norm in self._frozen_norms(self.layers)}
+        opened = [v for part in parts if id(part) not in still for v in part._trainable_variables]
+        head = [v for layer in self.anatomy.head for v in layer.trainable_variables]
+        return list({id(v): v for v in [*opened, *head]}.values())
+
+    @property
+    def learning(self) -> tuple[list[str], int]:
+        """The names of the parts that learn (blocks, head), and how many weights that is."""
+        table = table_of(self.anatomy, self.variables)
+        return [row.name for row in table.rows if row.trainable], table.trainable
+
+    def apply(self) -> Trainability:
+        """Set the flags, and return the table of `describe(model)`."""
+        model, base = self.anatomy.model, self.anatomy.base
+        before = ids_of_trained(model)
+        if self.anatomy.is_nested:
+            set_trainable(base, bool(self.layers))  # the loop closes what was not chosen
+        for parent in _parents(model, base) if self.layers else ():
+            parent._trainable = True
+        chosen = {id(layer) for layer in self.layers}
+        for layer in self.anatomy.body:
+            set_trainable(layer, id(layer) in chosen)
+        for norm in self._frozen_norms(self.anatomy.body):
+            set_trainable(norm, False)
+        ask_for_compile(model, before)
+        return table_of(self.anatomy, model.trainable_variables)
+
+    def _frozen_norms(self, layers: Sequence[keras.Layer]) -> list[keras.Layer]:
+        return batchnorms_of(layers) if self.batchnorm == "frozen" else []
+
+
+def nothing_of_the_base(anatomy: Anatomy) -> Choice:
+    """Return the choice that `freeze` applies."""
+    return Choice(anatomy, [])
+
+
+def top_of_the_base(anatomy: Anatomy, batchnorm: str = "frozen", **amount) -> Choice:
+    """Return the choice that `unfreeze` applies, for its arguments. Nothing is changed."""
+    given = {name: value for name, value in amount.items() if value is not None}
     if len(given) != 1:
         raise ValueError(
             "Exactly one of blocks, layers, from_layer, fraction is required. Received: "
             + (", ".join(f"{n}={v!r}" for n, v in given.items()) or "none of them")
             + ". Use blocks=1 for the last block, fraction=1.0 for the whole base."
         )
-    if batchnorm not in ("frozen", "train"):
-        raise ValueError(
-            f"batchnorm must be 'frozen' or 'train'. Received: batchnorm={batchnorm!r}. "
-            "Keep 'frozen' unless you have many images."
-        )
-    layers_chosen = _choose(model, batchnorm == "train", *given.popitem())
-    if not any(_counts(layer, batchnorm == "train") for layer in layers_chosen):
+    check_choice("batchnorm", batchnorm, BATCHNORM, "Keep 'frozen' unless you have many images.")
+    (way, value), with_norms = *given.items(), batchnorm == "train"
+    weighted = [layer for layer in anatomy.body if _counts(layer, with_norms)]
+    layers = _layers_chosen(anatomy, way, value, weighted)
+    if not any(_counts(layer, with_norms) for layer in layers):
         raise ValueError(
             "Something that learns must be among what is unfrozen. Received: "
-            f"{', '.join(repr(layer.name) for layer in layers_chosen)}, without weights or "
+            f"{', '.join(repr(layer.name) for layer in layers)}, without weights or "
             "BatchNormalization only. Name a layer before it, or use batchnorm='train'."
         )
-    chosen = {id(layer) for layer in layers_chosen}
-    before = _trained(model)
-    body, _ = split_head(model)
-    base = find_base(model)
-    if base is not model:
-        set_trainable(base, True)  # and every layer inside; the loop closes what was not chosen
-        for parent in _parents(model, base):
-            parent._trainable = True
-    for layer in body:
-        set_trainable(layer, id(layer) in chosen)
-        if batchnorm == "frozen":
-            for norm in _batchnorms([layer]):
-                set_trainable(norm, False)
-    _ask_for_compile(model, before)
-    return describe(model)
+    return Choice(anatomy, layers, batchnorm)
 
 
-def _counts(layer: keras.Layer, with_batchnorm: bool) -> bool:
-    norm = isinstance(layer, keras.layers.BatchNormalization)
-    return learns(layer) and (with_batchnorm or not norm)
+def _counts(layer: keras.Layer, with_norms: bool) -> bool:
+    return learns(layer) and (with_norms or not isinstance(layer, keras.layers.BatchNormalization))
 
 
-def _choose(model: keras.Model, with_batchnorm: bool, way: str, amount) -> list[keras.Layer]:
-    blocks = find_blocks(model)
-    body, _ = split_head(model)
-    weighted = [layer for layer in body if _counts(layer, with_batchnorm)]
-    names = {layer.name: layer for layer in body}
-    if way == "blocks" and not isinstance(amount, Integral):
-        named = {block.name: block for block in blocks}
-        return [layer for n in _names(way, amount, named) for layer in named[n].layers]
-    if way == "layers" and not isinstance(amount, Integral):
-        return [names[n] for n in _names(way, amount, names)]
+def _layers_chosen(anatomy: Anatomy, way: str, value, weighted: list) -> list[keras.Layer]:
+    body, cure = anatomy.body, "Use tl.freeze(model) for none of the base, fraction=1.0 for all."
+    counted = isinstance(value, Integral)
     if way == "blocks":
-        count = _amount(way, amount, len(blocks), model)
-        return [layer for block in blocks[-count:] for layer in block.layers]
+        if counted:
+            blocks = anatomy.blocks[-check_whole(way, value, 1, len(anatomy.blocks), cure) :]
+        else:
+            blocks = _named(way, value, anatomy.blocks)
+        return [layer for block in blocks for layer in block.layers]
+    if way == "layers" and not counted:
+        return _named(way, value, body)
     if way == "layers":
-        first = weighted[-_amount(way, amount, len(weighted), model)]
-        return body[body.index(first) :]
-    if way == "fraction":
-        if isinstance(amount, bool) or not isinstance(amount, Real) or not 0 < amount <= 1:
-            raise ValueError(
-                f"fraction must be above 0 and at most 1. Received: fraction={amount!r}. "
-                "Use freeze(model) for nothing, fraction=1.0 for everything."
-            )
-        first = weighted[-math.ceil(amount * len(weighted) - 1e-9)]
-        return body[body.index(first) :]
-    (name,) = _names(way, [amount], names)
-    return body[body.index(names[name]) :]
+        first = weighted[-check_whole(way, value, 1, len(weighted), cure)]
+    elif way == "fraction":
+        share = check_number(way, value, "(0, 1]", cure)
+        first = weighted[-math.ceil(share * len(weighted) - 1e-9)]
+    else:
+        (first,) = _named(way, [value], body)
+    return body[body.index(first) :]
 
 
-def _amount(way: str, amount: int, available: int, model: keras.Model) -> int:
-    if isinstance(amount, bool) or not 1 <= amount <= available:
+def _named(way: str, names, parts: Sequence) -> list:
+    """Return the blocks or layers of these names, in the order of the names."""
+    if isinstance(names, str) or not isinstance(names, Sequence) or not names:
         raise ValueError(
-            f"{way} must be between 1 and {available} for {find_base(model).name!r}. "
-            f"Received: {way}={amount!r}. Use freeze(model) for none, fraction=1.0 for all."
+            f"`{way}` must be a whole number or a list of names. Received: {way}={names!r}."
         )
-    return int(amount)
-
-
-def _names(way: str, wanted, known: dict) -> list[str]:
-    if isinstance(wanted, str) or not isinstance(wanted, Sequence) or not wanted:
-        raise ValueError(
-            f"{way} must be a whole number or a list of names. Received: {way}={wanted!r}."
-        )
-    for name in wanted:
+    known = {part.name: part for part in parts}
+    for name in names:
         if name not in known:
             raise ValueError(
-                f"{way} must name parts of the base. Received: {name!r}."
+                f"`{way}` must name parts of the base. Received: {name!r}."
                 + did_you_mean(name, known)
             )
-    return list(wanted)
+    return [known[name] for name in names]
+
+
+def set_trainable(layer: keras.Layer, value: bool) -> None:
+    """Set the flag of a layer, of all layers inside and of their weights, whichever each was.
+
+    In Keras 3.15 `layer.trainable = value` goes no further than the first flag that is `value`
+    already. In a model from a file such flags can be wrong: `load_model` sets them before the
+    layers inside a layer exist, so that under a frozen transformer layer all weights learn.
+    """
+    for part in layer._flatten_layers():
+        part._trainable = value
+        for variable in part._trainable_variables:
+            variable.trainable = value
+
+
+def flags_of(model: keras.Model) -> str:
+    """Return what is frozen, "0" or "1" for every layer, to be kept beside a saved model."""
+    return "".join(str(int(layer.trainable)) for layer in model._flatten_layers())
+
+
+def restore_flags(model: keras.Model, flags: str) -> None:
+    """Freeze in a model from a file what was frozen; Keras forgets it inside layers.
+
+    Raises:
+        ValueError: flags of another number of layers.
+    """
+    for layer, flag in zip(model._flatten_layers(), flags, strict=True):
+        if flag == "0" or not layer.trainable:  # or leave its variables: LoRA freezes some
+            layer._trainable = flag == "1"
+            for variable in layer._trainable_variables:
+                variable.trainable = layer.trainable
 
 
 def _parents(model: keras.Model, base: keras.Model) -> list[keras.Model]:
-    """Return the models around a nested base, whose closed flags would hide its weights."""
+    """Return the models around a base, whose closed flags would hide its weights."""
     around = [model]
     for part in model.layers:
         if part is not base and isinstance(part, keras.Model) and base in part._flatten_layers():
@@ -318,14 +245,15 @@ def _parents(model: keras.Model, base: keras.Model) -> list[keras.Model]:
     return around
 
 
-def _trained(model: keras.Model) -> set[int]:
+def ids_of_trained(model: keras.Model) -> set[int]:
+    """Return the `id` of every variable that trains now."""
     return {id(v) for v in model.trainable_variables}
 
 
-def _ask_for_compile(model: keras.Model, before: set[int]) -> None:
+def ask_for_compile(model: keras.Model, before: Iterable[int]) -> None:
     """Let the next fit raise, instead of training the weights that an old trace has captured."""
     optimizer = getattr(model, "optimizer", None)
     traced = getattr(model, "train_function", None) is not None
     reloaded = optimizer is not None and optimizer.built  # for the weights of before
-    if (traced or reloaded) and _trained(model) != before:
+    if (traced or reloaded) and ids_of_trained(model) != before:
         model.compiled = False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 import zipfile
 from collections.abc import Sequence
@@ -11,16 +10,17 @@ from dataclasses import asdict, dataclass, field
 from numbers import Integral
 from pathlib import Path
 
-from tlhelpers.checks.words import check_seed
+from tlhelpers.checks.words import check_choice, check_seed, check_whole
 from tlhelpers.models import state
-from tlhelpers.models.anatomy import find_base, find_blocks, learns, split_head
-from tlhelpers.tuning.fine_tuning import check_data, compile_afresh, loss_of
-from tlhelpers.tuning.freezing import describe, freeze, unfreeze
+from tlhelpers.models.anatomy import Anatomy
+from tlhelpers.models.graph import learns
+from tlhelpers.tuning.batches import Shuffled, count_steps, is_dataset
+from tlhelpers.tuning.fitting import check_data, compile_afresh, loss_of
+from tlhelpers.tuning.freezing import BATCHNORM, Choice, nothing_of_the_base, top_of_the_base
 from tlhelpers.tuning.guard import FitGuard
-from tlhelpers.tuning.history import FineTuning, Phase, monitor_of
+from tlhelpers.tuning.history import FineTuning, KeepBest, Phase, monitor_of
 from tlhelpers.tuning.layerwise import layerwise, renew
 from tlhelpers.tuning.lora import check_no_adapters
-from tlhelpers.tuning.prefix import Shuffled
 from tlhelpers.tuning.schedules import warmup_cosine
 
 import keras
@@ -54,8 +54,10 @@ class GradualUnfreezing:
             training sees the same order as one that was never stopped.
 
     Example:
-        >>> plan = tl.GradualUnfreezing(epochs=2, blocks=3, decay="ulmfit", folder="run1")
+        >>> plan = tl.GradualUnfreezing(epochs=2, blocks=1, decay="ulmfit", folder="run1")
         >>> history = plan.fit(model, (x_train, y_train), (x_val, y_val))
+        >>> [phase.name for phase in history.phases]
+        ['head', 'conv2']
 
     Reference:
         Howard and Ruder 2018, Universal Language Model Fine-tuning (arXiv 1801.06146), section 3.3.
@@ -104,28 +106,29 @@ class GradualUnfreezing:
             ValueError: before any training: more blocks than there are, an argument out of its
                 range, a model with LoRA, a folder of another model or another plan.
         """
-        phases = self._phases(model)
+        anatomy = Anatomy(model)
+        phases = self._phases(anatomy)
         check_no_adapters(model)
         check_data(model, train, loss, "train")
         self._check(model)
-        steps = _steps(train, batch_size)
+        steps = _known_steps(train, batch_size)
         if loss is None:
             loss, metrics = loss_of(model, metrics)
         monitor = monitor_of(validation, metrics) if self.keep_best else None
         keeper = _Keeper(self.folder, self._plan(model, phases, steps), monitor)
-        begin, epoch, state = keeper.resume()
-        for number, (name, blocks, epochs) in list(enumerate(phases))[begin:]:
-            unfreeze(model, blocks=blocks, batchnorm=self.batchnorm) if blocks else freeze(model)
-            rate = warmup_cosine(self.learning_rate, epochs * steps, self.warmup)
+        begin, epoch, values = keeper.resume(model)
+        for number, phase in list(enumerate(phases))[begin:]:
+            table = self._choice(anatomy, phase.blocks).apply()
+            rate = warmup_cosine(self.learning_rate, phase.epochs * steps, self.warmup)
             optimizer = layerwise(renew(self.optimizer, rate), model, decay=self.decay)
             compile_afresh(model, optimizer, loss, metrics)
-            if state is not None:
-                state.write(_kept(model), state)
-            planned = Phase(name, epochs, float(self.learning_rate), describe(model).trainable)
+            if values:
+                state.write(_kept(model), values)
+            planned = Phase(phase.name, phase.epochs, float(self.learning_rate), table.trainable)
             epochs = keeper.enter(number, planned)
             if epoch < epochs:
                 model.fit(
-                    **_data(train, batch_size, (self.seed, number), range(epoch, epochs)),
+                    **_fit_arguments(train, batch_size, (self.seed, number), range(epoch, epochs)),
                     validation_data=validation,
                     epochs=epochs,
                     initial_epoch=epoch,
@@ -133,8 +136,8 @@ class GradualUnfreezing:
                     verbose=verbose,
                 )
                 keeper.leave(model)
-            epoch, state = 0, None
-        return keeper.finish(model)
+            epoch, values = 0, []
+        return keeper.finish()
 
     def _check(self, model: keras.Model) -> None:
         """Find bad arguments before the model is touched."""
@@ -143,41 +146,40 @@ class GradualUnfreezing:
         check_seed(self.seed)
         if self.optimizer.use_ema:
             raise ValueError(
-                "An optimizer without moving averages is required. Received: use_ema=True."
+                "`optimizer` must be without moving averages. Received: use_ema=True. Leave it "
+                "out: the best epoch is kept instead."
             )
-        if self.batchnorm not in ("frozen", "train"):
-            raise ValueError(
-                "batchnorm must be 'frozen' or 'train'. "
-                f"Received: batchnorm={self.batchnorm!r}. Keep 'frozen' for few images."
-            )
+        check_choice("batchnorm", self.batchnorm, BATCHNORM, "Keep 'frozen' for few images.")
 
-    def _phases(self, model: keras.Model) -> list[tuple[str, int, int]]:
-        """Return name, number of unfrozen blocks and epochs of every phase."""
-        names = [block.name for block in reversed(find_blocks(model))]
-        count = len(names) if self.blocks is None else self.blocks
-        whole = isinstance(count, Integral) and not isinstance(count, bool)
-        if not whole or not 1 <= count <= len(names):
-            raise ValueError(
-                f"blocks must be between 1 and {len(names)} for {find_base(model).name!r}. "
-                f"Received: blocks={self.blocks!r}. Use None for all."
-            )
-        head = [("head", 0)] if any(map(learns, split_head(model)[1])) else []
-        phases = head + [(name, depth) for depth, name in enumerate(names[:count], start=1)]
+    def _choice(self, anatomy: Anatomy, blocks: int) -> Choice:
+        """Return what learns when so many blocks are unfrozen."""
+        if not blocks:
+            return nothing_of_the_base(anatomy)
+        return top_of_the_base(anatomy, blocks=blocks, batchnorm=self.batchnorm)
+
+    def _phases(self, anatomy: Anatomy) -> list[_PhasePlan]:
+        names = [block.name for block in reversed(anatomy.blocks)]
+        count = len(names)
+        if self.blocks is not None:
+            count = check_whole("blocks", self.blocks, 1, count, "Use None for all.")
+        depths = [("head", 0)] if any(map(learns, anatomy.head)) else []
+        depths += [(name, depth) for depth, name in enumerate(names[:count], start=1)]
         single = isinstance(self.epochs, Integral)
-        epochs = [self.epochs] * len(phases) if single else list(self.epochs)
-        right = all(isinstance(n, Integral) and not isinstance(n, bool) and n >= 1 for n in epochs)
-        if not right or len(epochs) != len(phases):
+        epochs = [self.epochs] * len(depths) if single else list(self.epochs)
+        if len(epochs) != len(depths):
             raise ValueError(
-                f"epochs must be a whole number, 1 or above, or {len(phases)} of them. "
-                f"Received: epochs={self.epochs!r}. The phases are {[name for name, _ in phases]}."
+                f"`epochs` must be a whole number, or {len(depths)} of them. Received: "
+                f"epochs={self.epochs!r}. The phases are {[name for name, _ in depths]}."
             )
-        return [(name, depth, int(n)) for (name, depth), n in zip(phases, epochs, strict=True)]
+        cure = f"The phases are {[name for name, _ in depths]}."
+        checked = [check_whole("epochs", n, 1, cure=cure) for n in epochs]
+        return [_PhasePlan(*depth, n) for depth, n in zip(depths, checked, strict=True)]
 
-    def _plan(self, model: keras.Model, phases: list, steps: int) -> dict:
+    def _plan(self, model: keras.Model, phases: list[_PhasePlan], steps: int) -> dict:
         """Return all that must be the same for a resumed training to end as one never stopped."""
         plan = {
             "model": [[w.name, *w.shape] for w in model.weights],
-            "phases": phases,
+            "phases": [[phase.name, phase.blocks, phase.epochs] for phase in phases],
             "steps per epoch": steps,
             "optimizer": type(self.optimizer).__name__,
         }
@@ -186,40 +188,50 @@ class GradualUnfreezing:
         return json.loads(json.dumps(plan, default=lambda value: value.item()))  # numpy's numbers
 
 
-class _Keeper(keras.callbacks.Callback):
+@dataclass(frozen=True)
+class _PhasePlan:
+    name: str
+    blocks: int  # how many are unfrozen
+    epochs: int
+
+
+class _Keeper(KeepBest):
     """Write history and state into the folder after each epoch, and find the way back in."""
 
     def __init__(self, folder: str | Path | None, plan: dict, monitor: str | None):
-        super().__init__()
-        self.plan, self.best = plan, []
-        self.result, self.clock = FineTuning(monitor=monitor), 0.0
+        super().__init__(FineTuning(monitor=monitor))
+        self.plan, self.clock = plan, 0.0
         self.number, self.epochs = 0, 0  # of this phase, of its epochs so far
         self.file = Path(folder) / "gradual.npz" if folder else None
         if folder and Path(folder).exists() and not Path(folder).is_dir():
-            raise ValueError(f"A folder is required. Received: folder={str(folder)!r}, a file.")
+            raise ValueError(
+                f"`folder` must be a folder. Received: folder={str(folder)!r}, a file. Name "
+                "another one; it is made where it is missing."
+            )
 
-    def resume(self) -> tuple[int, int, list[np.ndarray] | None]:
+    def resume(self, model: keras.Model) -> tuple[int, int, list[np.ndarray]]:
         """Return phase, epoch and state to begin with."""
         if self.file is None or not self.file.exists():
-            return 0, 0, None
+            return 0, 0, []
         try:
             values, about = state.load(self.file)
         except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise ValueError(
-                "A folder kept by GradualUnfreezing is required. Received: folder="
+                "`folder` must be one that GradualUnfreezing kept. Received: folder="
                 f"{str(self.file.parent)!r}, whose {self.file.name} cannot be read. Delete it to "
-                "start anew."
+                "start again."
             ) from error
         other = [name for name, value in self.plan.items() if about["plan"].get(name) != value]
         if other:
             raise ValueError(
-                "The folder of this model and this plan is required. "
-                f"Received: folder={str(self.file.parent)!r}, kept by a training with another "
-                f"{', '.join(other)}. Choose another folder, or delete this one to start anew."
+                "`folder` must be of this model and this plan. Received: "
+                f"folder={str(self.file.parent)!r}, kept by a training with another "
+                f"{', '.join(other)}. Choose another folder, or delete this one to start again."
             )
         self.result.phases = [Phase(**phase) for phase in about["phases"]]
         self.result.history, self.result.best = about["history"], about["best"]
-        self.best = values[about["variables"] :]
+        if best := values[about["variables"] :]:
+            self.held = list(model.variables), best
         return about["phase"], about["epoch"], values[: about["variables"]]
 
     def enter(self, number: int, phase: Phase) -> int:
@@ -236,10 +248,9 @@ class _Keeper(keras.callbacks.Callback):
             phase.epochs = self.epochs
             self._write(model)
 
-    def finish(self, model: keras.Model) -> FineTuning:
+    def finish(self) -> FineTuning:
         """Bring the best weights back, and remove the state of a training that is complete."""
-        if self.best:
-            state.write(model.variables, self.best)
+        self.restore()
         if self.file is not None:
             self.file.unlink()
         return self.result
@@ -248,8 +259,7 @@ class _Keeper(keras.callbacks.Callback):
         self.clock = time.perf_counter()
 
     def on_epoch_end(self, epoch, logs=None):
-        if self.result.add(logs):
-            self.best = state.read(self.model.variables)
+        super().on_epoch_end(epoch, logs)
         self.result.phases[-1].seconds += time.perf_counter() - self.clock
         self.epochs = epoch + 1
         self._write(self.model)
@@ -262,7 +272,7 @@ class _Keeper(keras.callbacks.Callback):
             about |= {"variables": len(values), "best": self.result.best}
             about["history"] = self.result.history
             about["phases"] = [asdict(phase) for phase in self.result.phases]
-            state.save(self.file, values + self.best, about)
+            state.save(self.file, values + self.held[1], about)
 
 
 def _kept(model: keras.Model) -> list[keras.Variable]:
@@ -271,29 +281,22 @@ def _kept(model: keras.Model) -> list[keras.Variable]:
     return list({id(v): v for v in every}.values())
 
 
-def _data(train, batch_size: int, seed: tuple[int, int], epochs: range) -> dict:
-    """Return the data arguments of a fit."""
-    if hasattr(train, "element_spec"):
+def _fit_arguments(train, batch_size: int, seed: tuple[int, int], epochs: range) -> dict:
+    if is_dataset(train):
         return {"x": train}
     arrays = keras.tree.map_structure(np.asarray, tuple(train))
-    data = Shuffled([arrays], batch_size, seed, epochs)
-    return {"x": data, "steps_per_epoch": data.steps, "shuffle": False}
+    return Shuffled([arrays], batch_size, seed, epochs).fit_arguments
 
 
-def _steps(train, batch_size: int) -> int:
-    """Return how many batches an epoch has."""
-    if not hasattr(train, "element_spec"):
-        if isinstance(batch_size, bool) or not isinstance(batch_size, Integral) or batch_size < 1:
-            raise ValueError(
-                "batch_size must be a whole number, 1 or above. "
-                f"Received: batch_size={batch_size!r}."
-            )
-        return math.ceil(len(train[1]) / batch_size)
-    steps = int(train.cardinality())
+def _known_steps(train, batch_size: int) -> int:
+    """Return how many batches an epoch has; the schedule of the learning rate needs it."""
+    if not is_dataset(train):
+        check_whole("batch_size", batch_size, 1)
+    steps = count_steps(train, batch_size)
     if steps < 1:
         raise ValueError(
-            "A data set of known length is required, for the learning-rate schedule. "
-            f"Received: train with cardinality {steps}. Use train.apply("
-            "tf.data.experimental.assert_cardinality(steps)), or train.take(steps) if it repeats."
+            "`train` must be of known length, for the learning-rate schedule. Received: a dataset "
+            f"of cardinality {steps}. Use train.apply(tf.data.experimental.assert_cardinality("
+            "steps)), or train.take(steps) if it repeats."
         )
     return steps

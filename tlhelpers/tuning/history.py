@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from numbers import Real
 
+from tlhelpers.models import state
+
 import keras
 import numpy as np
 
@@ -63,7 +65,7 @@ class FineTuning:
         rows = [f"{phase}, {phase.seconds:.0f} s" for phase in self.phases]
         if self.best == BEFORE:
             rows.append(f"kept: the weights from before ({self.monitor} {self.before:.3f})")
-        elif self.best is not None:
+        elif self.best is not None and self.monitor is not None:
             value = self.history[self.monitor][self.best]
             rows.append(f"kept: epoch {self.best + 1} ({self.monitor} {value:.3f})")
         return "\n".join(rows)
@@ -79,8 +81,8 @@ class FineTuning:
         """Note the metrics of an epoch, and say whether it is the best one so far."""
         for name, value in logs.items():
             self.history.setdefault(name, []).append(float(value))
-        values = self.history.get(self.monitor)
-        if not values or not np.isfinite(values[-1]):
+        values = self.history.get(self.monitor or "")
+        if not self.monitor or not values or not np.isfinite(values[-1]):
             return False
         known = {BEFORE: self.before, **dict(enumerate(values))}
         finite = {n: v for n, v in known.items() if v is not None and np.isfinite(v)}
@@ -95,3 +97,25 @@ def monitor_of(validation, metrics) -> str | None:
         return None
     names = [getattr(metric, "name", metric) for metric in metrics or ()]
     return "val_accuracy" if "accuracy" in names else "val_loss"
+
+
+class KeepBest(keras.callbacks.Callback):
+    """Note every epoch in a record, and hold the weights of the best one until `restore`."""
+
+    def __init__(self, result: FineTuning):
+        super().__init__()
+        self.result = result
+        self.held: tuple[list[keras.Variable], list[np.ndarray]] = [], []
+
+    def hold(self, model: keras.Model) -> None:
+        """Hold a model's weights as they are now."""
+        self.held = list(model.variables), state.read(model.variables)
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self.result.add(logs):
+            self.hold(self.model)
+
+    def restore(self) -> None:
+        """Put the held weights back; without validation data the last ones stay."""
+        if self.result.best is not None:
+            state.write(*self.held)

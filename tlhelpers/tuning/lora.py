@@ -10,7 +10,8 @@ from numbers import Integral, Real
 
 from tlhelpers.checks.words import did_you_mean
 from tlhelpers.models.anatomy import split_head
-from tlhelpers.tuning.freezing import Trainability, _ask_for_compile, _trained, describe, freeze
+from tlhelpers.tuning.describing import Trainability, describe
+from tlhelpers.tuning.freezing import ask_for_compile, freeze, ids_of_trained
 
 import keras
 
@@ -118,7 +119,7 @@ def merge_lora(model: keras.Model) -> Trainability:
             f"A model with LoRA is required. Received: model={model.name!r} without adapters. "
             "Call add_lora(model, rank, targets) first."
         )
-    before = _trained(model)
+    before = ids_of_trained(model)
     for place in adapted:
         layer, (a, b) = place.layer, place.adapter
         update = keras.ops.matmul(a, b) * (layer.lora_alpha / layer.lora_rank)
@@ -128,7 +129,7 @@ def merge_lora(model: keras.Model) -> Trainability:
         for variable in (a, b):
             delattr(layer, variable.name)
     freeze(model)
-    _ask_for_compile(model, before)
+    ask_for_compile(model, before)
     return describe(model)
 
 
@@ -179,7 +180,7 @@ def _choose(places: list[Place], targets: str | Sequence[str]) -> list[Place]:
 
 def enable(model: keras.Model, chosen: list[tuple[Place, int, float | None]]) -> Trainability:
     """Freeze the base and put an adapter of a rank and alpha on each place."""
-    before = _trained(model)
+    before = ids_of_trained(model)
     freeze(model)
     adapted = {id(place.layer) for place, _, _ in chosen}
     for part in model._flatten_layers():
@@ -190,5 +191,5 @@ def enable(model: keras.Model, chosen: list[tuple[Place, int, float | None]]) ->
             part.test_function = part.predict_function = None  # traced without the adapters
     for place, rank, alpha in chosen:
         place.layer.enable_lora(rank, lora_alpha=alpha)
-    _ask_for_compile(model, before)
+    ask_for_compile(model, before)
     return describe(model)

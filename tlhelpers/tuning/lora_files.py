@@ -7,7 +7,7 @@ import os
 
 from tlhelpers.models import state
 from tlhelpers.models.anatomy import split_head
-from tlhelpers.tuning.freezing import Trainability, describe
+from tlhelpers.tuning.describing import Trainability, describe
 from tlhelpers.tuning.lora import Place, enable, places_of
 
 import keras
