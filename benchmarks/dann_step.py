@@ -3,10 +3,10 @@
     python benchmarks/dann_step.py [turns]
 
 The paper's small network, 64 + 64 images of 28 x 28 x 3, SGD with momentum, one core and one
-thread. All take turns in one process, in changing order, so that the machine's other work slows them all.
-A ratio is the median over the turns. Processor time stands beside the time on the clock: other
-programs disturb it less. The package doesn't require its peers; those that aren't installed are
-left out (`pip install adapt==0.4.5`, `pip install torch`).
+thread. All take turns in one process, in changing order, so that the machine's other work slows
+them all. A ratio is the median over the turns. Processor time stands beside the time on the clock:
+other programs disturb it less. The package doesn't require its peers; those that aren't installed
+are left out (`pip install adapt==0.4.5`, `pip install torch`).
 """
 
 import os
