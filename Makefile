@@ -3,61 +3,71 @@
 
 SHELL := /bin/sh
 PYTHON ?=
-VENV := .venv/bin/python
-READY := .venv/.ready
+VENV := .venv
+RUN := $(VENV)/bin/python
+READY := $(VENV)/.ready
+TESTS := tests --ignore=tests/test_recipes.py
+PYTEST := $(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+FAILED := { echo "A test failed: its name and reason are above. One alone:" \
+  "$(VENV)/bin/pytest tests/FOLDER/test_NAME.py" >&2; exit 1; }
 
-.PHONY: help course test lab bench clean
+.PHONY: help course test check lab bench clean
 .DEFAULT_GOAL := help
 
 help:
 	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' Makefile | awk -F'|' '{printf "%-15s%s\n", $$1, $$2}'
 	@echo
 	@echo "  make PYTHON=/path/to/python3.12 ...   which Python a new .venv is made with"
+	@echo "  make VENV=.venv-3.11 ...              which folder is used instead of .venv"
+	@echo "  make check TESTS=tests/tuning         which unit tests are run"
 
 course: $(READY) ## execute the notebooks into build/ as pages
-	@$(VENV) -m tlhelpers course
+	@$(RUN) -m course run
 
-test: $(READY) ## run the unit tests and every notebook
-	@$(VENV) -m pytest -n 2 --dist loadfile --no-loadscope-reorder || { echo "A test failed: its name and reason are above. One alone:" \
-	  ".venv/bin/pytest tests/test_NAME.py" >&2; exit 1; }
+test: $(READY) ## run every test and every notebook
+	@$(PYTEST) || $(FAILED)
 	@echo "All passed. The course as pages: make course"
+
+check: $(READY) ## style, types, imports, unit tests: all but notebooks and recipes
+	@$(PYTEST) $(TESTS) || $(FAILED)
+	@echo "All passed. With notebooks and recipes: make test"
 
 lab: $(READY) ## open the notebooks in JupyterLab
 	@echo "JupyterLab opens in your browser (else: the address below). Ctrl-C ends it."
-	@JUPYTER_PREFER_ENV_PATH=1 $(VENV) -m jupyterlab --preferred-dir=notebooks \
+	@JUPYTER_PREFER_ENV_PATH=1 $(RUN) -m jupyterlab --preferred-dir=notebooks \
 	  $$(test "$$(id -u)" -ne 0 || echo --allow-root)
 
 bench: $(READY) ## measure against peers: every benchmarks/*.py
 	@mkdir -p build && rm -f build/bench.failed
 	@for script in benchmarks/*.py; do \
-	  echo "== $$script"; $(VENV) "$$script" || touch build/bench.failed; \
+	  echo "== $$script"; $(RUN) "$$script" || touch build/bench.failed; \
 	done 2>&1 | tee build/bench.txt
 	@test ! -e build/bench.failed || { echo "A benchmark failed: look at build/bench.txt" >&2; exit 1; }
 	@echo "Look at build/bench.txt"
 
 clean: ## remove what was built (not .venv, not the downloads)
-	@rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
-	@find . -name .venv -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) \
+	@rm -rf build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
+	@find . -name '.venv*' -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) \
 	  -prune -exec rm -rf {} +
 	@echo "Clean. The installed packages are in .venv: rm -rf .venv removes them."
 
-# .venv is ready when everything is installed; an interrupted installation is taken up again.
+# $(VENV) is ready when everything is installed; an interrupted installation is taken up again.
 $(READY): requirements.txt pyproject.toml
 	@set -- $(if $(PYTHON),"$(PYTHON)",python3.12 python3.11 python3); \
 	supported='import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))'; \
-	if .venv/bin/python -c "$$supported" 2>/dev/null && .venv/bin/python -m pip -V >/dev/null 2>&1; \
+	if $(RUN) -c "$$supported" 2>/dev/null && $(RUN) -m pip -V >/dev/null 2>&1; \
 	then exit 0; fi; \
 	for python do "$$python" -c "$$supported" >/dev/null 2>&1 && break; python=; done; \
 	test -n "$$python" || { echo "error: Python 3.11 or 3.12 is needed (tried: $$*)." \
 	  "Install one, or name it: make PYTHON=/path/to/python3.12" >&2; exit 1; }; \
 	"$$python" -c 'import venv, ensurepip' 2>/dev/null || { echo "error: $$python has no venv" \
 	  "module. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }; \
-	echo "Making .venv with $$("$$python" --version)"; \
-	"$$python" -m venv --clear .venv
-	@echo "Installing requirements.txt into .venv (once; about 3 GB on disk; a few minutes)"
+	echo "Making $(VENV) with $$("$$python" --version)"; \
+	"$$python" -m venv --clear $(VENV)
+	@echo "Installing requirements.txt into $(VENV) (once; about 3 GB on disk; a few minutes)"
 	@rm -f $(READY)
-	@( $(VENV) -m pip install --disable-pip-version-check --progress-bar off -r requirements.txt && \
-	   $(VENV) -m pip install --disable-pip-version-check -q --no-deps -e . && touch $(READY) \
+	@( $(RUN) -m pip install --disable-pip-version-check --progress-bar off -r requirements.txt && \
+	   $(RUN) -m pip install --disable-pip-version-check -q --no-deps -e . && touch $(READY) \
 	 ) | grep --line-buffered -oE '(Downloading|Using cached) .* MB\)|^Installing collected packages' \
 	   || true
 	@test -e $(READY) || { echo "error: the installation did not finish: the reason is above." \

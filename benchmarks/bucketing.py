@@ -1,12 +1,13 @@
-"""An epoch of IMDb in batches of like length, relative to padding every review to 256 tokens.
+"""An epoch of IMDb in batches of similar length, relative to padding each review to 256 tokens.
 
     python benchmarks/bucketing.py [reviews] [tokens]
 
-The same encoder, all of it learning, trains on the same reviews in both ways, in one process;
-the ratio is that of the fastest epochs, on the clock and in processor time, which other
-programs disturb less. Beside it: the accuracy that both reach (after so few steps it depends more
-on the order of the batches than on their width: give some thousand reviews to compare it), what
-tokenizing and batching take of an epoch, and the ratio that the number of tokens alone would give.
+The same encoder trains on the same reviews in both ways, in one process; all of it learns. The
+ratio is that of the fastest epochs, on the clock and in processor time, which other programs
+disturb less. Three more numbers stand beside it: the accuracy that both reach, the share of an
+epoch that tokenizing and batching take, and the ratio that the number of tokens alone would give.
+After so few steps the accuracy depends more on the order of the batches than on their width: to
+compare it, give some thousand reviews.
 """
 
 import sys

@@ -3,10 +3,10 @@
     python benchmarks/dann_step.py [turns]
 
 The paper's small network, 64 + 64 images of 28 x 28 x 3, SGD with momentum, one core and one
-thread. All take turns in one process, in changing order, so that what else the machine does falls
-on all; a ratio is the median over the turns. Processor time, which other programs disturb less, is
-given beside the time on the clock. Peers that are not installed are left out: they are
-no requirement of the package (`pip install adapt==0.4.5`, `pip install torch`).
+thread. All take turns in one process, in changing order, so that the machine's other work slows
+them all. A ratio is the median over the turns. Processor time stands beside the time on the clock:
+other programs disturb it less. The package doesn't require its peers; those that aren't installed
+are left out (`pip install adapt==0.4.5`, `pip install torch`).
 """
 
 import os
@@ -164,7 +164,7 @@ def main(turns: int) -> None:
         else:
             print(f"{name}: not installed, left out")
     epochs = {name: make() for name, make in makers.items()}
-    for epoch in epochs.values():  # traced before the clock runs
+    for epoch in epochs.values():  # traces before the clock runs
         epoch()
         epoch()
     seconds = {name: [] for name in epochs}

@@ -2,16 +2,15 @@
 
     python benchmarks/layerwise_step.py [turns]
 
-Both kinds of step take short turns in one process, in changing order, so that what else the machine
-does falls on both. The ratio is the median over the pairs of turns; beside it stand the same in
-processor time and the ratio of the fastest turns, which other programs disturb less.
+Both kinds of step take short turns in one process, in changing order, so that the machine's other
+work slows both. The ratio is the median over the pairs of turns. Beside it stand the same in
+processor time and the ratio of the fastest turns: other programs disturb these less.
 """
 
 import sys
 import time
 
-from tlhelpers.tuning.guard import FitGuard
-from tlhelpers.tuning.layerwise import layerwise
+import tlhelpers as tl
 
 import keras
 import numpy as np
@@ -32,7 +31,7 @@ def prepare(with_rates: bool):
     optimizer = keras.optimizers.Adam(1e-5)
     callbacks = []
     if with_rates:
-        optimizer, callbacks = layerwise(optimizer, model, decay=0.5), [FitGuard()]
+        optimizer, callbacks = tl.layerwise(optimizer, model, decay=0.5), [tl.FitGuard()]
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(optimizer, loss)
     rng = np.random.default_rng(0)
@@ -49,7 +48,7 @@ def prepare(with_rates: bool):
 
 def main(turns: int) -> None:
     plain, scaled = prepare(False), prepare(True)
-    plain(), scaled()  # traced before the clock runs
+    plain(), scaled()  # traces before the clock runs
     seconds = {plain: [], scaled: []}
     for turn in range(turns):
         for step in (plain, scaled) if turn % 2 else (scaled, plain):

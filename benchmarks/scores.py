@@ -1,9 +1,10 @@
-"""What do the transferability scores cost, next to what they cannot do without?
+"""What do the transferability scores cost, next to the least that they have to do?
 
     python benchmarks/scores.py
 
-LogME of 100 classes against one thin SVD of the same 5,000 x 512 features (paired, in turns), and
-LEEP of 50,000 x 1,000 probabilities in seconds and in memory beyond those probabilities.
+LogME of 100 classes stands against one thin SVD of the same 5,000 x 512 features (paired, in
+turns). LEEP of 50,000 x 1,000 probabilities is measured in seconds, and in memory beyond those
+probabilities.
 """
 
 import time

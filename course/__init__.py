@@ -1,1 +1,1 @@
-"""What makes the course: executing the lessons, their pages, the doctor."""
+"""What makes the course: executing the lessons, writing their pages, the doctor."""

@@ -9,11 +9,11 @@ def main(argv: list[str] | None = None) -> int:
     """Run one verb and return the exit code: 0, 1 when it failed, 2 when it was asked wrongly."""
     parser = argparse.ArgumentParser(prog="python -m course", description="Tools of the course.")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    text = "execute the notebooks into pages"
+    text = "execute the notebooks and write a page of each"
     run = verbs.add_parser("run", help=text, description=text)
     run.add_argument("--notebooks", type=Path, default=Path("notebooks"), help="the lessons")
     run.add_argument("--build", type=Path, default=Path("build"), help="where the pages go")
-    text = "say what this computer has, what answers, what is missing and what to do about it"
+    text = "say what this computer has, what is missing and what to do about it"
     verbs.add_parser("doctor", help=text, description=text)
     options = parser.parse_args(argv)
     if options.verb == "doctor":

@@ -1,4 +1,4 @@
-"""Look at this computer and say what the course will find, and what to do about the rest."""
+"""Look at this computer: what is here, what is missing, and what to do about it."""
 
 import importlib.metadata
 import os
@@ -11,12 +11,14 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tlhelpers.sources.assets import DATA, cache_folder, catalog, find_asset
+from tlhelpers.sources.assets import cache_folder, catalog, find_asset
 from tlhelpers.sources.network import is_reachable
 from tlhelpers.sources.origins import tfds_folder
 
 import psutil
+from packaging.requirements import Requirement
 
+PINS = Path(__file__).parents[1] / "requirements.txt"
 HOSTS = {
     "keras.applications": "https://storage.googleapis.com/tensorflow/keras-applications/vgg16/"
     "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5",
@@ -27,7 +29,7 @@ NEEDED = {"memory": 6e9, "disk": 2e9}  # bytes that the quick course is comforta
 
 
 def examine() -> str:
-    """Return the whole report; nothing is changed, and at most some seconds are spent waiting.
+    """Return the whole report. It changes nothing and waits some seconds at most.
 
     Example:
         >>> print(examine())  # doctest: +SKIP
@@ -41,33 +43,20 @@ def examine() -> str:
         "Sources": check_sources(),
         "Here already": check_cache(),
     }
-    return "\n".join(
-        f"{title}\n" + "\n".join(f"  {line}" for line in parts[title]) for title in parts
-    )
+    return "\n".join("\n  ".join([title, *lines]) for title, lines in parts.items())
 
 
 def check_packages() -> Iterator[str]:
     """Compare what is installed with requirements.txt."""
-    from packaging.requirements import Requirement
-
-    pins = DATA.parent / "requirements.txt"
     yield f"ok    Python {platform.python_version()}, {platform.system()} {platform.machine()}"
-    if not pins.is_file():
-        yield "note  no requirements.txt beside the package: versions not compared"
-        return
-    lines = (line.partition("#")[0].strip() for line in pins.read_text().splitlines())
+    lines = (line.partition("#")[0].strip() for line in PINS.read_text().splitlines())
     wanted = [Requirement(line) for line in lines if line]
     wanted = [w for w in wanted if w.marker is None or w.marker.evaluate()]
-    others = []
-    for requirement in wanted:
-        try:
-            found = importlib.metadata.version(requirement.name)
-        except importlib.metadata.PackageNotFoundError:
-            found = "not installed"
-        if not requirement.specifier.contains(found if found[0].isdigit() else "0"):
-            others.append(f"note  {requirement.name} {found}, pinned {requirement.specifier}")
+    installed = {w.name: _installed(w.name) for w in wanted}
+    others = [w for w in wanted if not w.specifier.contains(installed[w.name] or "0")]
     yield f"ok    {len(wanted) - len(others)} of {len(wanted)} as pinned in requirements.txt"
-    yield from others
+    for w in others:
+        yield f"note  {w.name} {installed[w.name] or 'not installed'}, pinned {w.specifier}"
     if others:
         yield "      do: python -m pip install -r requirements.txt"
 
@@ -76,12 +65,12 @@ def check_machine() -> Iterator[str]:
     """Look at cores, memory, disk and GPU."""
     import tensorflow as tf
 
+    cores = psutil.cpu_count() or 1
+    if cores > 1:
+        yield f"ok    {cores} cores; each notebook's TL_BUDGET=quick is made for two"
+    else:
+        yield "note  one core: expect the notebooks to take twice their stated time"
     memory = psutil.virtual_memory()
-    yield (
-        f"ok    {psutil.cpu_count()} cores; each notebook's TL_BUDGET=quick is made for two"
-        if (psutil.cpu_count() or 1) > 1
-        else "note  one core: expect the notebooks to take twice their stated time"
-    )
     yield _size_line("memory", memory.available, f"of {_size(memory.total)} free", "close programs")
     folder = _nearest(cache_folder())
     disk = shutil.disk_usage(folder).free
@@ -93,34 +82,32 @@ def check_machine() -> Iterator[str]:
 
 
 def check_sources() -> Iterator[str]:
-    """Ask the package index and the official hosts."""
+    """Ask the package index and the official hosts, all at once."""
     with ThreadPoolExecutor() as pool:
         index = pool.submit(_ask_package_index)
-        answers = list(pool.map(is_reachable, HOSTS.values()))
-        reason = index.result()
-    yield (
-        "ok    package index (mirrors of weights and texts)"
-        if not reason
-        else (f"note  package index: {reason}; do: see `python -m pip config list`, or connect")
-    )
+        answers = dict(zip(HOSTS, pool.map(is_reachable, HOSTS.values()), strict=True))
+    if wrong := index.result():
+        yield f"note  package index: {wrong}; do: see `python -m pip config list`, or connect"
+    else:
+        yield "ok    package index (mirrors of weights and texts)"
     why = "TL_OFFLINE is set" if os.environ.get("TL_OFFLINE", "0") not in ("", "0") else "no answer"
-    for (name, _), answer in zip(HOSTS.items(), answers, strict=True):
+    for name, answer in answers.items():
         yield f"ok    {name}" if answer else f"note  {name}: {why}; a mirror or stand-in serves"
 
 
 def check_cache() -> Iterator[str]:
     """List what is here already, with its size, and how to get the rest."""
+    from keras.src.utils.file_utils import config
+
     for asset, entry in catalog().items():
-        size = sum(file["size"] for file in entry["files"])
+        size = _size(sum(file["size"] for file in entry["files"]))
         if find_asset(asset):
-            yield f"ok    {asset}, {_size(size)}"
+            yield f"ok    {asset}, {size}"
         else:
-            yield f"note  {asset} is missing; do: {fetch_command(asset)} ({_size(size)})"
+            yield f"note  {asset} is missing; do: {fetch_command(asset)} ({size})"
     yield f"      kept in {cache_folder()}"
     sets = sorted({path.parent.parent.name for path in tfds_folder().glob("*/*/features.json")})
     yield f"      prepared for TFDS: {', '.join(sets) or 'nothing'}"
-    from keras.src.utils.file_utils import config
-
     weights = [p for p in (Path(config.keras_home()) / "models").glob("*.h5") if p.is_file()]
     total = sum(path.stat().st_size for path in weights)
     yield f"      in the Keras cache: {len(weights)} weight file(s), {_size(total)}"
@@ -131,23 +118,21 @@ def fetch_command(asset: str) -> str:
     return f"{Path(sys.executable).name} -m tlhelpers fetch {asset}"
 
 
+def _installed(name: str) -> str:
+    """Return the version of an installed package, or nothing."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
 def _ask_package_index() -> str:
     """Download one very small wheel; return what is wrong, or nothing."""
+    options = "--quiet --no-deps --no-cache-dir --disable-pip-version-check --retries 0 --timeout 5"
+    command = [sys.executable, "-m", "pip", "download", *options.split(), "colorama", "-d"]
     with tempfile.TemporaryDirectory() as folder:
-        command = [
-            sys.executable,
-            "-m",
-            "pip",
-            "download",
-            "--quiet",
-            "--no-deps",
-            "--no-cache-dir",
-        ]
-        command += ["--disable-pip-version-check", "--retries", "0", "--timeout", "5"]
         try:
-            done = subprocess.run(
-                [*command, "-d", folder, "colorama"], capture_output=True, text=True, timeout=20
-            )
+            done = subprocess.run([*command, folder], capture_output=True, text=True, timeout=20)
         except subprocess.TimeoutExpired:
             return "no answer within 20 seconds"
     if "No module named pip" in done.stderr:
@@ -166,5 +151,5 @@ def _size(count: float) -> str:
 
 
 def _nearest(folder: Path) -> Path:
-    """Return the folder itself, or the part of it that exists."""
+    """Return the folder, or its nearest parent that exists."""
     return next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())

@@ -1,8 +1,8 @@
-"""Turn executed notebooks into pages that need no network, and list them in an index.
+"""Write executed notebooks as pages that need no network, and an index over them.
 
-nbconvert's own page templates fetch scripts from content networks (formulas, widgets, diagrams).
-Here its bare template gives the body, formulas become MathML, which browsers draw themselves,
-and the style is in the page.
+nbconvert's own templates load scripts from other hosts, for formulas, widgets and diagrams. Here
+its bare template gives the body. Formulas become MathML, which browsers draw themselves, and the
+style is in the page.
 """
 
 import html
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jinja2 import pass_context
+from jinja2.runtime import Context
 from latex2mathml.converter import convert
 from nbconvert import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
@@ -48,7 +49,7 @@ ol.lessons h2 { margin: 0; font-size: 1.1rem } ol.lessons p { margin: .35rem 0 }
 
 @dataclass(frozen=True)
 class Entry:
-    """What the index says of one executed notebook."""
+    """What the index says about one executed notebook."""
 
     name: str
     title: str
@@ -81,11 +82,11 @@ def title_and_goal(nb: NotebookNode) -> tuple[str, str]:
 
 
 def formula(tex: str, display: str = "inline") -> str:
-    """Return a TeX formula as MathML, or, where it has no translation, its text in `<code>`."""
+    """Return a TeX formula as MathML, or its text in `<code>` where it has no translation."""
     tex = tex.strip()
     try:
         mathml = convert(re.sub(r"(begin|end)\{aligned\}", r"\1{align*}", tex), display=display)
-    except Exception:  # the translator raises whatever its parser meets
+    except Exception:  # the translator raises errors of any class
         mathml = "\\"
     if "\\" in mathml or "&</" in mathml:  # a command or a column mark left over
         return f"<code>{html.escape(tex)}</code>"
@@ -93,6 +94,8 @@ def formula(tex: str, display: str = "inline") -> str:
 
 
 class _Renderer(IPythonRenderer):
+    """Writes formulas as MathML."""
+
     def inline_math(self, body: str) -> str:
         return formula(body)
 
@@ -103,17 +106,22 @@ class _Renderer(IPythonRenderer):
         return formula(rf"\begin{{{name}}}{body}\end{{{name}}}", "block")
 
 
-def _to_html(markdown: str, **options) -> str:
-    renderer = _Renderer(escape=False, embed_images=True, anchor_link_text="", **options)
+def _to_html(markdown: str, path: str = "", attachments: dict | None = None) -> str:
+    """Return Markdown as HTML; its pictures are embedded from `path` or the attachments."""
+    renderer = _Renderer(
+        escape=False, embed_images=True, anchor_link_text="", path=path, attachments=attachments
+    )
     return MarkdownWithMath(renderer=renderer).render(markdown)
 
 
 class _Exporter(HTMLExporter):
+    """Hands markdown cells to `_to_html`."""
+
     @pass_context
-    def markdown2html(self, context, source):
+    def markdown2html(self, context: Context, source: str) -> str:
         path = context["resources"]["metadata"]["path"]
         cell = context.get("cell") or {}
-        return _to_html(source, path=path, attachments=cell.get("attachments", {}))
+        return _to_html(source, path=path, attachments=cell.get("attachments"))
 
 
 def _page(title: str, body: str) -> str:
@@ -132,36 +140,31 @@ def write_page(nb: NotebookNode, target: Path, folder: Path) -> None:
 
     Args:
         nb: the notebook.
-        target: the page to write, `<name>.html`. Links to other lessons' notebooks become links
-            to their pages beside it.
-        folder: the notebook's folder: pictures named in its text are embedded from there.
+        target: the page to write, `<name>.html`. Links to other lessons become links to their
+            pages beside it.
+        folder: the notebook's folder; pictures that its text names are embedded from there.
     """
-    exporter = _Exporter(template_name="basic", log=_silent_log())
+    silent = logging.getLogger("course.pages")  # a figure without an alternative text is no news
+    silent.setLevel(logging.CRITICAL)
+    exporter = _Exporter(template_name="basic", log=silent)
     resources = {"metadata": {"path": str(folder), "name": target.stem}}
     body, _ = exporter.from_notebook_node(nb, resources=resources)
     back = '<p class="facts"><a href="index.html">All notebooks</a></p>'
     target.write_text(_page(title_and_goal(nb)[0] or target.stem, back + body + back), "utf-8")
 
 
-def _silent_log() -> logging.Logger:
-    log = logging.getLogger("course.pages")  # figures without an alternative text are no news
-    log.setLevel(logging.CRITICAL)
-    return log
-
-
 def write_index(entries: list[Entry], target: Path, note: str = "") -> None:
     """Write the page that lists the executed notebooks: title, goal, status, time, memory."""
     failed = sum(bool(e.failure) for e in entries)
     total = duration(sum(e.seconds for e in entries))
-    rows = []
-    for e in entries:
-        error = f"<pre>{html.escape(e.failure)}</pre>" if e.failure else ""
-        rows.append(
-            f'<li class="{"failed" if e.failure else "passed"}">'
-            f'<h2><a href="{e.name}.html">{html.escape(e.title or e.name)}</a></h2>'
-            f'{_to_html(e.goal)}<p class="facts">{e.name}.ipynb · {e.facts}</p>{error}</li>'
-        )
     summary = f"{len(entries)} notebooks executed, {failed or 'none'} failed, {total}. {note}"
+    rows = [
+        f'<li class="{"failed" if e.failure else "passed"}">'
+        f'<h2><a href="{e.name}.html">{html.escape(e.title or e.name)}</a></h2>'
+        f'{_to_html(e.goal)}<p class="facts">{e.name}.ipynb · {e.facts}</p>'
+        + (f"<pre>{html.escape(e.failure)}</pre></li>" if e.failure else "</li>")
+        for e in entries
+    ]
     body = (
         f'<h1>Transfer learning with Keras: the course</h1>\n<p class="facts">{summary}</p>\n'
         f'<ol class="lessons">\n{chr(10).join(rows)}\n</ol>'

@@ -1,4 +1,4 @@
-"""Execute the lessons in order and turn them into pages: `make course`."""
+"""Execute the lessons in order and write a page of each: `make course`."""
 
 import contextlib
 import os
@@ -15,6 +15,7 @@ import psutil
 from ipykernel.kernelspec import get_kernel_dict
 from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
+from jupyter_client.provisioning import LocalProvisioner
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from tqdm import tqdm
@@ -25,28 +26,33 @@ FOLDERS = ("TFDS_DATA_DIR", "TL_CACHE", "KERAS_HOME")
 
 
 def anchor_folders(environ: MutableMapping[str, str] = os.environ) -> None:
-    """Make the relative folders among the settings absolute: kernels start in another folder."""
+    """Make relative folders among the settings absolute: a kernel starts in another folder."""
     for name in FOLDERS:
         if environ.get(name) and "://" not in environ[name]:
             environ[name] = os.path.abspath(os.path.expanduser(environ[name]))
 
 
 class _ThisPython(KernelSpecManager):
-    """Knows one kernel, the interpreter that runs now, whatever is installed elsewhere."""
+    """Knows one kernel: the interpreter that runs now."""
 
     def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
         return KernelSpec(**get_kernel_dict())
 
 
 class _PeakMemory(threading.Thread):
-    """Watches the resident memory of a process."""
+    """Watches the resident memory of a kernel, from `watch` until `done` is set."""
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self) -> None:
         super().__init__(daemon=True)
-        self.process, self.bytes, self.done = psutil.Process(pid), 0, threading.Event()
+        self.bytes, self.done = 0, threading.Event()
+
+    def watch(self, manager: AsyncKernelManager) -> None:
+        assert isinstance(manager.provisioner, LocalProvisioner)  # a process on this computer
+        self.process = psutil.Process(manager.provisioner.pid)
+        self.start()
 
     def run(self) -> None:
-        with contextlib.suppress(psutil.Error):  # until the kernel is gone
+        with contextlib.suppress(psutil.Error):  # the kernel is gone
             while True:
                 self.bytes = max(self.bytes, self.process.memory_info().rss)
                 if self.done.wait(0.2):
@@ -54,17 +60,15 @@ class _PeakMemory(threading.Thread):
 
 
 def _describe(nb: nbformat.NotebookNode, index: int, error: Exception) -> str:
-    """Say which cell failed, why, and how it begins; the page shows it too."""
-    name, reason = type(error).__name__, str(error).strip().split("\n")[0]
+    """Say which cell failed, why, and how it begins; see that the page shows the reason too."""
+    cell, lines = nb.cells[index], nb.cells[index].source.splitlines()
     if isinstance(error, CellExecutionError):
         name, reason = error.ename, error.evalue
-    else:  # a time-out, or a kernel that died: nothing in the notebook tells yet
-        note = nbformat.v4.new_output(
-            "error", ename=name, evalue=reason, traceback=[f"{name}: {reason}"]
-        )
-        if nb.cells[index].cell_type == "code":
-            nb.cells[index].outputs.append(note)
-    lines = nb.cells[index].source.splitlines()
+    else:  # a time-out, or a kernel that died: the notebook doesn't show it yet
+        name, reason = type(error).__name__, str(error).strip().split("\n")[0]
+        said = {"ename": name, "evalue": reason, "traceback": [f"{name}: {reason}"]}
+        if cell.cell_type == "code":
+            cell.outputs.append(nbformat.v4.new_output("error", **said))
     first = [f"    {line}" for line in lines[:4]] + ["    ..."] * (len(lines) > 4)
     return "\n".join([f"cell {index + 1} of {len(nb.cells)}: {name}: {reason}", *first])
 
@@ -72,7 +76,7 @@ def _describe(nb: nbformat.NotebookNode, index: int, error: Exception) -> str:
 def execute(
     nb: nbformat.NotebookNode, folder: Path, on_cell: Callable[[], object] = lambda: None
 ) -> tuple[str, int]:
-    """Execute a notebook in place, top to bottom, stopping at the first cell that fails.
+    """Execute a notebook in place, from top to bottom, up to the first cell that fails.
 
     Args:
         nb: the notebook; outputs that it already has are dropped first.
@@ -88,11 +92,10 @@ def execute(
     manager = AsyncKernelManager(kernel_spec_manager=_ThisPython(), transport_encryption="auto")
     client = NotebookClient(nb, km=manager, timeout=CELL_SECONDS, iopub_timeout=60)
     environment = {**os.environ, "MPLBACKEND": INLINE}
-    index, memory = 0, None
+    index, memory = 0, _PeakMemory()
     try:
         with client.setup_kernel(cwd=str(folder), env=environment, cleanup_kc=True):
-            memory = _PeakMemory(manager.provisioner.pid)
-            memory.start()
+            memory.watch(manager)
             try:
                 for index, cell in enumerate(nb.cells):
                     client.execute_cell(cell, index)
@@ -103,7 +106,7 @@ def execute(
             finally:
                 memory.done.set()
     except Exception as error:
-        return _describe(nb, index, error), memory.bytes if memory else 0
+        return _describe(nb, index, error), memory.bytes
     return "", memory.bytes
 
 
@@ -120,9 +123,9 @@ def _run_lesson(path: Path, build: Path) -> Entry:
 
 
 def run_course(notebooks: Path, build: Path) -> int:
-    """Execute every lesson into `build` and write a page of each and an index over them.
+    """Execute every lesson into `build`, and write a page of each and an index.
 
-    The notebooks themselves are not touched. One that fails does not stop the others.
+    The notebooks themselves stay as they are. One that fails doesn't stop the others.
 
     Args:
         notebooks: folder of the lessons, `[0-9]*.ipynb`.
@@ -137,7 +140,7 @@ def run_course(notebooks: Path, build: Path) -> int:
     lessons = sorted(notebooks.glob("[0-9]*.ipynb"))
     if not lessons:
         raise ValueError(
-            f"The folder must hold notebooks named like 01_name.ipynb. Received: "
+            f"`notebooks` must be a folder with notebooks named like 01_name.ipynb. Received: "
             f"notebooks={str(notebooks)!r}. Run this where README.md is, or name the folder."
         )
     build.mkdir(parents=True, exist_ok=True)

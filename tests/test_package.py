@@ -13,7 +13,7 @@ PACKAGE = ROOT / "tlhelpers"
 
 # Imported inside the functions that need them.
 HEAVY = {"matplotlib", "sklearn", "scipy", "tensorflow_datasets", "onnx", "h5py", "keras_hub"}
-TOOLS = {"jupyter_client", "nbclient", "nbconvert", "nbformat"}
+TOOLS = {"course", "jupyter_client", "nbclient", "nbconvert", "nbformat"}
 
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -29,6 +29,11 @@ def run(*command: str) -> subprocess.CompletedProcess:
 def test_a_room_imports_only_from_rooms_below():
     done = run("-c", "from importlinter.cli import lint_imports_command as c; c()", "--no-cache")
     assert done.returncode == 0, f"{done.stdout}{done.stderr}\nThe contract is in pyproject.toml."
+
+
+def test_types():
+    done = run("-m", "mypy")
+    assert done.returncode == 0, f"{done.stdout}{done.stderr}"
 
 
 def test_no_private_name_crosses_a_module():

@@ -1,11 +1,10 @@
 """MNIST to MNIST-M from 50,000 source and 50,000 target digits, over several seeds.
 
-No target label is used within a run: the last weights are taken. The settings themselves were found
-by watching the accuracy on such targets, over some three dozen tries, so the figures are kinder
-than a first try on a new target would be. The target digits are the source's own, blended into
-photographs with other numbers of the draw, as in the paper; the test digits are in neither, but lie
-on pieces of the same two photographs. Each result is written to a file as soon as it is there, and
-a run that was interrupted goes on from it.
+No run uses a target label: the last weights are taken. But the settings were found by watching the
+accuracy on such targets, over some three dozen tries. So the figures are kinder than a first try on
+a new target would be. The target digits are the source's own, blended into photographs with other
+random pieces, as in the paper. The test digits are in neither, but lie on pieces of the same two
+photographs. Each result is written to a file at once, and an interrupted run goes on from it.
 
     TFDS_DATA_DIR=... python benchmarks/accuracy/mnist_m.py results.json --seeds 5 --epochs 3
 """
@@ -16,7 +15,6 @@ import time
 from pathlib import Path
 
 import tlhelpers as tl
-from tlhelpers.adaptation import ConsistentDANN
 
 import keras
 import numpy as np
@@ -65,8 +63,8 @@ def train(kind, model_of, data, epochs: int, seed: int) -> dict:
 
 
 KINDS = {
-    "adaptation": ConsistentDANN,
-    "adaptation, polarity of the source": ConsistentDANN,
+    "adaptation": tl.ConsistentDANN,
+    "adaptation, polarity of the source": tl.ConsistentDANN,
     "source only": tl.SourceOnly,
 }
 

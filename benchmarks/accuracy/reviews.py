@@ -1,10 +1,10 @@
 r"""Fine-tune the BERT encoder on all film reviews there are, over several seeds.
 
-Beside it, on the same reviews: word counts (TF-IDF) with logistic regression. The settings that are
-given decide; `--validation` reviews, kept out of the training, are there to choose between
-settings, and the test reviews for the result. With `--redraw` each seed draws all three anew, so
-that the spread is also that of the reviews. Each result is written to a file as soon as it is
-there, and a run that was interrupted goes on from it.
+Word counts (TF-IDF) with logistic regression learn on the same reviews, for comparison. The
+`--validation` reviews are kept out of the training: choose settings by them, and read the result
+off the test reviews. With `--redraw` each seed draws all three sets again, so that the spread is
+also that of the reviews. Each result is written to a file at once, and an interrupted run goes on
+from it.
 
     python benchmarks/accuracy/reviews.py r.json --redraw --train 1000 --tokens 48 \
         --blocks 4 --decay 1
@@ -17,11 +17,11 @@ there, and a run that was interrupted goes on from it.
     python benchmarks/accuracy/reviews.py r.json --redraw --validation 0 --rate 1e-4 --epochs 3 \
         --dtype mixed_bfloat16 --start imdb.weights.h5
 
-What a long review comes to often stands at its end: with `--words`, one that is longer keeps the
-first quarter of that number of words, and three quarters from its end.
+A long review often says at its end what it comes to. With `--words`, a review that is longer keeps
+a quarter of that number of words from its beginning, and three quarters from its end.
 
-IMDb's reviews are learned first at half their length, then at all of it (the third and the fourth
-command): about 50 and 75 minutes on one core with bfloat16 instructions.
+The encoder learns IMDb's reviews at half their length first, then at all of it (the third and the
+fourth command). That takes about 50 and 75 minutes on one core with bfloat16 instructions.
 """
 
 import argparse

@@ -17,7 +17,8 @@ def alone(tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
     monkeypatch.setenv("TL_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tfds"))
-    monkeypatch.setattr(doctor, "DATA", tmp_path / "data")
+    (tmp_path / "requirements.txt").touch()
+    monkeypatch.setattr(doctor, "PINS", tmp_path / "requirements.txt")
     return tmp_path
 
 
@@ -25,7 +26,7 @@ def test_report_has_every_part_and_changes_nothing(alone):
     report = doctor.examine()
     for part in ("Packages", "Machine", "Sources", "Here already"):
         assert f"{part}\n" in report
-    assert list(alone.iterdir()) == []
+    assert [path.name for path in alone.iterdir()] == ["requirements.txt"]
 
 
 def test_pinned_versions_are_compared(alone):

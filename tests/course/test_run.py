@@ -5,12 +5,12 @@ import sys
 import time
 from pathlib import Path
 
+from course.__main__ import main
 from course.pages import duration, formula, title_and_goal
 from course.run import anchor_folders, run_course
 
 import nbformat
 import pytest
-from course.cli import main
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 
@@ -118,7 +118,7 @@ def test_ctrl_c_ends_the_kernel_and_says_130(tmp_path):
         "import os, time\nopen('part', 'w').write(str(os.getpid()))\n"
         "os.rename('part', 'pid')\ntime.sleep(600)",
     )
-    command = [sys.executable, "-m", "tlhelpers", "course", "--notebooks", ".", "--build", "build"]
+    command = [sys.executable, "-m", "course", "run", "--notebooks", ".", "--build", "build"]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     process = subprocess.Popen(
         command, cwd=tmp_path, env=environment, text=True, stdout=subprocess.PIPE,
@@ -138,7 +138,7 @@ def test_a_folder_without_lessons_is_an_error_that_names_it(tmp_path, capsys):
     with pytest.raises(ValueError, match="Received: notebooks="):
         run_course(tmp_path, tmp_path / "build")
     with pytest.raises(SystemExit):
-        main(["course", "--notebooks", str(tmp_path)])
+        main(["run", "--notebooks", str(tmp_path)])
     assert "01_name.ipynb" in capsys.readouterr().err
 
 
