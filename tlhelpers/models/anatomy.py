@@ -247,9 +247,9 @@ def _name_blocks(groups: list[list[Step]], by_stage: bool, body: list[keras.Laye
     seen: set[int] = set()
     members: list[list[keras.Layer]] = []
     for group in groups:
-        layers = {id(s.layer): s.layer for s in group if isinstance(s.layer, keras.Layer)}
-        new = [layer for key, layer in layers.items() if key not in seen]
-        seen |= set(layers)
+        called = {id(s.layer): s.layer for s in group if isinstance(s.layer, keras.Layer)}
+        new = [layer for key, layer in called.items() if key not in seen]
+        seen |= set(called)
         if members and not any(map(learns, new)):  # all that learns here was used before
             members[-1] += new
         else:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from tlhelpers.checks.words import did_you_mean
 
@@ -26,7 +27,7 @@ class Step:
     layer: keras.Operation
     inputs: tuple[int, ...]
     tensor: keras.KerasTensor
-    arguments: object  # of the call, tensors included; None for an input
+    arguments: Any  # of the call, tensors included; None for an input
     stride: int | None
     crossing: frozenset[int]
 

@@ -105,7 +105,7 @@ def _ends_in(tensor: keras.KerasTensor, target: keras.Operation) -> bool:
     """Whether a tensor comes from the target, or from a nested model that has it from there."""
     layer, _, index = tensor._keras_history
     outputs = getattr(layer, "outputs", None) if isinstance(layer, keras.Model) else None
-    return layer is target or (bool(outputs) and _ends_in(outputs[index], target))
+    return layer is target or (outputs and _ends_in(outputs[index], target)) or False
 
 
 def _cut_nested(graph: Graph, position: int, inner: _Cut) -> _Cut:
@@ -248,7 +248,7 @@ def last_frozen_layer(model: keras.Model) -> keras.Operation | None:
 
 def augmentation_of(graph: Graph) -> list[keras.Layer]:
     """Return the layers in front of all that learns that draw random numbers, in order."""
-    found = []
+    found: list[keras.Layer] = []
     for position, step in enumerate(graph.steps):
         if learns(step.layer):
             nested = isinstance(step.layer, keras.Model)

@@ -7,7 +7,6 @@ import time
 import zipfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from numbers import Integral
 from pathlib import Path
 
 from tlhelpers.checks.words import check_choice, check_seed, check_whole
@@ -164,8 +163,8 @@ class GradualUnfreezing:
             count = check_whole("blocks", self.blocks, 1, count, "Use None for all.")
         depths = [("head", 0)] if any(map(learns, anatomy.head)) else []
         depths += [(name, depth) for depth, name in enumerate(names[:count], start=1)]
-        single = isinstance(self.epochs, Integral)
-        epochs = [self.epochs] * len(depths) if single else list(self.epochs)
+        given = self.epochs
+        epochs = [given] * len(depths) if isinstance(given, int | np.integer) else list(given)
         if len(epochs) != len(depths):
             raise ValueError(
                 f"`epochs` must be a whole number, or {len(depths)} of them. Received: "

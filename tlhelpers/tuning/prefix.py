@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tlhelpers.models.anatomy import Anatomy
 from tlhelpers.models.graph import Graph, learns
@@ -81,7 +82,8 @@ class PrefixCache:
     def _run(self, prefix: keras.Model, data):
         if is_dataset(data):
             return extract_features(prefix, data)
-        return extract_features(prefix, *data, cache=self.folder)
+        x, y = data
+        return extract_features(prefix, x, y, cache=self.folder)
 
     def _augmenting(self, found: FrozenPrefix) -> keras.Model:
         """Return the prefix with the augmentation in front of it at work.
@@ -110,7 +112,7 @@ class Part:
 
     model: keras.Model
     copies: list
-    validation: object
+    validation: Any
     layer: str | None = None  # behind which the whole model was cut
     seed: int = 0
 
