@@ -358,7 +358,7 @@ NAN = np.array([[0.0, 1], [np.nan, 0], [2, 2]])
     [
         (leep, {"source_probabilities": Y, "labels": THETA}, "target labels to labels="),
         (leep, {"source_probabilities": THETA, "labels": THETA}, "argmax"),
-        (leep, {"source_probabilities": THETA * 2, "labels": Y}, "sum to 1.*softmax"),
+        (leep, {"source_probabilities": THETA * 2, "labels": Y}, "sum to 1.*sums to 2.*softmax"),
         (leep, {"source_probabilities": THETA - 0.5, "labels": Y}, "softmax"),
         (leep, {"source_probabilities": THETA + np.array([0.5, -0.5]), "labels": Y}, "at least 0"),
         (leep, {"source_probabilities": THETA * np.nan, "labels": Y}, "NaN"),
@@ -376,7 +376,7 @@ NAN = np.array([[0.0, 1], [np.nan, 0], [2, 2]])
         (logme, {"features": X}, "neither"),
         (logme, {"features": X, "labels": Y, "targets": Y}, "both"),
         (logme, {"features": X, "targets": [0.0, 0, 0]}, "zeros"),
-        (logme, {"features": X, "targets": [0.0, 1]}, "3 samples"),
+        (logme, {"features": X, "targets": [0.0, 1]}, "2 rows for 3 samples"),
         (logme, {"features": X, "targets": [1e-200, 0, 0]}, "zeros"),
         (logme, {"features": X * 1e101, "labels": Y}, "finite"),
         (logme, {"features": X, "targets": [0, np.inf, 0]}, "finite"),
