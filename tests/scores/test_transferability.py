@@ -358,10 +358,14 @@ NAN = np.array([[0.0, 1], [np.nan, 0], [2, 2]])
     [
         (leep, {"source_probabilities": Y, "labels": THETA}, "target labels to labels="),
         (leep, {"source_probabilities": THETA, "labels": THETA}, "argmax"),
-        (leep, {"source_probabilities": THETA * 2, "labels": Y}, "sum to 1.*sums to 2.*softmax"),
+        (
+            leep,
+            {"source_probabilities": THETA * 2, "labels": Y},
+            "sum to 1.*sum to 2 to 2.*softmax",
+        ),
         (leep, {"source_probabilities": THETA - 0.5, "labels": Y}, "softmax"),
         (leep, {"source_probabilities": THETA + np.array([0.5, -0.5]), "labels": Y}, "at least 0"),
-        (leep, {"source_probabilities": THETA * np.nan, "labels": Y}, "NaN"),
+        (leep, {"source_probabilities": THETA * np.nan, "labels": Y}, "finite.*from nan"),
         (leep, {"source_probabilities": THETA.T, "labels": [0, 1]}, "sum to 1"),
         (leep, {"source_probabilities": THETA, "labels": Y[:2]}, "3 samples, 2 labels"),
         (leep, {"source_probabilities": THETA, "labels": [1, 1, 1]}, "two classes"),

@@ -57,7 +57,14 @@ def leep(*, source_probabilities, labels) -> float:
     joint = np.zeros((labels.max() + 1, theta.shape[1]))
     rows = max(_BLOCK // theta.shape[1], 1)
     for label, block in _blocks_of_classes(theta, labels, rows):
-        _check_probabilities(block)
+        if not are_probabilities(block):
+            sums = block.sum(axis=1)
+            raise ValueError(
+                "`source_probabilities` must be finite and at least 0, each row must sum to 1. "
+                f"Received: source_probabilities from {block.min():.4g}, rows that sum to "
+                f"{sums.min():.4g} to {sums.max():.4g}. Turn logits into probabilities: "
+                "keras.ops.softmax(logits)."
+            )
         joint[label] += block.sum(axis=0)
     source = joint.sum(axis=0)
     given_source = np.divide(joint, source, out=np.zeros_like(joint), where=source > 0)
@@ -265,17 +272,3 @@ def _check_targets(targets, n: int) -> np.ndarray:
             "zeros. Leave it out: there is nothing to predict."
         )
     return y
-
-
-def _check_probabilities(block: np.ndarray) -> None:
-    if are_probabilities(block):
-        return
-    sums = block.sum(axis=1)
-    received = "NaN or infinity. Look at what came in there"
-    if np.isfinite(sums).all():
-        received = f"{block.min():.4g} and a row that sums to {sums[np.abs(sums - 1).argmax()]:.4g}"
-        received += ". Turn logits into probabilities: keras.ops.softmax(logits)"
-    raise ValueError(
-        "`source_probabilities` must be at least 0, and each row must sum to 1. Received: "
-        f"source_probabilities with {received}."
-    )
