@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from tlhelpers.reading.calibration import calibrate, fit_temperature
+from tlhelpers.reading.calibration import Temperature, calibrate, fit_temperature
 from tlhelpers.reading.evaluation import evaluate, report_on
 
 import hypothesis.strategies as st
@@ -34,6 +34,22 @@ def test_the_factor_by_which_a_model_is_too_sure_is_found(factor):
     right = fit_temperature(softmax(LOGITS), LABELS)
     assert right == pytest.approx(1, abs=0.06)
     assert fit_temperature(softmax(LOGITS * factor), LABELS) == pytest.approx(factor * right, 1e-3)
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+@pytest.mark.parametrize("right", [0.6, 0.75, 0.95])
+def test_the_temperature_of_one_confidence_makes_it_the_accuracy(classes, right):
+    """Logits of z and else 0 are right so often: softmax(z / T) = right where T is the best."""
+    labels = np.arange(100) % classes
+    z = 3 * np.eye(classes)[np.where(np.arange(100) < 100 * right, labels, (labels + 1) % classes)]
+    best = 3 / np.log(right * (classes - 1) / (1 - right))
+    assert fit_temperature(softmax(z), labels) == pytest.approx(best, rel=1e-3)
+
+
+@pytest.mark.parametrize("temperature", [0, -1.0, np.nan, np.inf, "1", True])
+def test_a_temperature_is_above_0(temperature):
+    with pytest.raises(ValueError, match=r"`temperature` must be .* above 0\. Received: temp"):
+        Temperature(temperature)
 
 
 def test_it_is_the_minimum_of_the_cross_entropy():
@@ -98,7 +114,7 @@ def test_one_logit_is_scaled_as_two_are():
 
 def test_probabilities_and_samples_without_mistakes_are_refused():
     x = LOGITS.astype("float32")
-    with pytest.raises(ValueError, match=r"ends in logits is required\. Received: probabilities"):
+    with pytest.raises(ValueError, match=r"`model` must end in logits\. Received: probabilities"):
         calibrate(passes_on(3, "softmax"), x, LABELS)
     sure = np.eye(3, dtype="float32")[LABELS]
     with pytest.raises(ValueError, match=r"Received: 0 mistakes in 4000.*more validation samples"):
@@ -122,7 +138,7 @@ def test_a_model_without_a_graph_is_refused():
         def call(self, x):
             return 4 * x
 
-    with pytest.raises(ValueError, match="functional or built Sequential model is required"):
+    with pytest.raises(ValueError, match="functional or built Sequential"):
         calibrate(Subclassed(), LOGITS.astype("float32"), LABELS)
 
 
@@ -145,5 +161,5 @@ def test_a_softmax_behind_the_last_layer_is_seen(end):
     assert report.outputs_were == "probabilities"
     expected /= expected.sum(axis=1, keepdims=True)
     assert np.allclose(report.probabilities, expected, atol=1e-5)
-    with pytest.raises(ValueError, match=r"ends in logits is required\. Received: probabilities"):
+    with pytest.raises(ValueError, match=r"`model` must end in logits\. Received: probabilities"):
         calibrate(model, x, LABELS)

@@ -6,12 +6,11 @@ from tlhelpers.models.heads import build_classifier
 from tlhelpers.reading.calibration import Temperature
 from tlhelpers.reading.evaluation import (
     evaluate,
-    expected_calibration_error,
     kind_of_outputs,
     names_of,
     report_on,
-    to_probabilities,
 )
+from tlhelpers.scores.classification import to_probabilities
 
 import hypothesis.strategies as st
 import keras
@@ -20,6 +19,7 @@ import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from sklearn.metrics import accuracy_score, classification_report
+from toys import base_named
 
 RNG = np.random.default_rng(0)
 LOGITS = RNG.normal(size=(60, 3)) * 3
@@ -57,21 +57,6 @@ def test_one_column_is_a_binary_task():
     sigmoid = 1 / (1 + np.exp(-logits))
     assert np.allclose(report.probabilities[:, 1], sigmoid)
     assert np.allclose(report_on(sigmoid, labels).probabilities, report.probabilities)
-
-
-def test_calibration_error_in_closed_form():
-    certain = np.tile([0.95, 0.05], (100, 1))
-    labels = (np.arange(100) >= 60).astype(int)  # confidence .95, accuracy .60
-    assert expected_calibration_error(certain, labels) == pytest.approx(0.35)
-    perfect = np.eye(2)[labels]
-    assert expected_calibration_error(perfect, labels) == 0
-
-
-def test_the_interval_is_that_of_a_bootstrap_over_samples():
-    report = report_on(LOGITS, LABELS)
-    correct = LOGITS.argmax(1) == LABELS
-    means = RNG.choice(correct, (4000, 60)).mean(1)
-    assert np.allclose(report.accuracy_interval, np.quantile(means, [0.025, 0.975]), atol=0.02)
 
 
 def test_a_missing_class_is_said_and_not_counted():
@@ -118,7 +103,7 @@ def test_the_logits_of_a_model_are_known_from_its_last_layer():
 
 
 def behind_logits(*layers):
-    """A classifier with one logit, and more behind it, inside of the nested model and outside."""
+    """A classifier with one logit, and more behind it, inside the nested model and outside."""
     dense = keras.layers.Dense(1, kernel_initializer="ones")
     inner = keras.Sequential([keras.Input((1,)), dense, *layers[:1]])
     inputs = x = keras.Input((1,))
@@ -159,12 +144,10 @@ def test_what_follows_the_last_layer_that_learns_decides(layers, kind):
 
 
 def test_an_image_model_behind_a_softmax_gives_probabilities():
-    from test_heads import mobilenet
-
-    inner = build_classifier(mobilenet(), 3)
-    images = keras.Input((32, 32, 3))
+    inner = build_classifier(base_named(), 3)
+    images = keras.Input((12, 12, 3))
     model = keras.Model(images, keras.layers.Softmax()(inner(images)))
-    x = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3)).astype("uint8")
+    x = np.random.default_rng(0).integers(0, 256, (4, 12, 12, 3)).astype("uint8")
     report = evaluate(model, x, np.array([0, 1, 2, 0]))
     assert kind_of_outputs(inner) == "logits" and report.outputs_were == "probabilities"
     assert np.allclose(report.probabilities, model.predict(x, verbose=0), atol=1e-6)
@@ -209,12 +192,16 @@ def test_batches_of_another_length_are_refused():
      np.array("ab"), np.array([["a", "b"]])],
 )  # fmt: skip
 def test_what_is_no_list_of_names_is_refused(names):
-    with pytest.raises(ValueError, match=r"A list of names is required.*Received: .* type .*List"):
+    with pytest.raises(
+        ValueError, match=r"must be a list of 2 names.*Received: class_names=.*List"
+    ):
         names_of(names, 2)
 
 
 def test_names_are_compared_as_they_are_shown():
-    with pytest.raises(ValueError, match=r"different as text\. Received: class_names=\[1, '1'\]"):
+    with pytest.raises(
+        ValueError, match=r"different as text\. Received: class_names=\[1, '1'\]\. L"
+    ):
         names_of([1, "1"], 2)
     for names in (["a", "b"], ("a", "b"), np.array(["a", "b"])):
         assert names_of(names, 2) == ("a", "b")
@@ -225,13 +212,16 @@ BAD = [
     ((LOGITS, np.eye(3)[LABELS]), "one-hot"),
     ((LOGITS, LABELS + 1), "0..2"),
     ((LOGITS, LABELS[:-1]), "One label"),
-    ((LOGITS * np.nan, LABELS), "finite"),
+    ((LOGITS * np.nan, LABELS), "`outputs` must be finite. Received"),
     ((LOGITS[:0], LABELS[:0]), "Received"),
-    ((LOGITS, LABELS, ["a", "b"]), "3 classes"),
+    ((LOGITS, LABELS, ["a", "b"]), "list of 3 names.*Received: class_names="),
     ((LOGITS, LABELS, ["a", "b", "a"]), "different"),
     ((LOGITS, LABELS.astype(float)), "dtype"),
-    ((LOGITS, np.ones((60, 3), int)), "One class for each sample.*multilabel"),
-    ((LOGITS[:, :1], LABELS + 0.5), "One class for each sample.*regression"),
+    (
+        (LOGITS, np.ones((60, 3), int)),
+        "`y` must be one class for each sample.*Received.*multilabel",
+    ),
+    ((LOGITS[:, :1], LABELS + 0.5), "`y` must be one class for each sample.*Received.*regression"),
 ]
 
 
@@ -243,5 +233,21 @@ def test_bad_input(arguments, message):
 
 def test_labels_beside_a_dataset_are_refused():
     model, x, y = model_and_data()
-    with pytest.raises(ValueError, match="own labels"):
+    with pytest.raises(ValueError, match=r"`y` must be left out.*own labels\. Received: y.*pairs"):
         evaluate(model, tf.data.Dataset.from_tensor_slices((x, y)).batch(7), y)
+
+
+def test_an_endless_and_an_empty_dataset_are_called_so():
+    model, x, y = model_and_data()
+    dataset = tf.data.Dataset.from_tensor_slices((x, y)).batch(7)
+    with pytest.raises(ValueError, match=r"Received: an endless dataset\. Use x\.take"):
+        evaluate(model, dataset.repeat())
+    with pytest.raises(ValueError, match="Received: an empty dataset"):
+        evaluate(model, dataset.take(0))
+
+
+def test_a_batch_size_may_be_a_number_of_numpy():
+    model, x, y = model_and_data()
+    assert evaluate(model, x, y, batch_size=np.int64(7)).accuracy == evaluate(model, x, y).accuracy
+    with pytest.raises(ValueError, match=r"`batch_size` must be a whole number.*Received"):
+        evaluate(model, x, y, batch_size=0)

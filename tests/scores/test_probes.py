@@ -1,12 +1,12 @@
 """Probes against brute force, and against data on which they must be at chance."""
 
+from tlhelpers.scores.classification import wilson_interval
 from tlhelpers.scores.probes import knn_probe, linear_probe
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import binomtest
 
 PROBES = [knn_probe, linear_probe]
 each_probe = pytest.mark.parametrize("probe", PROBES, ids=lambda p: p.__name__)
@@ -34,8 +34,7 @@ def test_a_probe_is_an_accuracy_with_its_wilson_interval(probe, seed):
     x, y = blobs(seed, apart=1.5)
     found = probe(features=x, labels=y)
     assert float(found) == found.accuracy == pytest.approx(round(found.accuracy * 60) / 60)
-    wilson = binomtest(round(found.accuracy * 60), 60).proportion_ci(method="wilson")
-    assert found.interval == pytest.approx((wilson.low, wilson.high), abs=1e-6)
+    assert found.interval == wilson_interval(round(found.accuracy * 60), 60)
     assert found == probe(features=x, labels=y)
     assert str(found).startswith(f"{found.accuracy:.3f} (95 %") and "60 samples" in str(found)
 
@@ -71,7 +70,9 @@ def test_a_rare_class_gets_as_many_folds_as_it_has_samples():
     rare[np.flatnonzero(y == 2)[:2]] = 2
     assert 0 < linear_probe(features=x, labels=rare).accuracy <= 1
     rare[np.flatnonzero(rare == 2)[0]] = 1
-    with pytest.raises(ValueError, match=r"At least 2 samples of each class.*Received"):
+    with pytest.raises(
+        ValueError, match=r"`labels` must have at least 2 samples of each class.*Received"
+    ):
         linear_probe(features=x, labels=rare)
 
 
@@ -98,10 +99,23 @@ def test_bad_input_says_what_to_do(probe):
             probe(features=features, labels=labels)
 
 
+@settings(deadline=None, max_examples=5, derandomize=True)
+@given(st.integers(2, 9))
+def test_counts_may_be_numbers_of_numpy(count):
+    x, y = blobs(apart=1.5)
+    for probe, name in ((knn_probe, "neighbors"), (linear_probe, "folds")):
+        found = probe(features=x, labels=y, **{name: np.int32(count)})
+        assert found == probe(features=x, labels=y, **{name: count})
+
+
 @pytest.mark.parametrize("value", [0, -1, 2.5, True, "5", 61])
 def test_counts_are_integers_in_range(value):
     x, y = blobs()
-    with pytest.raises(ValueError, match=r"neighbors must be an integer in 1..59. Received"):
+    with pytest.raises(
+        ValueError, match=r"`neighbors` must be a whole number between 1 and 59. Received"
+    ):
         knn_probe(features=x, labels=y, neighbors=value)
-    with pytest.raises(ValueError, match=r"folds must be an integer in 2..60. Received"):
+    with pytest.raises(
+        ValueError, match=r"`folds` must be a whole number between 2 and 60. Received"
+    ):
         linear_probe(features=x, labels=y, folds=value)

@@ -219,16 +219,19 @@ def test_bad_features_say_what_to_do(measure, a, b, says):
 @pytest.mark.parametrize(
     "call, says",
     [
-        (lambda: proxy_a_distance(source=A, target=A[:, :2]), "same columns.*3 and 2"),
+        (
+            lambda: proxy_a_distance(source=A, target=A[:, :2]),
+            "same columns.*of 3 and target of 2",
+        ),
         (lambda: proxy_a_distance(source=A, target=A[:9]), "at least 10 rows"),
         (lambda: proxy_a_distance(source=A, target=A, seed=-1), "seed"),
         (lambda: proxy_a_distance(source=A, target=A, seed=0.5), "seed"),
-        (lambda: mmd(A, A[:, :2]), "same columns.*3 and 2"),
+        (lambda: mmd(A, A[:, :2]), "same columns.*a of 3 and b of 2"),
         (lambda: mmd(A, A, bandwidth=0), "above 0"),
         (lambda: mmd(A, A, bandwidth="median"), "above 0"),
         (lambda: mmd(A, A, bandwidth=float("nan")), "above 0"),
-        (lambda: linear_cka(A, A[:9]), "row by row.*proxy_a_distance"),
-        (lambda: linear_cka(A, np.ones((12, 2))), "b must differ"),
+        (lambda: linear_cka(A, A[:9]), "row by row.*12 and b of 9.*proxy_a_distance"),
+        (lambda: linear_cka(A, np.ones((12, 2))), "`b` must differ"),
         (lambda: linear_cka(A[:3], A[:3], debiased=True), "at least 4 rows"),
     ],
 )

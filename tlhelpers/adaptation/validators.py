@@ -1,9 +1,10 @@
 """Scores of a model on an unlabelled target: the higher, the better.
 
 No function here has a place for a target label. Predictions are logits or probabilities, `(n,
-classes)`: rows within 0..1 that sum to 1 are probabilities, anything else is taken for logits.
+classes)`: rows from 0 on that sum to 1 are probabilities, anything else is taken for logits.
+What is no finite matrix of two columns or more raises a ValueError.
 
-None is right always. Over more than a million checkpoints plain source accuracy was rarely beaten
+None is always right. Over more than a million checkpoints plain source accuracy was rarely beaten
 (Musgrave et al. 2022, Three New Validators and a Large-Scale Benchmark Ranking for Unsupervised
 Domain Adaptation, arXiv 2208.07360). All but source accuracy are blind to a model that is sure of
 the wrong classes.
@@ -11,10 +12,10 @@ the wrong classes.
 
 from __future__ import annotations
 
-from numbers import Real
-
 from tlhelpers.checks.data import check_labels
-from tlhelpers.checks.features import ROWS_SUM, to_matrix
+from tlhelpers.checks.features import to_matrix
+from tlhelpers.checks.words import check_number
+from tlhelpers.scores.classification import to_probabilities
 from tlhelpers.scores.probes import linear_classifier
 
 import numpy as np
@@ -31,9 +32,6 @@ def entropy(predictions) -> float:
     Returns:
         Between $-\log classes$ (undecided everywhere) and 0 (sure everywhere).
 
-    Raises:
-        ValueError: no finite matrix of two columns or more.
-
     Example:
         >>> tl.validators.entropy([[0.5, 0.5]])  # -log 2
         -0.693...
@@ -42,7 +40,7 @@ def entropy(predictions) -> float:
         Morerio et al. 2018, Minimal-Entropy Correlation Alignment for Unsupervised Deep Domain
         Adaptation (arXiv 1711.10288), which chooses hyperparameters by it.
     """
-    return float(_plogp(to_probabilities(predictions)).sum(axis=1).mean())
+    return float(_plogp(_probabilities(predictions)).sum(axis=1).mean())
 
 
 def diversity(predictions) -> float:
@@ -55,9 +53,6 @@ def diversity(predictions) -> float:
         Between 0 (one class for everything) and $\log classes$ (all classes equally often). If the
         target lacks classes, the best model is not the most diverse one.
 
-    Raises:
-        ValueError: no finite matrix of two columns or more.
-
     Example:
         >>> tl.validators.diversity([[1.0, 0.0], [0.0, 1.0]])  # log 2
         0.693...
@@ -66,7 +61,7 @@ def diversity(predictions) -> float:
         The second term of Krause et al. 2010, Discriminative Clustering by Regularized Information
         Maximization, NIPS, equation 2.
     """
-    return float(-_plogp(to_probabilities(predictions).mean(axis=0)).sum())
+    return float(-_plogp(_probabilities(predictions).mean(axis=0)).sum())
 
 
 def information_maximization(predictions) -> float:
@@ -80,11 +75,9 @@ def information_maximization(predictions) -> float:
     Returns:
         Between 0 and $\log classes$.
 
-    Raises:
-        ValueError: no finite matrix of two columns or more.
-
     Example:
-        >>> tl.validators.information_maximization(model.predict(x_target))
+        >>> tl.validators.information_maximization([[1.0, 0.0], [0.0, 1.0]])  # log 2
+        0.693...
 
     Reference:
         Krause et al. 2010, Discriminative Clustering by Regularized Information Maximization, NIPS,
@@ -108,29 +101,27 @@ def soft_neighborhood_density(predictions, temperature: float = 0.05) -> float:
         Between 0 and $\log(n - 1)$; compare it on the same samples only.
 
     Raises:
-        ValueError: no finite matrix of two columns or more, fewer than three rows, a temperature
-            that is not above 0.
+        ValueError: fewer than three rows, a temperature that is not above 0.
 
     Example:
-        >>> tl.validators.soft_neighborhood_density(model.predict(x_target))
+        >>> tl.validators.soft_neighborhood_density(np.full((6, 2), 0.5))  # all alike: log 5
+        1.609...
 
     Reference:
         Saito et al. 2021, Tune it the Right Way: Unsupervised Validation of Domain Adaptation via
         Soft Neighborhood Density (arXiv 2108.10860), equations 2 to 4.
     """
-    if isinstance(temperature, bool) or not isinstance(temperature, Real) or not temperature > 0:
-        raise ValueError(
-            f"temperature must be above 0. Received: temperature={temperature!r}. Use 0.05."
-        )
-    p = to_probabilities(predictions, rows=3)
+    from scipy.special import softmax
+
+    temperature = check_number("temperature", temperature, "(0, inf)", "Use 0.05.")
+    p = _probabilities(predictions, rows=3)
     f = p / np.linalg.norm(p, axis=1, keepdims=True)
     total = 0.0
     for start in range(0, len(f), BLOCK):
         similar = f[start : start + BLOCK] @ f.T / temperature
         rows = np.arange(len(similar))
         similar[rows, start + rows] = -np.inf
-        similar = np.exp(similar - similar.max(axis=1, keepdims=True))
-        total -= _plogp(similar / similar.sum(axis=1, keepdims=True)).sum()
+        total -= _plogp(softmax(similar, axis=1)).sum()
     return float(total / len(f))
 
 
@@ -145,15 +136,16 @@ def source_accuracy(predictions, labels) -> float:
         In 0..1.
 
     Raises:
-        ValueError: no finite matrix of two columns or more, labels that do not fit it.
+        ValueError: labels that do not fit the predictions.
 
     Example:
-        >>> tl.validators.source_accuracy(model.predict(x_source), y_source)
+        >>> tl.validators.source_accuracy([[2.0, -1.0], [0.5, 0.1]], [0, 1])
+        0.5
 
     Reference:
         The control of Musgrave et al. 2022 (arXiv 2208.07360), section 3.
     """
-    p = to_probabilities(predictions)
+    p = _probabilities(predictions)
     labels = check_labels(labels, num_classes=p.shape[1], n=len(p))
     return float((p.argmax(axis=1) == labels).mean())
 
@@ -179,9 +171,10 @@ def reverse_validation(*, source_features, source_labels, target_features, predi
         ValueError: matrices or labels that do not fit each other.
 
     Example:
-        >>> tl.validators.reverse_validation(
-        ...     source_features=encoder.predict(x_source), source_labels=y_source,
-        ...     target_features=encoder.predict(x_target), predictions=model.predict(x_target))
+        >>> domain = np.eye(3)[y] + features[:, :3] / 10  # classes that lie apart
+        >>> tl.validators.reverse_validation(source_features=domain, source_labels=y,
+        ...     target_features=domain + 0.1, predictions=np.eye(3)[y])
+        1.0
 
     Reference:
         Zhong et al. 2010, Cross Validation Framework to Choose amongst Models and Datasets for
@@ -189,12 +182,13 @@ def reverse_validation(*, source_features, source_labels, target_features, predi
     """
     source = to_matrix(source_features, "source_features", rows=2)
     target = to_matrix(target_features, "target_features", rows=2)
-    p = to_probabilities(predictions)
+    p = _probabilities(predictions)
     if len(p) != len(target) or source.shape[1] != target.shape[1]:
         raise ValueError(
-            "Features of one encoder, and one prediction per target sample, are required. "
-            f"Received: source_features {source.shape}, target_features {target.shape}, "
-            f"predictions {p.shape}."
+            "`source_features` and `target_features` must have the same columns, and "
+            "`predictions` one row per target sample. Received: source_features of shape "
+            f"{source.shape}, target_features of {target.shape}, predictions of {p.shape}. Take "
+            "the features of one encoder, and predictions on the same target samples."
         )
     labels = check_labels(source_labels, num_classes=p.shape[1], n=len(source))
     pseudo = p.argmax(axis=1)
@@ -204,18 +198,15 @@ def reverse_validation(*, source_features, source_labels, target_features, predi
     return float((back.predict(source) == labels).mean())
 
 
-def to_probabilities(predictions, rows: int = 1) -> np.ndarray:
-    """Return float64 probabilities `(n, classes)` of logits or probabilities."""
+def _probabilities(predictions, rows: int = 1) -> np.ndarray:
+    """Return probabilities `(n, classes)` of logits or probabilities of two classes or more."""
     x = to_matrix(predictions, "predictions", rows)
     if x.shape[1] < 2:
         raise ValueError(
-            "predictions must have a column per class, two or more. "
-            f"Received: shape={x.shape}. Give logits or probabilities, not classes."
+            "`predictions` must have a column per class, two or more. Received: predictions of "
+            f"shape {x.shape}. Give logits or probabilities, not classes."
         )
-    if x.min() >= 0 and x.max() <= 1 and np.allclose(x.sum(axis=1), 1, atol=ROWS_SUM):
-        return x / x.sum(axis=1, keepdims=True)
-    x = np.exp(x - x.max(axis=1, keepdims=True))
-    return x / x.sum(axis=1, keepdims=True)
+    return to_probabilities(x)[0]
 
 
 def _plogp(p: np.ndarray) -> np.ndarray:

@@ -7,8 +7,6 @@ from tlhelpers.checks.data import check_labels
 import keras
 import numpy as np
 
-ROWS_SUM = 4e-3  # how far from one a row of probabilities may sum: rounded to bfloat16, 2**-8
-
 
 def to_numpy(x) -> np.ndarray:
     """Return an array or a Keras tensor as a numpy array, bfloat16 as float32.
@@ -20,31 +18,39 @@ def to_numpy(x) -> np.ndarray:
 
 
 def is_finite(x) -> bool:
-    """Say whether `to_matrix` would call these real numbers finite."""
-    return bool((np.abs(to_numpy(x).astype("float64")) < 1e100).all())
+    """Say whether `check_samples` would call these real numbers finite."""
+    return bool(_are_finite(to_numpy(x)).all())
+
+
+def _are_finite(x: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):  # 1e100 is infinity in float32
+        return np.abs(x) < 1e100
 
 
 def check_samples(x, name: str, rows: int = 1) -> np.ndarray:
     """Refuse anything but finite samples `(n, ...)`, and return them as a numpy array.
 
     Raises:
-        ValueError: no array with a sample per row, too few rows, not real numbers, NaN, infinity.
+        ValueError: no array with a sample per row, too few rows, no column, not real numbers, NaN,
+            infinity, or numbers beyond 1e100, whose squares would be.
     """
     x = to_numpy(x)
     if x.ndim < 2 or x.dtype.kind not in "iufb":
         raise ValueError(
-            f"{name} must be an array of real numbers, one sample per row. Received: "
-            f"shape={x.shape}, dtype={x.dtype}. Pass the samples alone, as the model takes them."
+            f"`{name}` must be an array of real numbers, one sample per row. Received: {name} of "
+            f"shape {x.shape} and dtype {x.dtype}. Pass the samples alone, as the model takes them."
         )
-    if len(x) < rows:
+    if len(x) < rows or 0 in x.shape[1:]:
         raise ValueError(
-            f"{name} must have at least {rows} rows. Received: shape={x.shape}. Take more samples."
+            f"`{name}` must have at least {rows} rows and a column. Received: {name} of shape "
+            f"{x.shape}. Take more samples."
         )
-    if x.dtype.kind == "f" and not np.isfinite(x).all():
-        bad = ~np.isfinite(x.reshape(len(x), -1)).all(axis=1)
+    bad = ~_are_finite(x).reshape(len(x), -1).all(axis=1)
+    if bad.any():
         raise ValueError(
-            f"{name} must be finite. Received: NaN or infinity in {bad.sum():,} of {len(x):,} "
-            f"rows, first in row {bad.argmax()}. Remove such samples."
+            f"`{name}` must be finite. Received: {name} with NaN, infinity or numbers beyond 1e100 "
+            f"in {bad.sum():,} of {len(x):,} rows, first in row {bad.argmax()}. Look at what came "
+            "in there, or remove such samples."
         )
     return x
 
@@ -67,7 +73,7 @@ def check_features(x, name: str = "features", rows: int = 2) -> np.ndarray:
                [1., 1.]])
     """
     x = to_matrix(x, name, rows)
-    check_varied(x, name=name)
+    check_varied(**{name: x})
     return x
 
 
@@ -75,41 +81,27 @@ def to_matrix(x, name: str, rows: int) -> np.ndarray:
     """Return a float64 copy of a finite matrix `(n, D)`.
 
     Raises:
-        ValueError: another number of dimensions, too few rows, no column, not real numbers, NaN,
-            infinity, or numbers beyond 1e100, whose squares would be.
+        ValueError: another number of dimensions; see `check_samples`.
     """
     x = to_numpy(x)
     if x.ndim != 2:
-        cure = " Labels in the place of features? Name the arguments." if x.ndim == 1 else ""
-        if x.ndim > 2:
-            cure = (
-                " Flatten them: x.reshape(len(x), -1), or pool feature maps: x.mean(axis=(1, 2))."
-            )
-        raise ValueError(f"{name} must have shape (n, D). Received: shape={x.shape}.{cure}")
-    if len(x) < rows or not x.shape[1]:
+        cure = "Flatten them: x.reshape(len(x), -1), or pool feature maps: x.mean(axis=(1, 2))."
+        cure = cure if x.ndim > 2 else "Are these labels? Name the arguments."
         raise ValueError(
-            f"{name} must have at least {rows} rows and a column. Received: shape={x.shape}. "
-            "Take more samples."
+            f"`{name}` must have shape (n, D). Received: {name} of shape {x.shape}. {cure}"
         )
-    if x.dtype.kind not in "iufb":
-        raise ValueError(f"{name} must be real numbers. Received: dtype={x.dtype}.")
-    x = x.astype("float64")
-    bad = ~(np.abs(x) < 1e100).all(axis=1)
-    if bad.any():
-        raise ValueError(
-            f"{name} must be finite. Received: NaN, infinity or beyond 1e100 in {bad.sum():,} of "
-            f"{len(x):,} rows, first in row {bad.argmax()}. Look at what came in there."
-        )
-    return x
+    return check_samples(x, name, rows).astype("float64")
 
 
-def check_varied(*matrices: np.ndarray, name: str) -> None:
-    """Refuse matrices of which all rows, over all of them, are the same."""
-    first = matrices[0][0]
-    if all((x == first).all() for x in matrices):
+def check_varied(**matrices: np.ndarray) -> None:
+    """Refuse matrices, given by name, of which all rows, over all of them, are the same."""
+    first = next(iter(matrices.values()))[0]
+    if all((x == first).all() for x in matrices.values()):
+        names = " and ".join(f"`{name}`" for name in matrices)
         raise ValueError(
-            f"{name} must differ between samples. Received: {sum(map(len, matrices)):,} rows, all "
-            "the same. Look at the inputs and their scale: the network sees nothing in them."
+            f"{names} must differ between samples. Received: {sum(map(len, matrices.values())):,} "
+            "rows, all the same. Look at the inputs and their scale: the network sees nothing in "
+            "them."
         )
 
 
@@ -130,16 +122,7 @@ def check_classes(labels, n: int) -> np.ndarray:
     classes, labels = np.unique(check_labels(to_numpy(labels), n=n), return_inverse=True)
     if len(classes) < 2:
         raise ValueError(
-            f"Labels of at least two classes are required. Received: only class {classes[0]}, "
-            f"{n} times. Draw the subset from the whole set: it may be sorted by class."
+            f"`labels` must have at least two classes. Received: labels={classes[0]}, {n} times. "
+            "Draw the subset from the whole set: it may be sorted by class."
         )
     return labels
-
-
-def rows_of_classes(labels: np.ndarray, most: int):
-    """Yield `(class, row numbers)` of labels 0, 1, 2, ..., at most `most` rows at a time."""
-    order = np.argsort(labels, kind="stable")
-    starts = np.flatnonzero(np.diff(labels[order], prepend=-1))
-    for number, rows in enumerate(np.split(order, starts[1:])):
-        for begin in range(0, len(rows), most):
-            yield number, rows[begin : begin + most]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tlhelpers.checks.words import check_number
 from tlhelpers.models.graph import inputs_of, walk
 from tlhelpers.reading.evaluation import evaluate
 
@@ -21,7 +22,7 @@ class Temperature(keras.layers.Layer):
 
     def __init__(self, temperature: float = 1.0, **kwargs):
         super().__init__(**kwargs)
-        self.temperature = float(temperature)
+        self.temperature = check_number("temperature", temperature, "(0, inf)")
 
     def call(self, logits):
         return logits / self.temperature
@@ -57,8 +58,12 @@ def calibrate(model: keras.Model, x, y=None, batch_size: int = 64) -> keras.Mode
             no finite temperature is best; what `evaluate` refuses.
 
     Example:
-        >>> calibrated = tl.calibrate(model, x_val, y_val)
-        >>> print(tl.evaluate(calibrated, x_test, y_test))
+        >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Activation("linear")])
+        >>> logits = 3 * np.eye(3)[y]  # a confidence of .91
+        >>> logits[::4] = np.roll(logits[::4], 1, axis=1)  # but a quarter of it is wrong
+        >>> calibrated = tl.calibrate(model, logits, y)
+        >>> print(f"{calibrated.get_layer('temperature').temperature:.2f}")
+        1.67
 
     Reference:
         Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, section 4.2.
@@ -67,7 +72,7 @@ def calibrate(model: keras.Model, x, y=None, batch_size: int = 64) -> keras.Mode
     report = evaluate(raw, x, y, batch_size=batch_size)
     if report.outputs_were != "logits":
         raise ValueError(
-            "A model that ends in logits is required. Received: probabilities from "
+            "`model` must end in logits. Received: probabilities from "
             f"model={model.name!r}. Leave out the softmax or sigmoid of its last layer."
         )
     walk(raw)  # a model with a graph, or an error
@@ -94,7 +99,7 @@ def fit_temperature(probabilities, labels) -> float:
         labels: integers `(n,)`.
 
     Raises:
-        ValueError: the best temperature is outside of 0.05..20; no mistakes, or nothing else.
+        ValueError: the best temperature is not within 0.05..20; no mistakes, or nothing else.
     """
     from scipy.optimize import minimize_scalar
     from scipy.special import logsumexp
@@ -111,19 +116,19 @@ def fit_temperature(probabilities, labels) -> float:
     mistakes = int(np.sum(np.argmax(probabilities, axis=1) != labels))
     found = f"{mistakes} mistakes in {len(labels)} samples"
     inside = LOWEST * 1.01 < temperature < HIGHEST / 1.01
-    if not mistakes or (mistakes == len(labels) and not inside):
+    if inside and mistakes:
+        return temperature
+    if mistakes in (0, len(labels)):
         raise ValueError(
-            "Samples with right and wrong predictions are required, to see how sure the model may "
-            f"be. Received: {found}, and no temperature in {LOWEST}..{HIGHEST} fits best. Use more "
+            "`x` must hold right and wrong predictions, to show how sure the model may be. "
+            f"Received: {found}, and no temperature in {LOWEST}..{HIGHEST} fits best. Use more "
             "validation samples."
         )
-    if not inside:
-        bound, confidence = (HIGHEST, "is unrelated to its correctness")
-        if temperature < 1:
-            bound, confidence = (LOWEST, "is next to none, although it is right more often")
-        raise ValueError(
-            "A model that is surer where it is right is required. Received: "
-            f"{found}, on which the model's confidence {confidence}: the best temperature lies at "
-            f"the bound, {bound}. Train the model further, and check that x and y belong together."
-        )
-    return temperature
+    bound, confidence = HIGHEST, "is unrelated to its correctness"
+    if temperature < 1:
+        bound, confidence = LOWEST, "is next to none, although it is right more often"
+    raise ValueError(
+        f"`model` must be surer where it is right. Received: {found}, on which its confidence "
+        f"{confidence}: the best temperature lies at the bound, {bound}. Train the model further, "
+        "and check that x and y belong together."
+    )

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from tlhelpers.checks.data import check_images, check_labels, check_tokens, count_samples
+from tlhelpers.checks.words import check_whole
 from tlhelpers.models.graph import learns
 from tlhelpers.models.preprocessing import images_of
+from tlhelpers.scores.classification import (
+    expected_calibration_error,
+    reliability,  # noqa: F401  for plots
+    to_probabilities,
+    wilson_interval,
+)
 
 import keras
 import numpy as np
@@ -25,8 +32,8 @@ _KEEPS_KIND = {
 class Report:
     """What `evaluate` returns. All scores are in 0..1.
 
-    `accuracy_interval` is the 95 % percentile bootstrap interval over the samples; it says how far
-    the test set could have moved the figure, not what another training run would give.
+    `accuracy_interval` is the 95 % Wilson interval of the accuracy. It says how far the test set
+    could have moved the figure, not what another training run would give.
     `per_class` maps a class name to precision, recall, f1 and support; `confusion[i][j]` counts
     samples of class i that were called j. `calibration_error` is the expected calibration error;
     `missing_classes` have no sample in the data, and their recall says nothing.
@@ -44,9 +51,9 @@ class Report:
     per_class: dict[str, dict[str, float]]
     confusion: np.ndarray
     outputs_were: str
-    missing_classes: tuple[str, ...] = ()
-    probabilities: np.ndarray = field(default=None, repr=False)
-    labels: np.ndarray = field(default=None, repr=False)
+    missing_classes: tuple[str, ...]
+    probabilities: np.ndarray
+    labels: np.ndarray
 
     @property
     def predictions(self) -> np.ndarray:
@@ -80,11 +87,9 @@ class Report:
 
     def to_json(self, path: str | Path | None = None) -> str:
         """Return the report as JSON, without the single predictions; write it where `path` says."""
-        content = asdict(self)
-        for single in ("probabilities", "labels"):
-            content.pop(single)
-        content["confusion"] = self.confusion.tolist()
-        text = json.dumps(content, indent=1)
+        single = ("probabilities", "labels")
+        content = {name: value for name, value in vars(self).items() if name not in single}
+        text = json.dumps({**content, "confusion": self.confusion.tolist()}, indent=1)
         if path is not None:
             Path(path).write_text(text + "\n", encoding="utf8")
         return text
@@ -109,16 +114,19 @@ def evaluate(model: keras.Model, x, y=None, class_names=None, batch_size: int = 
 
     Raises:
         ValueError: labels that are not integers in 0..classes - 1 or not one for each input,
-            labels beside a dataset, images out of 0..255 for a model that preprocesses, other
-            inputs or another length than a model of tokens takes, names that are no list or not
-            one for each class, predictions that are not finite.
+            labels beside a dataset, an endless or empty dataset, images out of 0..255 for a model
+            that preprocesses, other inputs or another length than a model of tokens takes, names
+            that are no list or not one for each class, predictions that are not finite.
 
     Example:
-        >>> report = tl.evaluate(model, data.x_test, data.y_test, data.class_names)
+        >>> report = tl.evaluate(model, x_test, y_test, class_names)
         >>> print(report)
+        accuracy ... (95 % interval ... to ..., 6 samples; always the largest class: 0.333)
+        macro precision ..., recall ..., F1 ...; calibration error ...
 
     Reference:
-        Guo et al., "On Calibration of Modern Neural Networks", ICML 2017 (equation 3, 15 bins).
+        Guo et al., "On Calibration of Modern Neural Networks", ICML 2017 (equation 3, 15 bins);
+        Wilson, 1927 (the interval).
     """
     outputs, labels = _predict(model, x, y, batch_size)
     return report_on(outputs, labels, class_names, kind_of_outputs(model))
@@ -146,7 +154,7 @@ def report_on(outputs, labels, class_names=None, kind: str | None = None) -> Rep
     present = support > 0
     return Report(
         accuracy=float(correct.mean()),
-        accuracy_interval=_bootstrap(correct),
+        accuracy_interval=wilson_interval(int(correct.sum()), len(correct)),
         precision=float(precision[present].mean()),
         recall=float(recall[present].mean()),
         f1=float(f1[present].mean()),
@@ -163,93 +171,16 @@ def report_on(outputs, labels, class_names=None, kind: str | None = None) -> Rep
     )
 
 
-def to_probabilities(outputs, kind: str | None = None) -> tuple[np.ndarray, str]:
-    """Return probabilities `(n, classes)` and what the outputs were: "logits" or "probabilities".
-
-    Where `kind` does not say it, rows of numbers in 0..1 that sum to one (one column: numbers in
-    0..1) are probabilities, anything else is taken for logits. One column becomes two: 1 - p and p.
-    Rows that are known to be probabilities are made to sum to one: those of a softmax in half
-    precision, or of one sigmoid for each class, do not.
-
-    Raises:
-        ValueError: no rows, another shape, or numbers that are not finite.
-    """
-    outputs = np.asarray(outputs, dtype="float64")
-    outputs = outputs[:, None] if outputs.ndim == 1 else outputs
-    if outputs.ndim != 2 or not outputs.size:
-        raise ValueError(f"Outputs must be (n, classes). Received: shape={outputs.shape}.")
-    if not np.isfinite(outputs).all():
-        raise ValueError(
-            "Outputs must be finite. Received: NaN or infinity. A learning rate that is too high "
-            "leaves a model in this state: train it again with a lower one."
-        )
-    one = outputs.shape[1] == 1
-    within = (outputs >= 0).all() and (outputs <= 1).all()
-    total = outputs.sum(axis=1, keepdims=True)
-    if kind != "logits" and within and (one or np.allclose(total, 1, atol=1e-3)):
-        return (np.hstack([1 - outputs, outputs]) if one else outputs), "probabilities"
-    if kind == "probabilities" and within:
-        return outputs / np.maximum(total, 1e-30), "probabilities"
-    logits = np.hstack([np.zeros_like(outputs), outputs]) if one else outputs
-    exp = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return exp / exp.sum(axis=1, keepdims=True), "logits"
-
-
-def expected_calibration_error(probabilities, labels, bins: int = 15) -> float:
-    """Return the mean distance of confidence and accuracy, over bins of equal width, in 0..1.
-
-    Args:
-        probabilities: `(n, classes)`, rows that sum to one.
-        labels: integers `(n,)`.
-        bins: how many, over 0..1.
-
-    Reference:
-        Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, equation 3:
-        sum over bins of |B| / n * |accuracy(B) - confidence(B)|.
-    """
-    return float(
-        sum(
-            share * abs(accuracy - confidence)
-            for share, accuracy, confidence in reliability(probabilities, labels, bins)
-        )
-    )
-
-
-def reliability(probabilities, labels, bins: int = 15) -> list[tuple[float, float, float]]:
-    """Return share of samples, accuracy and mean confidence of every bin that has samples."""
-    confidence = np.max(probabilities, axis=1)
-    correct = np.argmax(probabilities, axis=1) == labels
-    which = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
-    rows = []
-    for number in np.unique(which):
-        inside = which == number
-        rows.append((inside.mean(), correct[inside].mean(), confidence[inside].mean()))
-    return rows
-
-
-def _bootstrap(correct: np.ndarray, draws: int = 2000) -> tuple[float, float]:
-    """Return the 95 % percentile interval; drawing n answers again is drawing a binomial."""
-    counts = np.random.default_rng(0).binomial(len(correct), correct.mean(), draws)
-    low, high = np.quantile(counts / len(correct), [0.025, 0.975])
-    return float(low), float(high)
-
-
 def names_of(class_names, classes: int) -> tuple[str, ...]:
     """Return names for so many classes, the given ones or their numbers, or say what is wrong."""
-    if class_names is None:
-        return tuple(str(number) for number in range(classes))
-    ordered = hasattr(class_names, "__len__") and hasattr(class_names, "__getitem__")
-    ordered &= not isinstance(class_names, str | bytes | Mapping)
-    if not ordered or getattr(class_names, "ndim", 1) != 1:
-        raise ValueError(
-            f"A list of names is required, one for each of the {classes} classes. Received: "
-            f"class_names of type {type(class_names).__name__}. List them in order of the labels."
-        )
-    names = tuple(str(name) for name in class_names)
+    given = range(classes) if class_names is None else class_names
+    ordered = hasattr(given, "__len__") and hasattr(given, "__getitem__")
+    ordered &= not isinstance(given, str | bytes | Mapping) and getattr(given, "ndim", 1) == 1
+    names = tuple(map(str, given)) if ordered else ()
     if len(names) != classes or len(set(names)) != classes:
         raise ValueError(
-            f"One name for each of the {classes} classes is required, all different as text. "
-            f"Received: class_names={list(class_names)!r}. List them in order of the labels."
+            f"`class_names` must be a list of {classes} names, all different as text. Received: "
+            f"class_names={class_names!r}. List one for each class, in order of the labels."
         )
     return names
 
@@ -292,32 +223,38 @@ def _check_task(y) -> None:
     if several or measured:
         task = "several labels for a sample (multilabel)" if several else "numbers (regression)"
         raise ValueError(
-            f"One class for each sample is required. Received: {task}. Use model.evaluate(x, y), "
-            "with metrics=... given to model.compile."
+            f"`y` must be one class for each sample. Received: y with {task}. Use "
+            "model.evaluate(x, y), with metrics=... given to model.compile."
         )
 
 
 def _predict(model: keras.Model, x, y, batch_size: int):
+    """Return outputs and labels, from one pass over the data."""
     images = images_of(model)
-    if hasattr(x, "element_spec"):
-        if y is not None:
-            raise ValueError(
-                "A dataset brings its own labels. Received: y beside a dataset, whose order need "
-                "not be the dataset's. Use a dataset of pairs (x, y)."
-            )
-        if int(x.cardinality()) == -1:
-            raise ValueError("A finite dataset is required. Received: an endless one.")
-        batches = []
-        for inputs, labels in x:
-            if images is not None:
-                check_images(inputs, images)
-            check_tokens(model, inputs)
-            batches.append((model.predict_on_batch(inputs), np.asarray(labels)))
-        outputs, labels = zip(*batches, strict=True)
-        return np.concatenate(outputs), np.concatenate(labels)
-    if images is not None:
-        check_images(x, images)
-    check_tokens(model, x)
-    _check_task(y)
-    check_labels(y, n=count_samples(x))  # before the time is spent
-    return model.predict(x, batch_size=batch_size, verbose=0), y
+
+    def check(inputs) -> None:
+        if images is not None:
+            check_images(inputs, images)
+        check_tokens(model, inputs)
+
+    if not hasattr(x, "element_spec"):
+        check(x)
+        _check_task(y)
+        check_labels(y, n=count_samples(x))  # before the time is spent
+        batch_size = check_whole("batch_size", batch_size, 1)
+        return model.predict(x, batch_size=batch_size, verbose=0), y
+    if y is not None:
+        raise ValueError(
+            "`y` must be left out beside a dataset, which brings its own labels. Received: y, "
+            "whose order need not be the dataset's. Use a dataset of pairs (x, y)."
+        )
+    if int(x.cardinality()) == -1:
+        raise ValueError("`x` must be finite. Received: an endless dataset. Use x.take(steps).")
+    outputs, labels = [], []
+    for inputs, own in x:
+        check(inputs)
+        outputs.append(model.predict_on_batch(inputs))
+        labels.append(np.asarray(own))
+    if not outputs:
+        raise ValueError("`x` must hold a batch. Received: an empty dataset. Look at its source.")
+    return np.concatenate(outputs), np.concatenate(labels)

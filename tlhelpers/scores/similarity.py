@@ -7,9 +7,8 @@ features of different layers, give different answers.
 
 from __future__ import annotations
 
-from numbers import Integral, Real
-
 from tlhelpers.checks.features import check_features, check_varied, to_matrix
+from tlhelpers.checks.words import check_number, check_seed
 from tlhelpers.scores.probes import linear_classifier
 
 import numpy as np
@@ -38,19 +37,18 @@ def proxy_a_distance(*, source, target, seed: int = 0) -> float:
 
     Raises:
         ValueError: no finite matrices, different numbers of columns, fewer than 10 rows, all rows
-            of both the same, seed not a whole number from 0 on.
+            of both the same, no seed in 0..2**32-1.
 
     Example:
-        >>> tl.proxy_a_distance(source=features_a, target=features_b)
+        >>> tl.proxy_a_distance(source=features, target=features + 20)
+        2.0
 
     Reference:
         Ben-David et al., "Analysis of Representations for Domain Adaptation", NIPS 2007; Ganin et
         al., "Domain-Adversarial Training of Neural Networks", JMLR 17, 2016, section 3.2.
     """
     source, target = _two_domains(source, target, ("source", "target"), rows=10)
-    if isinstance(seed, bool) or not isinstance(seed, Integral) or seed < 0:
-        raise ValueError(f"seed must be a whole number from 0 on. Received: seed={seed!r}.")
-    order = np.random.default_rng(seed).permutation(max(len(source), len(target)))
+    order = np.random.default_rng(check_seed(seed)).permutation(max(len(source), len(target)))
     halves = [np.array_split(order[order < len(x)], 2) for x in (source, target)]
     (train_s, test_s), (train_t, test_t) = halves
     domain = np.repeat([0, 1], [len(train_s), len(train_t)])
@@ -82,7 +80,8 @@ def mmd(a, b, *, bandwidth: float | None = None) -> float:
             of both the same, a bandwidth that is not above 0.
 
     Example:
-        >>> tl.mmd(features_a, features_b)
+        >>> tl.mmd(features, features + 20) > tl.mmd(features, features + 1)
+        True
 
     Reference:
         Gretton et al., "A Kernel Two-Sample Test", JMLR 13, 2012, equation 3; median: section 8.
@@ -94,8 +93,8 @@ def mmd(a, b, *, bandwidth: float | None = None) -> float:
         unit = max(np.abs(a).max(), np.abs(b).max())
         a, b = a / unit, b / unit
         bandwidth = _median_distance(a, b)
-    elif isinstance(bandwidth, bool) or not isinstance(bandwidth, Real) or not bandwidth > 0:
-        raise ValueError(f"bandwidth must be above 0. Received: bandwidth={bandwidth!r}.")
+    else:
+        bandwidth = check_number("bandwidth", bandwidth, "(0, inf)", "Leave it out for a median.")
     within = [(_kernel_sum(x, x, bandwidth) - len(x)) / (len(x) * (len(x) - 1)) for x in (a, b)]
     return float(sum(within) - 2 * _kernel_sum(a, b, bandwidth) / (len(a) * len(b)))
 
@@ -121,7 +120,8 @@ def linear_cka(a, b, *, debiased: bool = False) -> float:
             than 2 (debiased: 4) rows.
 
     Example:
-        >>> tl.linear_cka(block3_features, block5_features, debiased=True)
+        >>> round(tl.linear_cka(features, 3 * features[:, ::-1]), 6)  # the same, turned and scaled
+        1.0
 
     Reference:
         Kornblith et al., "Similarity of Neural Network Representations Revisited", ICML 2019,
@@ -132,8 +132,9 @@ def linear_cka(a, b, *, debiased: bool = False) -> float:
     b = check_features(b, "b", rows=4 if debiased else 2)
     if len(a) != len(b):
         raise ValueError(
-            f"Both need the same samples, row by row. Received: {len(a)} and {len(b)} rows. "
-            "For two different sets of samples take proxy_a_distance or mmd."
+            "`a` and `b` must hold the same samples, row by row. Received: a of "
+            f"{len(a)} and b of {len(b)} rows. For two different sets of samples take "
+            "proxy_a_distance or mmd."
         )
     a, b = ((x - x.mean(axis=0)) / np.abs(x - x.mean(axis=0)).max() for x in (a, b))
     product = _unbiased_product if debiased else _product
@@ -165,10 +166,10 @@ def _two_domains(a, b, names: tuple[str, str], rows: int) -> tuple[np.ndarray, n
     a, b = (to_matrix(x, name, rows) for x, name in zip((a, b), names, strict=True))
     if a.shape[1] != b.shape[1]:
         raise ValueError(
-            f"{names[0]} and {names[1]} need the same columns: features of the same layer. "
-            f"Received: {a.shape[1]} and {b.shape[1]}."
+            f"`{names[0]}` and `{names[1]}` must have the same columns. Received: {names[0]} of "
+            f"{a.shape[1]} and {names[1]} of {b.shape[1]}. Take features of the same layer."
         )
-    check_varied(a, b, name=" and ".join(names))
+    check_varied(**{names[0]: a, names[1]: b})
     return a, b
 
 

@@ -7,14 +7,8 @@ score of one data set says nothing beside that of another.
 from __future__ import annotations
 
 from tlhelpers.checks.data import check_labels
-from tlhelpers.checks.features import (
-    ROWS_SUM,
-    check_classes,
-    check_features,
-    rows_of_classes,
-    to_matrix,
-    to_numpy,
-)
+from tlhelpers.checks.features import check_classes, check_features, to_matrix, to_numpy
+from tlhelpers.scores.classification import are_probabilities
 
 import numpy as np
 
@@ -44,8 +38,9 @@ def leep(*, source_probabilities, labels) -> float:
             fewer than two target classes, arguments in each other's place.
 
     Example:
-        >>> theta = keras.ops.softmax(imagenet_model.predict(x))
-        >>> tl.leep(source_probabilities=theta, labels=y)
+        >>> theta = keras.ops.softmax(model(x))  # of a model with its source classes
+        >>> tl.leep(source_probabilities=theta, labels=y) <= 0
+        True
 
     Reference:
         Nguyen et al., "LEEP: A New Measure to Evaluate Transferability of Learned
@@ -54,22 +49,28 @@ def leep(*, source_probabilities, labels) -> float:
     theta = to_numpy(source_probabilities)
     if theta.ndim != 2 or theta.dtype.kind not in "iufb" or 0 in theta.shape:
         raise ValueError(
-            "source_probabilities must be numbers of shape (n, source classes). Received: "
-            f"shape={theta.shape}, dtype={theta.dtype}. Class numbers of the source model go to "
-            "nce(source_labels=...), target labels to labels=."
+            "`source_probabilities` must be numbers of shape (n, source classes). Received: "
+            f"source_probabilities of shape {theta.shape} and dtype {theta.dtype}. Class numbers "
+            "of the source model go to nce(source_labels=...), target labels to labels=."
         )
     labels = check_classes(labels, n=len(theta))
     joint = np.zeros((labels.max() + 1, theta.shape[1]))
-    most = max(_BLOCK // theta.shape[1], 1)
-    for label, rows in rows_of_classes(labels, most):
-        block = theta[rows].astype("float64", copy=False)
-        _check_probabilities(block)
+    rows = max(_BLOCK // theta.shape[1], 1)
+    for label, block in _blocks_of_classes(theta, labels, rows):
+        if not are_probabilities(block):
+            sums = block.sum(axis=1)
+            raise ValueError(
+                "`source_probabilities` must be finite and at least 0, each row must sum to 1. "
+                f"Received: source_probabilities from {block.min():.4g}, rows that sum to "
+                f"{sums.min():.4g} to {sums.max():.4g}. Turn logits into probabilities: "
+                "keras.ops.softmax(logits)."
+            )
         joint[label] += block.sum(axis=0)
     source = joint.sum(axis=0)
     given_source = np.divide(joint, source, out=np.zeros_like(joint), where=source > 0)
     total = sum(
-        np.log(theta[rows].astype("float64", copy=False) @ given_source[label]).sum()
-        for label, rows in rows_of_classes(labels, most)
+        np.log(block @ given_source[label]).sum()
+        for label, block in _blocks_of_classes(theta, labels, rows)
     )
     return float(min(total / len(labels), 0.0))
 
@@ -92,7 +93,8 @@ def nce(*, source_labels, labels) -> float:
             than two target classes.
 
     Example:
-        >>> tl.nce(source_labels=imagenet_model.predict(x).argmax(axis=1), labels=y)
+        >>> tl.nce(source_labels=[281, 281, 207], labels=[0, 0, 1])  # two cats and a dog
+        0.0
 
     Reference:
         Tran et al., "Transferability and Hardness of Supervised Classification Tasks", ICCV 2019.
@@ -128,14 +130,16 @@ def h_score(*, features, labels, shrinkage: bool = False) -> float:
         ValueError: features that are no finite matrix or all the same, fewer than two classes.
 
     Example:
-        >>> tl.h_score(features=features, labels=y, shrinkage=True)
+        >>> tl.h_score(features=features, labels=y, shrinkage=True) < 2  # 3 classes - 1
+        True
 
     Reference:
         Bao et al., "An Information-Theoretic Approach to Transferability in Task Transfer
         Learning", ICIP 2019; Ibrahim et al., "Newer is not always better: Rethinking
         transferability metrics", ECML PKDD 2022 (shrinkage).
     """
-    f, labels = _both(features, labels)
+    f = check_features(features)
+    labels = check_classes(labels, n=len(f))
     n, dimensions = f.shape
     f /= np.abs(f).max()
     f -= f.mean(axis=0)
@@ -177,7 +181,8 @@ def logme(*, features, labels=None, targets=None) -> float:
             column of zeros in targets, both or neither of labels and targets.
 
     Example:
-        >>> tl.logme(features=features, labels=y)
+        >>> tl.logme(features=np.eye(3)[y], labels=y) > tl.logme(features=features, labels=y)
+        True
 
     Reference:
         You et al., "LogME: Practical Assessment of Pre-trained Models for Transfer Learning",
@@ -186,15 +191,15 @@ def logme(*, features, labels=None, targets=None) -> float:
     if (labels is None) == (targets is None):
         received = "neither" if labels is None else "both"
         raise ValueError(
-            f"Either labels or targets is required. Received: {received}. "
+            f"Either `labels` or `targets` must be given. Received: {received}. "
             "Class numbers go to labels=, floats to targets=."
         )
+    f = check_features(features)
     if targets is None:
-        f, labels = _both(features, labels)
+        labels = check_classes(labels, n=len(f))
         u, s = _thin_svd(f)
         along, squares = _class_sums(u, labels), np.bincount(labels).astype("float64")
     else:
-        f = check_features(features)
         y = _check_targets(targets, len(f))
         u, s = _thin_svd(f)
         along, squares = y.T @ u, (y**2).sum(axis=0)
@@ -239,14 +244,18 @@ def _thin_svd(f: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _class_sums(u: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Return the sum of the rows of each class, `(classes, k)`."""
     sums = np.zeros((labels.max() + 1, u.shape[1]))
-    for label, rows in rows_of_classes(labels, 4096):
-        sums[label] += u[rows].sum(axis=0)
+    for label, block in _blocks_of_classes(u, labels, 4096):
+        sums[label] += block.sum(axis=0)
     return sums
 
 
-def _both(features, labels) -> tuple[np.ndarray, np.ndarray]:
-    features = check_features(features)
-    return features, check_classes(labels, n=len(features))
+def _blocks_of_classes(x: np.ndarray, labels: np.ndarray, rows: int):
+    """Yield `(class, some rows of x as float64)` for labels 0, 1, 2, ..., at most so many rows."""
+    order = np.argsort(labels, kind="stable")
+    starts = np.flatnonzero(np.diff(labels[order], prepend=-1))
+    for label, own in enumerate(np.split(order, starts[1:])):
+        for begin in range(0, len(own), rows):
+            yield label, x[own[begin : begin + rows]].astype("float64", copy=False)
 
 
 def _check_targets(targets, n: int) -> np.ndarray:
@@ -254,24 +263,12 @@ def _check_targets(targets, n: int) -> np.ndarray:
     y = to_matrix(y[:, None] if y.ndim == 1 else y, "targets", rows=2)
     if len(y) != n:
         raise ValueError(
-            f"One row of targets per sample is needed. Received: {n} samples, {len(y)} rows."
+            "`targets` must have one row per sample. Received: targets of "
+            f"{len(y)} rows for {n} samples. Pass those of the same samples."
         )
     if not (y**2).any(axis=0).all():
         raise ValueError(
-            "Every column of targets must differ from zero. Received: a column of zeros. "
-            "Leave it out: there is nothing to predict."
+            "`targets` must differ from zero in every column. Received: targets with a column of "
+            "zeros. Leave it out: there is nothing to predict."
         )
     return y
-
-
-def _check_probabilities(block: np.ndarray) -> None:
-    sums = block.sum(axis=1)
-    if block.min() >= 0 and (np.abs(sums - 1) <= ROWS_SUM).all():
-        return
-    if not np.isfinite(sums).all():
-        raise ValueError("source_probabilities must be finite. Received: NaN or infinity.")
-    raise ValueError(
-        "Rows of source_probabilities must be at least 0 and sum to 1. Received: values from "
-        f"{block.min():.4g}, a row that sums to {sums[np.abs(sums - 1).argmax()]:.4g}. "
-        "Turn logits into probabilities: keras.ops.softmax(logits)."
-    )
