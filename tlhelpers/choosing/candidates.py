@@ -72,9 +72,9 @@ def cut_at_blocks(base: keras.Model) -> dict[str, keras.Model]:
         ValueError: no graph; fewer than two places to cut.
 
     Example:
-        >>> vgg16 = tl.load_backbone("vgg16", (32, 32, 3), weights=None)
-        >>> list(tl.cut_at_blocks(vgg16))
-        ['vgg16_block1', 'vgg16_block2', 'vgg16_block3', 'vgg16_block4', 'vgg16_block5']
+        >>> cuts = tl.cut_at_blocks(base)
+        >>> [cut.output_shape for cut in cuts.values()]
+        [(None, 10, 10, 4), (None, 10, 10, 4), (None, 8, 8, 5)]
     """
     base = find_base(base)
     steps = walk(base)
