@@ -331,7 +331,7 @@ def test_a_damaged_folder_is_refused(saved, tmp_path, damage):
 
 @pytest.mark.parametrize("settings", ["{}", "[]", json.dumps(keras.saving.serialize_keras_object(
     keras.layers.Dense(2)))])  # fmt: skip
-def test_another_preprocessor_is_refused_whatever_its_checksum(saved, tmp_path, settings):
+def test_another_preprocessor_is_refused_with_any_checksum(saved, tmp_path, settings):
     shutil.copytree(saved, tmp_path / "m")
     (tmp_path / "m" / SETTINGS).write_text(settings)
     rewrite(tmp_path / "m", files={})

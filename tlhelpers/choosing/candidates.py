@@ -6,7 +6,7 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tlhelpers.checks.words import did_you_mean
@@ -144,24 +144,19 @@ def assess(
     seed: int,
 ) -> Candidate:
     """Run one candidate over the images, and fill its row."""
-    image_shape = tuple(x.shape[1:])
-    _check_input(name, model, image_shape)
-    shape = _input_shape(model, image_shape)
-    whole = _extractor(model, image_shape, shape)
+    shape = _check_input(name, model, tuple(x.shape[1:]))
+    whole = _extractor(model, tuple(x.shape[1:]), shape)
     features = np.asarray(extract_features(whole, x, batch_size=batch_size, cache=cache))
     try:
         scores = _score(features, labels, head, seed)
     except ValueError as error:
         raise ValueError(f"Candidate {name!r}: {error}") from error
-    cost = count_cost(model, shape)
     return Candidate(
         name=name,
         input=f"{'x'.join(map(str, shape))}, {(*_modes(whole), 'as it is')[0]}",
         features=features.shape[1],
-        weights=cost.weights,
-        multiply_adds=cost.multiply_adds,
-        activations=cost.activations,
         milliseconds=_milliseconds(whole, np.asarray(x[:batch_size])),
+        **asdict(count_cost(model, shape)),
         **scores,
     )
 
@@ -181,8 +176,11 @@ def _score(features: np.ndarray, labels: np.ndarray, head: Callable | None, seed
     return scores
 
 
-def _check_input(name: str, model: keras.Model, image_shape: tuple[int, ...]) -> None:
-    """Refuse a candidate that can't see these images, or says more than one thing of them."""
+def _check_input(name: str, model: keras.Model, image_shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return `(height, width, channels)` that a candidate sees, or refuse one that can't see.
+
+    The images fill in what the candidate leaves open.
+    """
     walk(model)  # a model with a graph, or an error
     first = tuple(model.inputs[0].shape)
     if len(model.inputs) != 1 or len(model.outputs) != 1 or len(first) != 4:
@@ -199,12 +197,7 @@ def _check_input(name: str, model: keras.Model, image_shape: tuple[int, ...]) ->
             f"Images must have {wanted} channels for candidate {name!r}. Received: "
             f"shape={image_shape}. {cure}"
         )
-
-
-def _input_shape(model: keras.Model, image_shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Return `(height, width, channels)` that a candidate sees; what it leaves open, the images."""
-    own = model.inputs[0].shape[1:]
-    return tuple(wanted or given for wanted, given in zip(own, image_shape, strict=True))
+    return tuple(own or images for own, images in zip(first[1:], image_shape, strict=True))
 
 
 def _extractor(

@@ -16,7 +16,7 @@ from tlhelpers.sources.backbones import load_backbone
 import keras
 import numpy as np
 
-PROMISES = ("logme", "h_score", "probe", "leep", "nce")
+PROMISES = ("logme", "h_score", "probe")
 COSTS = ("weights", "multiply_adds", "activations", "milliseconds")
 
 
@@ -89,10 +89,9 @@ class Ranking:
 
 def _table(ranking: Ranking) -> list[list[str]]:
     """Return the header and the rows as text; LEEP and NCE only if a candidate has them."""
-    sourced = any(not math.isnan(row.leep) for row in ranking.candidates)
-    columns = {**_COLUMNS, **_SOURCED} if sourced else _COLUMNS
-    rows = [[show(row) for show in columns.values()] for row in ranking.candidates]
-    return [list(columns), *rows]
+    columns = [[title, *map(show, ranking.candidates)] for title, show in _COLUMNS.items()]
+    known = [column for column in columns if set(column[1:]) != {"-"}]
+    return [list(row) for row in zip(*known, strict=True)]
 
 
 def _caption(ranking: Ranking) -> str:
@@ -132,8 +131,6 @@ _COLUMNS: dict[str, Callable[[Candidate], str]] = {
     "LogME": lambda row: f"{row.logme:.3f}",
     "H-score": lambda row: f"{row.h_score:.2f}",
     "linear probe": _probe,
-}
-_SOURCED: dict[str, Callable[[Candidate], str]] = {
     "LEEP": lambda row: _or_dash(row.leep),
     "NCE": lambda row: _or_dash(row.nce),
 }
@@ -198,7 +195,7 @@ def rank_backbones(
     heads = source_heads or {}
     for name in heads:
         check_choice("source_heads", name, named)
-    check_choice("by", by, PROMISES[:3])
+    check_choice("by", by, PROMISES)
     x = x if hasattr(x, "shape") else np.asarray(x)
     if len(x.shape) != 4:
         raise ValueError(

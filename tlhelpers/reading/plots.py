@@ -46,27 +46,23 @@ def plot_history(history, metrics: Sequence[str] | None = None):
             f"`metrics` must be among {known}, after at least one epoch. "
             f"Received: metrics={metrics!r}. Leave it out to see them all."
         )
+    boundaries = getattr(history, "boundaries", ())
     figure, axes = new_axes(4.2 * len(names), 2.8, 1, len(names))
     for ax, name in zip(axes, names, strict=True):
         epochs = np.arange(1, len(values[name]) + 1)
         ax.plot(epochs, values[name], color=GREY, label="training")
         if f"val_{name}" in values:
             ax.plot(epochs, values[f"val_{name}"], color=BLUE, marker=".", label="validation")
-        for boundary in getattr(history, "boundaries", ()):
+        for boundary in boundaries:
             ax.axvline(boundary + 0.5, color=ORANGE, linestyle="--", linewidth=1)
-        for phase, start in _phase_starts(history):
-            ax.annotate(phase, (start + 0.6, 1.01), xycoords=("data", "axes fraction"), fontsize=8)
+        for phase, start in zip(getattr(history, "phases", ()), [0, *boundaries], strict=False):
+            place = {"xy": (start + 0.6, 1.01), "xycoords": ("data", "axes fraction")}
+            ax.annotate(phase.name, **place, fontsize=8)
         ax.set(xlabel="epoch", ylabel=name)
         ax.xaxis.get_major_locator().set_params(integer=True)
         ax.spines[["top", "right"]].set_visible(False)
     axes[0].legend(frameon=False)
     return figure
-
-
-def _phase_starts(history) -> list[tuple[str, int]]:
-    phases = getattr(history, "phases", ())
-    starts = [0, *getattr(history, "boundaries", ())]
-    return [(phase.name, start) for phase, start in zip(phases, starts, strict=False)]
 
 
 def plot_confusion(report: Report, normalize: bool = True):
@@ -99,11 +95,11 @@ def plot_confusion(report: Report, normalize: bool = True):
     else:
         label = "share of the true class" if normalize else "samples"
         figure.colorbar(image, ax=ax, shrink=0.5, label=label)
+        ax.tick_params(labelsize=7)
     ticks = range(0, classes, -(-classes // MOST_NAMES))
     names = [report.class_names[tick] for tick in ticks]
-    small = {} if classes <= MOST_CELLS else {"fontsize": 7}
-    ax.set_xticks(ticks, names, rotation=45, ha="right", rotation_mode="anchor", **small)
-    ax.set_yticks(ticks, names, **small)
+    ax.set_xticks(ticks, names, rotation=45, ha="right", rotation_mode="anchor")
+    ax.set_yticks(ticks, names)
     ax.set(xlabel="predicted", ylabel="true")
     return figure
 
