@@ -33,13 +33,9 @@ tl.save_adapters(model, "reviews.lora.npz")
 expected = model.predict(x_test, verbose=0)
 
 tl.merge_lora(model)  # a plain model again, with the same predictions and no extra cost
-print(
-    "merged, predictions differ by at most", abs(model.predict(x_test, verbose=0) - expected).max()
-)
+print("merged, apart by at most", abs(model.predict(x_test, verbose=0) - expected).max())
 
 bert = tl.load_bert("minilm-l6")  # the pretrained base and the file are all it needs
 again = build()
 tl.load_adapters(again, "reviews.lora.npz")
-print(
-    "loaded, predictions differ by at most", abs(again.predict(x_test, verbose=0) - expected).max()
-)
+print("loaded, apart by at most", abs(again.predict(x_test, verbose=0) - expected).max())

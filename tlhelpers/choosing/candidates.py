@@ -144,7 +144,7 @@ def assess(
     seed: int,
 ) -> Candidate:
     """Run one candidate over the images, and fill its row."""
-    shape = _check_input(name, model, tuple(x.shape[1:]))
+    shape = _input_shape(name, model, tuple(x.shape[1:]))
     whole = _extractor(model, tuple(x.shape[1:]), shape)
     features = np.asarray(extract_features(whole, x, batch_size=batch_size, cache=cache))
     try:
@@ -176,16 +176,13 @@ def _score(features: np.ndarray, labels: np.ndarray, head: Callable | None, seed
     return scores
 
 
-def _check_input(name: str, model: keras.Model, image_shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Return `(height, width, channels)` that a candidate sees, or refuse one that can't see.
-
-    The images fill in what the candidate leaves open.
-    """
+def _input_shape(name: str, model: keras.Model, image_shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape a candidate sees: its own, the images' where it's open, or an error."""
     walk(model)  # a model with a graph, or an error
     first = tuple(model.inputs[0].shape)
     if len(model.inputs) != 1 or len(model.outputs) != 1 or len(first) != 4:
         raise ValueError(
-            "A candidate must take images and have one output. Received: candidate "
+            "`candidates` must take images and have one output each. Received: "
             f"{name!r} with {len(model.inputs)} inputs, {len(model.outputs)} outputs, "
             f"first input of shape {first}. Cut it with keras.Model(images, features)."
         )
@@ -194,7 +191,7 @@ def _check_input(name: str, model: keras.Model, image_shape: tuple[int, ...]) ->
         grey = (wanted, given) == (3, 1)
         cure = "Repeat the grey channel: np.repeat(x, 3, axis=-1)." if grey else "Leave it out."
         raise ValueError(
-            f"Images must have {wanted} channels for candidate {name!r}. Received: "
+            f"`x` must have {wanted} channels for candidate {name!r}. Received: "
             f"shape={image_shape}. {cure}"
         )
     return tuple(own or images for own, images in zip(first[1:], image_shape, strict=True))
