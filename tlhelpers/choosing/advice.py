@@ -74,8 +74,9 @@ class Advice:
         parts += ["What would change my mind:"] if self.doubts else []
         parts += ["- " + line for line in self.doubts]
         lines = [_wrap(part, part.startswith("- ")) for part in parts]
-        lines += ["", _wrap(f"Start from {self.recipe}. {self.change}")]
+        lines += ["", f"Start from {self.recipe}."]
         lines += [f"It lies at {self.path}"] if PACKAGE in self.path.parents else []
+        lines += [self.change] if self.change else []
         lines += ["", _wrap(self.check), ""]
         lines += [_wrap(f"Read {paper}", True) for paper in self.papers]
         return "\n".join(lines)

@@ -52,8 +52,8 @@ RECIPES = {
 
 CHANGES = {
     "image": {
-        "early": "Then run feature_extraction.py, beside it, with the best cut of VGG16 as its "
-        'base: for instance base = tl.cut_at_blocks(base)["vgg16_block3"].',
+        "early": "Then feature_extraction.py, with the best cut: "
+        'base = tl.cut_at_blocks(base)["vgg16_block3"].',
         "half": 'In its call of fine_tune, write unfreeze={"fraction": 0.5}.',
         "whole": 'In its call of fine_tune, write unfreeze={"fraction": 1.0}.',
     },
