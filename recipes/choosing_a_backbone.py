@@ -1,7 +1,7 @@
 """Choosing a backbone: compare networks, and places to cut them, before any is trained.
 
-Put some hundred of your own images `(n, height, width, 3)`, 0..255, and integer labels in the place
-of `data`; any names of keras.applications ("resnet50", "efficientnetb0"), or models of your own.
+Replace `data` by a few hundred images of your own, `(n, height, width, 3)`, 0..255, with integer
+labels. Candidates are names of keras.applications ("resnet50", "efficientnetb0") or your models.
 """
 
 import tlhelpers as tl
@@ -16,7 +16,7 @@ candidates = {
 }
 ranking = tl.rank_backbones(candidates, data.x_train, data.y_train)
 print(ranking)
-print("nobody is better and cheaper than:", ", ".join(ranking.pareto("multiply_adds")))
+print("no other is both better and cheaper than:", ", ".join(ranking.pareto("multiply_adds")))
 tl.plot_ranking(ranking).savefig("ranking.png")
 
 best = ranking.names[0]

@@ -1,8 +1,8 @@
 """Domain adaptation: labels in one domain, images alone in the other.
 
 The right choice when a new camera, clinic or city makes a trained classifier worse and nobody has
-labelled its images; not when the new domain lacks classes of the old one. Put your labelled images
-in the place of the source and the others in the place of the target, both 0..255.
+labelled its images; not when the new domain lacks classes of the old one. Replace the source by
+your labelled images and the target by the others, both 0..255.
 """
 
 import tlhelpers as tl
@@ -15,7 +15,7 @@ data = tl.load_dataset("mnist", train=4500, test=500)
 rgb = np.repeat(data.x_train, 3, axis=-1)
 x_source, y_source = rgb[:2000], data.y_train[:2000]
 x_held, y_held = rgb[4000:], data.y_train[4000:]  # labelled too, kept out of the training
-x_target = tl.make_mnist_m(data.x_train[2000:4000], seed=1)  # other digits, no labels
+x_target = tl.make_mnist_m(data.x_train[2000:4000], seed=1)  # other digits, without labels
 
 layers = keras.layers
 encoder = keras.Sequential([keras.Input((28, 28, 3)), layers.Rescaling(1 / 255)])
@@ -35,10 +35,10 @@ rate = keras.optimizers.schedules.CosineDecay(2e-3, epochs * len(batches))
 model.compile(keras.optimizers.Adam(rate, beta_1=0.5, use_ema=True))
 model.fit(batches, epochs=epochs, verbose=2)
 
-# No target label so far. Are the domains alike now, and do the predicted classes make sense?
+# Without a target label: are the domains alike now, and do the predicted classes make sense?
 print(tl.check_domains(model, x_held, y_held, x_target[:500]))
 model.save("adapted.keras")
 
-# Those who have some target labels after all keep them for this one line.
+# If you have some target labels after all, keep them for this one line.
 x_test = tl.make_mnist_m(data.x_test, seed=2)
 print(tl.evaluate(model, x_test, data.y_test, data.class_names))

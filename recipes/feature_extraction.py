@@ -1,7 +1,7 @@
 """Feature extraction: run a frozen network once, then train something small on its features.
 
 The right choice for a few hundred images, and for trying many classifiers on the same features.
-Put your own images `(n, height, width, 3)`, 0..255, and integer labels in the place of `data`.
+Replace `data` by your own images, `(n, height, width, 3)`, 0..255, with integer labels.
 """
 
 import tlhelpers as tl
@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 data = tl.load_dataset("cifar10", train=500, test=300)
 base = tl.load_backbone("vgg16", input_shape=(32, 32, 3))
 
-# cache="a folder" keeps the features: the same images and weights are never run twice.
+# cache="a folder" keeps the features: the network never runs over the same images twice.
 features, labels = tl.extract_features(base, data.x_train, data.y_train)
 test_features = tl.extract_features(base, data.x_test)
 

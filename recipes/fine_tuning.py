@@ -1,7 +1,7 @@
 """Fine-tuning: train a head on a frozen network, then its last block with it, and save the model.
 
-The right choice from some hundred images on. Put your own images `(n, height, width, 3)`, 0..255,
-and integer labels in the place of `data`; any name of keras.applications in the place of VGG16.
+The right choice from a few hundred images on. Replace `data` by your own images, `(n, height,
+width, 3)`, 0..255, with integer labels, and VGG16 by any network of keras.applications.
 """
 
 import tlhelpers as tl
@@ -22,6 +22,6 @@ report = tl.evaluate(model, data.x_test, data.y_test, data.class_names)
 print(report)
 report.to_json("report.json")
 
-model.save("classifier.keras")  # with its preprocessing: it takes images as they come
+model.save("classifier.keras")  # with its preprocessing: it takes your images as they are
 again = keras.models.load_model("classifier.keras")
 print("predicted classes:", again.predict(data.x_test[:5], verbose=0).argmax(axis=1))

@@ -22,7 +22,7 @@ def build() -> keras.Model:
 model = build()
 print(tl.add_lora(model, rank=8, targets=["query", "value"]))
 
-# Short texts do not pay for long ones: batches of like length. They come shuffled.
+# Batches of texts of similar length, already shuffled: short texts need no long padding.
 batches = tl.bucket_by_length(preprocessor(data.x_train), data.y_train, batch_size=32)
 loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 model.compile(keras.optimizers.Adam(2e-3), loss=loss, metrics=["accuracy"])
@@ -32,10 +32,10 @@ print(tl.evaluate(model, x_test, data.y_test, data.class_names))
 tl.save_adapters(model, "reviews.lora.npz")
 expected = model.predict(x_test, verbose=0)
 
-tl.merge_lora(model)  # a plain model again, which predicts the same and costs nothing extra
+tl.merge_lora(model)  # a plain model again, with the same predictions and no extra cost
 print("merged, apart by at most", abs(model.predict(x_test, verbose=0) - expected).max())
 
-bert = tl.load_bert("minilm-l6")  # the base as it comes, the file, and nothing else
+bert = tl.load_bert("minilm-l6")  # the pretrained base and the file are all it needs
 again = build()
 tl.load_adapters(again, "reviews.lora.npz")
 print("loaded, apart by at most", abs(again.predict(x_test, verbose=0) - expected).max())

@@ -1,7 +1,7 @@
 """Text classification: fine-tune a small BERT on labelled texts, and save it with its tokenizer.
 
-The right choice from some hundred texts on. Put your own texts and integer labels in the place of
-`data`; any BERT of KerasHub, or a local folder, in the place of MiniLM.
+The right choice from a few hundred texts on. Replace `data` by your own texts and integer labels,
+and MiniLM by any BERT of KerasHub or a local folder.
 """
 
 import tlhelpers as tl
@@ -19,13 +19,13 @@ model = tl.build_text_classifier(bert, len(data.class_names), sequence_length=32
 print(tl.fine_tune(model, train, validation, unfreeze=2, epochs=3, learning_rate=2e-4))
 print(tl.describe(model))
 
-model = tl.calibrate(model, *validation)  # on others than these, if you have enough
+model = tl.calibrate(model, *validation)  # better on other texts than these, if you have enough
 report = tl.evaluate(model, x_test, data.y_test, data.class_names)
 print(report)
 report.to_json("report.json")
 
 tl.save_text_model("sentiment", model, preprocessor, data.class_names)
-again = tl.load_text_model("sentiment")  # in a new process this is all that is needed
+again = tl.load_text_model("sentiment")  # all that a new process needs
 mine = ["I laughed until I cried.", "I want my evening back.", ""]
 for text, name, odds in zip(mine, again.classify(mine), again.probabilities(mine), strict=True):
     print(f"{name} ({odds.max():.2f}): {text!r}")

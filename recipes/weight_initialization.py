@@ -1,8 +1,8 @@
 """Weight initialization: start a network of your own with weights that were learned elsewhere.
 
 The right choice with thousands of images, or where the network must have its own shape: nothing is
-frozen, the pretrained weights are only a better beginning than random ones. Put your own images
-`(n, height, width, 3)`, 0..255, and integer labels in the place of `data`.
+frozen, the pretrained weights are only a better start than random ones. Replace `data` by your own
+images, `(n, height, width, 3)`, 0..255, with integer labels.
 """
 
 import tlhelpers as tl

@@ -129,7 +129,7 @@ def test_a_model_without_a_graph_is_refused_by_walk():
         def call(self, x):
             return x
 
-    with pytest.raises(ValueError, match="functional or built Sequential"):
+    with pytest.raises(ValueError, match="functional or a built Sequential"):
         walk(Net())
 
 

@@ -6,15 +6,14 @@ from tlhelpers.reading.explain import attention_maps, token_importance
 import keras
 import numpy as np
 import pytest
+from toys import TinyBert, make_preprocessor
 
 keras_hub = pytest.importorskip("keras_hub", reason="pip install 'tlhelpers[text]'")
 
 
 @pytest.fixture(scope="module")
 def preprocessor():
-    from test_texts import make
-
-    return make(6)
+    return make_preprocessor(6)
 
 
 def linear(classes):
@@ -57,8 +56,6 @@ def test_one_logit_speaks_for_class_1_and_against_class_0(preprocessor):
 
 @pytest.fixture(scope="module")
 def bert():
-    from test_heads import TinyBert
-
     keras.utils.set_random_seed(0)
     return TinyBert(layers=2)
 
@@ -117,10 +114,10 @@ def test_attention_is_what_the_layers_compute(bert, preprocessor):
 def test_bad_input(bert, preprocessor):
     model = build_text_classifier(bert, 2, sequence_length=6)
     for target in (2, -1, 0.5, True):
-        with pytest.raises(ValueError, match=r"class, 0\.\.1. Received: target="):
+        with pytest.raises(ValueError, match=r"`target` must be.* 0 and 1. Received: target="):
             token_importance(model, preprocessor, ["a"], target)
     longer = build_text_classifier(bert, 2, sequence_length=8)
-    with pytest.raises(ValueError, match=r"of shape \(n, 8\) is required. Received: .*1, 6\)"):
+    with pytest.raises(ValueError, match=r"\(n, 8\).*Received: .*1, 6\)"):
         token_importance(longer, preprocessor, ["a"])
     with pytest.raises(ValueError, match="list of texts"):
         token_importance(model, preprocessor, "a")

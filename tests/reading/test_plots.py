@@ -34,6 +34,27 @@ def test_confusion_shows_counts_and_names():
     assert np.allclose(np.asarray(shares).sum(axis=1), 1)
 
 
+def many(classes):
+    outputs = RNG.normal(size=(5 * classes, classes))
+    names = [f"class {n}" for n in range(classes)]
+    return report_on(outputs, np.arange(5 * classes) % classes, names)
+
+
+@pytest.mark.parametrize(("classes", "named"), [(30, 30), (31, 31), (60, 60), (200, 50)])
+def test_confusion_of_many_classes_stays_a_figure_of_one_page(classes, named):
+    report = many(classes)
+    figure = plots.plot_confusion(report)
+    ax = figure.axes[0]
+    assert len(ax.texts) == (900 if classes == 30 else 0)
+    assert len(figure.axes) == (1 if classes == 30 else 2)  # a scale where there are no numbers
+    assert max(figure.get_size_inches()) < 16
+    names = [t.get_text() for t in ax.get_xticklabels()]
+    assert names == [t.get_text() for t in ax.get_yticklabels()]
+    assert len(names) == named
+    for tick, name in zip(ax.get_xticks(), names, strict=True):
+        assert name == report.class_names[int(tick)]
+
+
 def test_images_are_shown_as_they_are():
     images = RNG.integers(0, 256, (5, 4, 4, 3)).astype("uint8")
     figure = plots.plot_images(images, titles=list("abcde"), columns=3)
@@ -66,14 +87,21 @@ def test_no_figure_stays_open():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: plots.plot_history({}), "at least one epoch"),
-        (lambda: plots.plot_history({"loss": [1]}, ["accuracy"]), "among"),
-        (lambda: plots.plot_images(np.zeros((4, 4))), "Received"),
-        (lambda: plots.plot_images(np.zeros((2, 4, 4)), titles=["a"]), "One title"),
+        (lambda: plots.plot_history({}), r"at least one epoch.*Received: metrics=None"),
+        (lambda: plots.plot_history({"loss": [1]}, ["accuracy"]), r"`metrics` .* among \['loss'\]"),
+        (lambda: plots.plot_images(np.zeros((4, 4))), r"Received: shape=\(4, 4\)"),
+        (lambda: plots.plot_images(np.zeros((2, 4, 4)), titles=["a"]), "`titles`.*1 titles for 2"),
+        (lambda: plots.plot_images(np.zeros((2, 4, 4)), columns=0), "`columns` must be a whole"),
         (lambda: plots.plot_images(np.zeros((4, 4, 3), "uint8")), r"image\[None\]"),
         (lambda: plots.plot_images(np.full((2, 4, 4, 3), 0.5)), "Multiply by 255"),
-        (lambda: plots.plot_embedding(np.zeros((2, 2)), [0, 1]), "At least 3"),
-        (lambda: plots.plot_embedding(np.zeros((4, 2)), [0, 1] * 2, method="umap"), "method"),
+        (
+            lambda: plots.plot_embedding(np.zeros((2, 2)), [0, 1]),
+            "at least 3 samples.*Received: 2 samples",
+        ),
+        (
+            lambda: plots.plot_embedding(np.zeros((4, 2)), [0, 1] * 2, method="umap"),
+            "`method` must be one of",
+        ),
     ],
 )
 def test_bad_input(call, message):

@@ -29,7 +29,6 @@ TEXTS = ["a fine film", "Films!", "", "  ", "\x00", "日本", "dull " * 100, b"f
 
 @pytest.fixture(scope="module")
 def parts():
-
     keras.utils.set_random_seed(0)
     bert = TinyBert(layers=2)
     return build_text_classifier(bert, 2, sequence_length=6), make_preprocessor(6)
@@ -234,7 +233,7 @@ def test_adapters_are_merged_before_they_are_saved(parts, tmp_path):
 
     model = build_text_classifier(TinyBert(), 2, sequence_length=6)
     add_lora(model, 2, ["query", "value"])
-    with pytest.raises(ValueError, match=r"without LoRA.*merge_lora"):
+    with pytest.raises(ValueError, match=r"`model` must be without LoRA.*Received.*merge_lora"):
         save_text_model(tmp_path / "m", model, parts[1], NAMES)
     merge_lora(model)
     saved = save_text_model(tmp_path / "m", model, parts[1], NAMES).probabilities(TEXTS)
@@ -252,14 +251,14 @@ def test_only_class_logits_are_kept(parts, tmp_path):
     endings = [keras.layers.Dense(2, "softmax"), keras.layers.Dense(2, "sigmoid"),
                keras.layers.Softmax(), keras.layers.Reshape((2, 1))]  # fmt: skip
     for model in (end_in(parts[0], layer) for layer in endings):
-        with pytest.raises(ValueError, match=r"ends in logits.*Received: model='other'.*Leave out"):
+        with pytest.raises(ValueError, match=r"end in logits.*Received: model='other'.*Leave out"):
             save_text_model(tmp_path / "m", model, parts[1], NAMES)
     model = end_in(parts[0])
     bce, mse = keras.losses.BinaryCrossentropy(from_logits=True), keras.losses.MeanSquaredError()
     for loss, task in {bce: "multilabel", "binary_crossentropy": "multilabel",
                        mse: "regression", "mse": "regression"}.items():  # fmt: skip
         model.compile("adam", loss)
-        with pytest.raises(ValueError, match=rf"One class for each text.*Received.*\({task}\)"):
+        with pytest.raises(ValueError, match=rf"each text one class.*Received.*\({task}\)"):
             save_text_model(tmp_path / "m", model, parts[1], NAMES)
     assert not list(tmp_path.iterdir())
     binary = build_text_classifier(TinyBert(), 2, sequence_length=6, task="binary")
@@ -273,9 +272,11 @@ def test_only_class_logits_are_kept(parts, tmp_path):
 
 def test_the_preprocessor_must_be_the_models(parts, tmp_path):
 
-    with pytest.raises(ValueError, match=r"shape \(n, 6\) is required. Received: shape=\(1, 8\)"):
+    with pytest.raises(ValueError, match=r"\(n, 6\).*Received: .*\(1, 8\)"):
         save_text_model(tmp_path / "m", parts[0], make_preprocessor(8), NAMES)
-    with pytest.raises(ValueError, match=r"A TextPreprocessor is required.*bert.preprocessor\("):
+    with pytest.raises(
+        ValueError, match=r"be a TextPreprocessor.*Received: preprocessor=.*bert.preprocessor\("
+    ):
         save_text_model(tmp_path / "m", parts[0], parts[1].layer, NAMES)
     assert not list(tmp_path.iterdir())
     anything = build_text_classifier(TinyBert(), 2, sequence_length=None)
@@ -308,10 +309,10 @@ DAMAGES = {
     "empty settings": (lambda f: (f / SETTINGS).write_text("{}"), "preprocessor.json is missing"),
     "other format": (lambda f: rewrite(f, format="other 7"), "its format is 'other 7'"),
     "no format": (lambda f: rewrite(f, format=None), "KeyError: 'format'"),
-    "one name": (lambda f: rewrite(f, class_names=["bad"]), "One name for each of the 2 classes"),
-    "twice": (lambda f: rewrite(f, class_names=["a", "a"]), "One name for each of the 2 classes"),
-    "no names": (lambda f: rewrite(f, class_names=[]), "One name for each of the 2 classes"),
-    "a word": (lambda f: rewrite(f, class_names="ab"), "A list of names is required"),
+    "one name": (lambda f: rewrite(f, class_names=["bad"]), "class_names"),
+    "twice": (lambda f: rewrite(f, class_names=["a", "a"]), "class_names"),
+    "no names": (lambda f: rewrite(f, class_names=[]), "class_names"),
+    "a word": (lambda f: rewrite(f, class_names="ab"), "class_names"),
     "a list": (lambda f: (f / "text_model.json").write_text("[]"), "TypeError"),
     "half": (lambda f: (f / "text_model.json").write_text('{"format'), "JSONDecodeError"),
 }  # fmt: skip
@@ -322,23 +323,27 @@ def test_a_damaged_folder_is_refused(saved, tmp_path, damage):
     shutil.copytree(saved, tmp_path / "m")
     change, reason = DAMAGES[damage]
     change(tmp_path / "m")
-    required = rf"folder of save_text_model is required\. Received: folder=.*{reason}.*again"
+    required = (
+        rf"`folder` must be one of save_text_model, whole\. Received: folder=.*{reason}.*again"
+    )
     with pytest.raises(ValueError, match=required):
         load_text_model(tmp_path / "m")
 
 
 @pytest.mark.parametrize("settings", ["{}", "[]", json.dumps(keras.saving.serialize_keras_object(
     keras.layers.Dense(2)))])  # fmt: skip
-def test_another_preprocessor_is_refused_whatever_its_checksum(saved, tmp_path, settings):
+def test_another_preprocessor_is_refused_with_any_checksum(saved, tmp_path, settings):
     shutil.copytree(saved, tmp_path / "m")
     (tmp_path / "m" / SETTINGS).write_text(settings)
     rewrite(tmp_path / "m", files={})
-    with pytest.raises(ValueError, match=r"folder of save_text_model is required\. Received"):
+    with pytest.raises(
+        ValueError, match=r"`folder` must be one of save_text_model, whole\. Received"
+    ):
         load_text_model(tmp_path / "m")
 
 
 def test_bad_input(parts, tmp_path):
-    with pytest.raises(ValueError, match=r"One name for each of the 2 classes.*Received"):
+    with pytest.raises(ValueError, match=r"Received: class_names=\['a', 'b', 'c'\]"):
         save_text_model(tmp_path / "m", *parts, ("a", "b", "c"))
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis/chapter1.txt").write_text("years of work")
@@ -346,9 +351,13 @@ def test_bad_input(parts, tmp_path):
         save_text_model(tmp_path / "thesis", *parts, NAMES)
     assert (tmp_path / "thesis/chapter1.txt").read_text() == "years of work"
     for folder in ("thesis", "nowhere"):
-        with pytest.raises(ValueError, match=r"folder of save_text_model is required\. Received"):
+        with pytest.raises(
+            ValueError, match=r"`folder` must be one of save_text_model, whole\. Received"
+        ):
             load_text_model(tmp_path / folder)
     save_text_model(tmp_path / "m", *parts, NAMES)
     (tmp_path / "m/model.keras").write_bytes(b"half")
-    with pytest.raises(ValueError, match=r"folder of save_text_model is required\. Received"):
+    with pytest.raises(
+        ValueError, match=r"`folder` must be one of save_text_model, whole\. Received"
+    ):
         load_text_model(tmp_path / "m")

@@ -209,9 +209,9 @@ BAD = [
     ({"unfreeze": {"from_layer": "conv3"}}, "conv_3"),
     ({"unfreeze": {}}, "Exactly one"),
     ({"unfreeze": "block3"}, "dict of the arguments"),
-    ({"epochs": -1}, "at least 0"),
-    ({"batch_size": 0}, "at least 1"),
-    ({"head_epochs": 1.5}, "at least 0"),
+    ({"epochs": -1}, "0 or above"),
+    ({"batch_size": 0}, "1 or above"),
+    ({"head_epochs": 1.5}, "0 or above"),
     ({"learning_rate": 0}, "above 0"),
     ({"head_learning_rate": float("nan")}, "above 0"),
     ({"train": X}, "pair"),
@@ -283,7 +283,7 @@ def test_a_base_alone_and_a_model_without_a_graph_are_refused():
         def call(self, x):
             return x
 
-    with pytest.raises(ValueError, match="functional or built Sequential"):
+    with pytest.raises(ValueError, match="functional or a built Sequential"):
         fine_tune(Net(), TRAIN)
 
 

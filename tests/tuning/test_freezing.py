@@ -173,10 +173,10 @@ BAD_AMOUNTS = [
     ({"layers": []}, "whole number or a list"),
     ({"layers": ["conv3"]}, "conv_3"),
     ({"from_layer": "brach_2"}, "branch_2"),
-    ({"fraction": 0}, "above 0"),
-    ({"fraction": 1.01}, "above 0"),
-    ({"fraction": float("nan")}, "above 0"),
-    ({"blocks": 1, "batchnorm": "freeze"}, "'frozen' or 'train'"),
+    ({"fraction": 0}, r"in \(0, 1\]"),
+    ({"fraction": 1.01}, r"in \(0, 1\]"),
+    ({"fraction": float("nan")}, r"in \(0, 1\]"),
+    ({"blocks": 1, "batchnorm": "freeze"}, "'frozen', 'train'"),
 ]
 
 
@@ -234,13 +234,13 @@ def test_describe_sees_a_disagreement_of_parent_and_child():
 
 
 def test_describe_needs_weights():
-    with pytest.raises(ValueError, match="built model"):
+    with pytest.raises(ValueError, match="`model` must be built and have weights"):
         describe(keras.Sequential([L.Dense(2)]))
 
 
 @pytest.mark.parametrize("verb", [freeze, describe, lambda m: unfreeze(m, blocks=1)])
 def test_only_models_are_taken(verb):
-    with pytest.raises(ValueError, match="A Keras model is required"):
+    with pytest.raises(ValueError, match="`model` must be a Keras model. Received"):
         verb(L.Dense(2))
 
 

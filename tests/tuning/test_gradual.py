@@ -213,7 +213,7 @@ def test_datasets_and_mixed_precision():
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"blocks": 4}, "between 1 and 3 .* Received: blocks=4"),
+        ({"blocks": 4}, "between 1 and 3. Received: blocks=4"),
         ({"blocks": 0}, "Received: blocks=0"),
         ({"epochs": 0}, "Received: epochs=0"),
         ({"epochs": [1, 1]}, r"or 4 of them. Received: epochs=\[1, 1\]"),

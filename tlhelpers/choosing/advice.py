@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import textwrap
 from dataclasses import dataclass, replace
-from numbers import Integral, Real
+from pathlib import Path
 
-from tlhelpers.checks.words import did_you_mean
+from tlhelpers.checks.files import PACKAGE, folder_beside
+from tlhelpers.checks.words import check_choice, check_number, check_whole
 from tlhelpers.choosing.playbook import (
     CAN_WAIT,
+    CHANGES,
     CHECK,
     CHECK_ADAPTATION,
-    CODE,
     MACHINES,
     MEASURE,
     PAPERS,
@@ -37,9 +37,9 @@ class Advice:
     """What `advise` returns; print it.
 
     `strategy` completes "I would begin with ...". `reasons` end with the paper they lean on, such
-    as `[Yosinski 2014]`, whose title is in `papers`. `recipe` is a script of the repository, `code`
-    the same in a few lines. `sure` is False where `doubts` say what would change the advice.
-    `check` says how to find out whether it was right.
+    as `[Yosinski 2014]`, whose title is in `papers`. `recipe` is a program of the repository to
+    start from, `change` what the strategy changes in it, or "". `sure` is False where `doubts` say
+    what would change the advice. `check` says how to find out whether it was right.
     """
 
     strategy: str
@@ -47,7 +47,7 @@ class Advice:
     reasons: tuple[str, ...]
     papers: tuple[str, ...]
     recipe: str
-    code: str
+    change: str
     doubts: tuple[str, ...]
     check: str
 
@@ -56,6 +56,17 @@ class Advice:
         """Whether the strategy stays the same for somewhat other numbers."""
         return not self.doubts
 
+    @property
+    def path(self) -> Path:
+        """Where the recipe lies on this machine: in a checkout, or in the installed package."""
+        folder, name = self.recipe.split("/")
+        return folder_beside(folder) / name
+
+    @property
+    def code(self) -> str:
+        """The recipe, read from its file."""
+        return self.path.read_text(encoding="utf8")
+
     def __str__(self) -> str:
         certainty = "I am fairly sure of that." if self.sure else "I am not sure, though."
         parts = [f"{self.situation} I would begin with {self.strategy}. {certainty}"]
@@ -63,8 +74,10 @@ class Advice:
         parts += ["What would change my mind:"] if self.doubts else []
         parts += ["- " + line for line in self.doubts]
         lines = [_wrap(part, part.startswith("- ")) for part in parts]
-        lines += ["", f"Start from {self.recipe}; the lines that matter:", ""]
-        lines += [textwrap.indent(self.code, "    "), "", _wrap(self.check), ""]
+        lines += ["", f"Start from {self.recipe}."]
+        lines += [f"It lies at {self.path}"] if PACKAGE in self.path.parents else []
+        lines += [self.change] if self.change else []
+        lines += ["", _wrap(self.check), ""]
         lines += [_wrap(f"Read {paper}", True) for paper in self.papers]
         return "\n".join(lines)
 
@@ -80,39 +93,45 @@ def advise(
     task: str = "image",
     unlabelled: int = 0,
 ) -> Advice:
-    """Recommend how to use a pre-trained network, from what is known before any training.
+    """Recommend how to use a pretrained network, from what you know before any training.
 
-    The skeleton is the classic table, few or many samples x similar to the source or different,
-    with a row between them and a column for what the machine can bear. The borders (50 and 1,000
-    samples per class, similarity 0.5) are rules of thumb: where the advice changes for a third
-    fewer samples, half as many again, or a similarity 0.15 off, it says so and is not `sure`.
+    The skeleton is the classic table: few or many samples, similar to the source or different. It
+    has a row between few and many, and a column for what the machine can do in time. The borders
+    (50 and 1,000 samples per class, similarity 0.5) are rules of thumb. The advice says so, and is
+    not `sure`, where a third fewer samples, half as many again, or a similarity 0.15 off would
+    change it.
 
     Args:
         samples: labelled samples of the target task, all classes together; at least one per class,
             or 0 beside `unlabelled`.
         classes: classes of the target task, at least 2.
         similarity: how much of what the network knows is of use here. A number in 0..1 (0 another
-            world, 1 the same kind of data); "similar" or "different"; or measured, which is best:
-            what `linear_probe` says of the frozen network's features, which counts from chance (0)
-            to without error (1), with its interval. A proxy A-distance d becomes 1 - d / 2. None
-            for not known.
+            world, 1 the same kind of data); "similar" or "different"; or, best of all, what
+            `linear_probe` returns for the frozen network's features: it counts from chance (0) to
+            no error (1), with its interval. A proxy A-distance d becomes 1 - d / 2. None if you do
+            not know it.
         budget: "laptop", "gpu", or minutes of a laptop.
         task: "image" or "text".
-        unlabelled: further target samples without labels, to be learned from with labelled data of
-            the same classes from another domain (drawings, another scanner, other shops' photos).
+        unlabelled: target samples without labels, for a model that also learns from labelled data
+            of the same classes in another domain (drawings, another scanner, other shops' photos).
             Then `similarity` is that of the two domains.
 
     Returns:
-        An `Advice` with `strategy, reasons, recipe, sure`, `code`, `doubts`, `check`.
+        An `Advice` with `strategy, reasons, recipe, change, sure, doubts, check`, and `code`, the
+        text of the recipe.
 
     Raises:
-        ValueError: counts that are no whole numbers or too small, a similarity out of 0..1, an
-            unknown word.
+        ValueError: counts that are not whole numbers or are too small, a similarity outside 0..1,
+            an unknown word.
 
     Example:
-        >>> features, labels = tl.extract_features(base, x, y)
-        >>> probe = tl.linear_probe(features=features.mean(axis=(1, 2)), labels=labels)
-        >>> print(tl.advise(samples=len(x), classes=10, similarity=probe))
+        >>> advice = tl.advise(samples=500, classes=10, similarity="similar", budget="gpu")
+        >>> advice.strategy, advice.recipe, advice.sure
+        ('fine-tuning of the last block', 'recipes/fine_tuning.py', False)
+        >>> maps, labels = tl.extract_features(base, x, y)
+        >>> probe = tl.linear_probe(features=maps.mean(axis=(1, 2)), labels=labels)
+        >>> print(tl.advise(samples=len(x), classes=3, similarity=probe))
+        You have about 8 labelled images for each of 3 classes, and a laptop. ...
 
     Reference:
         The papers in `Advice.papers`, above all Yosinski et al., "How transferable are features in
@@ -120,7 +139,7 @@ def advise(
     """
     _check_counts(samples, classes, unlabelled)
     machine = _machine(budget)
-    _check_word("task", task, TABLES)
+    check_choice("task", task, TABLES)
     case = _Case(samples / classes, *_similarity(similarity, classes), machine, task, unlabelled)
     choice = case.choose()
     reasons = reasons_for(choice, task, case.size, case.similar, machine)
@@ -131,7 +150,7 @@ def advise(
         reasons=reasons,
         papers=tuple(PAPERS[name] for name in dict.fromkeys(cited)),
         recipe=f"recipes/{RECIPES[task][choice]}.py",
-        code=CODE[task][choice].format(classes=classes).strip(),
+        change=CHANGES[task].get(choice, ""),
         doubts=_doubts(case, similarity),
         check=_check_by(case),
     )
@@ -166,7 +185,7 @@ class _Case:
 
 
 def _doubts(case: _Case, given) -> tuple[str, ...]:
-    """Return what would change the advice: the same choice in the neighbourhood of the case."""
+    """Return what would change the advice: other choices for somewhat other numbers."""
     near = {
         "With a third fewer samples": replace(case, per_class=case.per_class / _MARGIN),
         "With half as many samples again": replace(case, per_class=case.per_class * _MARGIN),
@@ -179,7 +198,7 @@ def _doubts(case: _Case, given) -> tuple[str, ...]:
     if given is None and any("source" in line for line in lines):
         lines.append(f"Measure it: {MEASURE[case.task]}, then similarity=tl.linear_probe(...).")
     if choice == "adapt" and case.unlabelled < _LEAST_UNLABELLED:
-        lines.append("Two domains are hardly matched by so few samples: collect more of them.")
+        lines.append("So few unlabelled samples hardly show a domain: collect more of them.")
     return tuple(lines)
 
 
@@ -197,7 +216,7 @@ def _describe(samples: int, classes: int, similarity, case: _Case) -> str:
     source = "the labelled domain" if case.choose() == "adapt" else "what the network has seen"
     where = f"They are {'near to' if case.similar else 'far from'} {source}"
     if similarity is None:
-        where = f"How near they are to {source}, you do not say"
+        where = f"You do not say how near they are to {source}"
     if isinstance(similarity, Probe):
         where += (
             f": a linear classifier on its features gets {similarity.accuracy:.2f} of them right"
@@ -211,53 +230,36 @@ def _similarity(value, classes: int) -> tuple[float, float, float]:
     if value is None:
         return 0.0, 1.0, 1.0
     if isinstance(value, Probe):
-        chance = 1 / classes
-        numbers = (value.interval[0], value.accuracy, value.interval[1])
-        return tuple(max((number - chance) / (1 - chance), 0.0) for number in numbers)
+        low, high = (_above_chance(border, classes) for border in value.interval)
+        return low, _above_chance(value.accuracy, classes), high
     if isinstance(value, str):
-        _check_word("similarity", value, _WORDS)
-        return (_WORDS[value],) * 3
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value <= 1:
-        raise ValueError(
-            "similarity must be a number in 0..1, 'similar', 'different', or what linear_probe "
-            f"returns. Received: similarity={value!r}. A proxy A-distance d becomes 1 - d / 2."
-        )
-    return max(value - _OFF, 0.0), float(value), min(value + _OFF, 1.0)
+        word = _WORDS[check_choice("similarity", value, _WORDS)]
+        return word, word, word
+    cure = "It may also be 'similar', 'different', or what linear_probe returns. A proxy A-distance"
+    value = check_number("similarity", value, "[0, 1]", f"{cure} d becomes 1 - d / 2.")
+    return max(value - _OFF, 0.0), value, min(value + _OFF, 1.0)
+
+
+def _above_chance(accuracy: float, classes: int) -> float:
+    """Return 0 for an accuracy by chance or below, 1 for one without error."""
+    return max((accuracy - 1 / classes) / (1 - 1 / classes), 0.0)
 
 
 def _machine(budget) -> str:
     if isinstance(budget, str):
-        _check_word("budget", budget, ("laptop", "gpu"))
-        return budget
-    if isinstance(budget, bool) or not isinstance(budget, Real) or not 0 < budget < math.inf:
-        raise ValueError(
-            "budget must be 'laptop', 'gpu', or minutes above 0. "
-            f"Received: budget={budget!r}. Leave it out for a laptop."
-        )
-    return "laptop" if budget >= MINUTES else "minutes"
+        return check_choice("budget", budget, ("laptop", "gpu"))
+    cure = "Give the minutes that a laptop may take, 'laptop', or 'gpu'."
+    return "laptop" if check_number("budget", budget, "(0, inf)", cure) >= MINUTES else "minutes"
 
 
 def _check_counts(samples, classes, unlabelled) -> None:
-    for name, value, least in [
-        ("samples", samples, 0),
-        ("classes", classes, 2),
-        ("unlabelled", unlabelled, 0),
-    ]:
-        if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
-            raise ValueError(
-                f"{name} must be a whole number, at least {least}. Received: {name}={value!r}. "
-                "Count them: len(y), len(np.unique(y))."
-            )
+    cure = "Count them: len(y), len(np.unique(y))."
+    check_whole("samples", samples, 0, cure=cure)
+    check_whole("classes", classes, 2, cure=cure)
+    check_whole("unlabelled", unlabelled, 0, cure=cure)
     if samples < classes and not unlabelled:
         raise ValueError(
-            "At least one labelled sample of each class is required. Received: "
-            f"samples={samples}, classes={classes}. samples= counts all classes together; with "
-            "labels from another domain alone, say how many target samples there are: unlabelled=."
-        )
-
-
-def _check_word(name: str, word, known) -> None:
-    if not isinstance(word, str) or word not in known:
-        raise ValueError(
-            f"A known {name} is required. Received: {name}={word!r}.{did_you_mean(word, known)}"
+            "`samples` must be at least one for each class. Received: "
+            f"samples={samples}, classes={classes}. Count all classes together. If you have labels "
+            "from another domain alone, say how many target samples there are: unlabelled=."
         )

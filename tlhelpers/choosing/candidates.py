@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from tlhelpers.checks.words import did_you_mean
 from tlhelpers.models.anatomy import find_base, find_blocks, head_start
@@ -57,7 +59,8 @@ class Candidate:
 def cut_at_blocks(base: keras.Model) -> dict[str, keras.Model]:
     """Cut a base behind each of its blocks, so that the cuts can be ranked as candidates.
 
-    Early blocks hold edges and textures that suit any task, late ones what the source task needed.
+    Early blocks hold edges and textures, which suit any task. Late blocks hold what the source task
+    needed.
 
     Args:
         base: a base, such as `load_backbone` returns, or a model with one.
@@ -70,8 +73,9 @@ def cut_at_blocks(base: keras.Model) -> dict[str, keras.Model]:
         ValueError: no graph; fewer than two places to cut.
 
     Example:
-        >>> list(cut_at_blocks(load_backbone("vgg16", (32, 32, 3), weights=None)))[-1]
-        'vgg16_block5'
+        >>> cuts = tl.cut_at_blocks(base)
+        >>> [cut.output_shape for cut in cuts.values()]
+        [(None, 10, 10, 4), (None, 10, 10, 4), (None, 8, 8, 5)]
     """
     base = find_base(base)
     steps = walk(base)
@@ -87,63 +91,73 @@ def cut_at_blocks(base: keras.Model) -> dict[str, keras.Model]:
             result[name] = keras.Model(base.inputs, steps[end].tensor, name=name)
     if len({id(model.output) for model in result.values()}) < max(2, len(result)):
         raise ValueError(
-            "A base with two blocks at least, and one tensor between them, is required. Received: "
-            f"base={base.name!r} with blocks {[block.name for block in blocks]}."
+            "`base` must have at least two blocks, with one tensor between them. Received: "
+            f"base={base.name!r} with blocks {[block.name for block in blocks]}. Use it whole."
         )
     return result
 
 
 def name_candidates(candidates) -> dict[str, str | keras.Model]:
     """Return name to candidate, after every check that needs no loading."""
-    if isinstance(candidates, str | keras.Model) or not isinstance(candidates, Sequence | Mapping):
+    listed = isinstance(candidates, Sequence | Mapping) and not isinstance(candidates, str)
+    if not listed or len(candidates) < 2:
         raise ValueError(
-            "candidates must be a list, or a dict from names to models. Received: a single "
-            f"{type(candidates).__name__}. A score says which of several is better: give two."
+            "`candidates` must be a list, or a dict from names to models, of at least two. "
+            f"Received: candidates={candidates!r}. A score says which of several is better and "
+            "means nothing by itself: add another, such as the same model with random weights."
         )
     given = list(candidates.values() if isinstance(candidates, Mapping) else candidates)
     for candidate in given:
-        if isinstance(candidate, str) and candidate not in backbone_names():
-            hint = did_you_mean(candidate, backbone_names())
-            raise ValueError(f"A known backbone is required. Received: {candidate!r}.{hint}")
-        if not isinstance(candidate, str | keras.Model):
+        known = isinstance(candidate, str) and candidate in backbone_names()
+        if not known and not isinstance(candidate, keras.Model):
             raise ValueError(
-                "A candidate is a name or a Keras model. Received: "
-                f"{candidate!r} of type {type(candidate).__name__}."
+                "`candidates` must be Keras models and names that load_backbone knows. "
+                f"Received: candidates={given!r}, with {candidate!r}."
+                + did_you_mean(candidate, backbone_names())
             )
-    names = [getattr(c, "name", c) for c in given]
-    names = list(candidates) if isinstance(candidates, Mapping) else names
+    own_names = [c if isinstance(c, str) else c.name for c in given]
+    names = list(candidates) if isinstance(candidates, Mapping) else own_names
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ValueError(
-            f"Every candidate needs a name of its own. Received: {', '.join(map(repr, twice))} "
-            "twice. Give names: rank_backbones({'small': model, 'large': other}, x, y)."
-        )
-    if len(names) < 2:
-        raise ValueError(
-            f"At least two candidates are required. Received: {names}. A score compares models on "
-            "one data set and means nothing by itself: add another, such as the same model with "
-            "random weights."
+            "`candidates` must have names of their own. Received: candidates with "
+            f"{', '.join(map(repr, twice))} twice. Give a dict: {{'small': model, 'large': other}}."
         )
     return dict(zip(names, given, strict=True))
 
 
-def assess(name, model, head, x, labels, batch_size, cache, seed) -> Candidate:
+def source_head(given: str | keras.Model) -> Callable | None:
+    """Return the source classifier that a candidate brings with it, if it brings one."""
+    if given != "mobilenetv2-dogs":
+        return None
+    kernel, bias, _ = dog_breed_head()
+    return lambda features: features @ kernel + bias
+
+
+def assess(
+    name: str,
+    model: keras.Model,
+    head: Callable | None,
+    x,
+    labels: np.ndarray,
+    batch_size: int,
+    cache: str | Path | None,
+    seed: int,
+) -> Candidate:
     """Run one candidate over the images, and fill its row."""
-    whole, sees, shape = _extractor(name, model, tuple(x.shape[1:]))
+    shape = _input_shape(name, model, tuple(x.shape[1:]))
+    whole = _extractor(model, tuple(x.shape[1:]), shape)
     features = np.asarray(extract_features(whole, x, batch_size=batch_size, cache=cache))
     try:
         scores = _score(features, labels, head, seed)
     except ValueError as error:
         raise ValueError(f"Candidate {name!r}: {error}") from error
-    cost = count_cost(model, shape)
     return Candidate(
         name=name,
-        input=sees,
+        input=f"{'x'.join(map(str, shape))}, {(*_modes(whole), 'as it is')[0]}",
         features=features.shape[1],
-        weights=cost.weights,
-        multiply_adds=cost.multiply_adds,
-        activations=cost.activations,
         milliseconds=_milliseconds(whole, np.asarray(x[:batch_size])),
+        **asdict(count_cost(model, shape)),
         **scores,
     )
 
@@ -163,50 +177,43 @@ def _score(features: np.ndarray, labels: np.ndarray, head: Callable | None, seed
     return scores
 
 
-def _extractor(
-    name: str, model: keras.Model, image_shape: tuple[int, ...]
-) -> tuple[keras.Model, str, tuple[int, ...]]:
-    """Return the model with resizing and preprocessing before and pooling behind, and its input."""
+def _input_shape(name: str, model: keras.Model, image_shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape a candidate sees: its own, the images' where it's open, or an error."""
     walk(model)  # a model with a graph, or an error
-    if len(model.inputs) != 1 or len(model.outputs) != 1 or len(model.inputs[0].shape) != 4:
+    first = tuple(model.inputs[0].shape)
+    if len(model.inputs) != 1 or len(model.outputs) != 1 or len(first) != 4:
         raise ValueError(
-            "A candidate takes images and has one output. Received: candidate "
+            "`candidates` must take images and have one output each. Received: "
             f"{name!r} with {len(model.inputs)} inputs, {len(model.outputs)} outputs, "
-            f"first input of shape {tuple(model.inputs[0].shape)}."
+            f"first input of shape {first}. Cut it with keras.Model(images, features)."
         )
-    *size, channels = model.inputs[0].shape[1:]
-    if channels not in (None, image_shape[-1]):
-        cure = (
-            "Repeat the grey channel: np.repeat(x, 3, axis=-1)."
-            if channels == 3 and image_shape[-1] == 1
-            else "Give it images of that kind, or leave it out."
-        )
+    wanted, given = first[-1], image_shape[-1]
+    if wanted not in (None, given):
+        grey = (wanted, given) == (3, 1)
+        cure = "Repeat the grey channel: np.repeat(x, 3, axis=-1)." if grey else "Leave it out."
         raise ValueError(
-            f"Candidate {name!r} takes images of {channels} channels. Received: images of "
-            f"{image_shape[-1]}. {cure}"
+            f"`x` must have {wanted} channels for candidate {name!r}. Received: "
+            f"shape={image_shape}. {cure}"
         )
-    size = [own or given for own, given in zip(size, image_shape, strict=False)]
-    images = keras.Input(image_shape, name="images")
-    seen = images if tuple(size) == image_shape[:2] else keras.layers.Resizing(*size)(images)
-    prepare = _preprocessing_of(model)
-    features = model(seen if prepare is None else prepare(seen))
-    whole = keras.Model(images, GlobalPooling("avg")(features), name=model.name)
-    modes = [layer.mode for layer in whole._flatten_layers() if isinstance(layer, Preprocess)]
-    shape = (*size, image_shape[-1])
-    sees = f"{'x'.join(map(str, shape))}, {modes[0] if modes else 'as it is'}"
-    return whole, sees, shape
+    return tuple(own or images for own, images in zip(first[1:], image_shape, strict=True))
 
 
-def _preprocessing_of(model: keras.Model) -> Preprocess | None:
-    """Return what a bare base of keras.applications needs; None for any other model."""
-    if model.inputs[0].shape[-1] != 3 or any(
-        isinstance(layer, Preprocess) for layer in model._flatten_layers()
-    ):
-        return None
-    try:
-        return preprocessing(model)
-    except ValueError:
-        return None
+def _extractor(
+    model: keras.Model, image_shape: tuple[int, ...], shape: tuple[int, ...]
+) -> keras.Model:
+    """Return a candidate from images to pooled features: resize, prepare, run, average."""
+    x = images = keras.Input(image_shape, name="images")
+    if shape != image_shape:
+        x = keras.layers.Resizing(*shape[:2])(x)
+    if model.inputs[0].shape[-1] == 3 and not _modes(model):
+        with contextlib.suppress(ValueError):  # not of keras.applications: it sees x as it is
+            x = preprocessing(model)(x)
+    return keras.Model(images, GlobalPooling("avg")(model(x)), name=model.name)
+
+
+def _modes(model: keras.Model) -> list[str]:
+    """Return how a model prepares its images; nothing where it takes them as they are."""
+    return [layer.mode for layer in model._flatten_layers() if isinstance(layer, Preprocess)]
 
 
 def _milliseconds(model: keras.Model, batch: np.ndarray, repeats: int = 3) -> float:
@@ -217,9 +224,3 @@ def _milliseconds(model: keras.Model, batch: np.ndarray, repeats: int = 3) -> fl
         model.predict_on_batch(batch)
         seconds.append(time.perf_counter() - start)
     return 1000 * float(np.median(seconds)) / len(batch)
-
-
-def dog_head() -> Callable:
-    """Return the classifier of "mobilenetv2-dogs", as a function of its pooled features."""
-    kernel, bias, _ = dog_breed_head()
-    return lambda features: features @ kernel + bias

@@ -1,4 +1,4 @@
-"""What `advise` knows: the table of strategies, their reasons and papers, recipes and code."""
+"""What `advise` knows: the table of strategies, their reasons and papers, and the recipes."""
 
 MACHINES = ("minutes", "laptop", "gpu")
 
@@ -32,6 +32,7 @@ TABLES = {
     },
 }
 
+# The program to start from, recipes/*.py, and what the strategy changes in it.
 RECIPES = {
     "image": {
         "early": "choosing_a_backbone",
@@ -46,6 +47,19 @@ RECIPES = {
         "lora": "lora",
         "whole": "text_classification",
         "adapt": "domain_adaptation",
+    },
+}
+
+CHANGES = {
+    "image": {
+        "early": "Then feature_extraction.py, with the best cut: "
+        'base = tl.cut_at_blocks(base)["vgg16_block3"].',
+        "half": 'In its call of fine_tune, write unfreeze={"fraction": 0.5}.',
+        "whole": 'In its call of fine_tune, write unfreeze={"fraction": 1.0}.',
+    },
+    "text": {
+        "features": "In its call of fine_tune, write unfreeze=None.",
+        "whole": 'In its call of fine_tune, write unfreeze={"fraction": 1.0}, learning_rate=2e-5.',
     },
 }
 
@@ -76,35 +90,35 @@ _FEW_TEXTS = (
     "[Howard 2018]"
 )
 _ONE_PASS = (
-    "In these minutes the network can run over the data once: that is what frozen features take, "
-    "and they are a strong start. [Kornblith 2019]"
+    "In these minutes the network can run over the data once. Frozen features take no more, and "
+    "they are a strong start. [Kornblith 2019]"
 )
 _ENOUGH = "You have enough samples for fine-tuning to beat frozen features. [Kornblith 2019]"
-_CARRY_OVER = "Features carry over the better, the nearer the two tasks are. [Yosinski 2014]"
+_CARRY_OVER = "The nearer the two tasks are, the better features carry over. [Yosinski 2014]"
 _TOP_IS_SPECIAL = (
-    "Lower layers hold edges and textures that serve any picture; the upper ones belong to the "
-    "classes that they were trained on, and yours are others. [Yosinski 2014]"
+    "Lower layers hold edges and textures that serve any picture. The upper ones belong to the "
+    "classes that they were trained on, and your classes are others. [Yosinski 2014]"
 )
 _CLOSENESS = (
     "Whether an encoder serves better frozen or tuned depends on how near your task is to what it "
     "was trained for. [Peters 2019]"
 )
 _ADAPTERS = (
-    "Small matrices beside the frozen weights learn about as well as all weights do, in less "
-    "memory, and fit into a small file. [Hu 2021]"
+    "Small matrices beside the frozen weights learn about as well as all weights do. They take "
+    "less memory and fit into a small file. [Hu 2021]"
 )
 _HEAD_FIRST = "The head learns first: a random one would spoil the layers below it. [Howard 2018]"
 _STEADY = (
-    "Begin from the pre-trained weights though all of them may move: training stays near them, "
-    "and is the steadier for it. [Neyshabur 2020]"
+    "Begin from the pretrained weights although all of them may move: training stays near them "
+    "and is steadier. [Neyshabur 2020]"
 )
 _SCRATCH = (
-    "So far from the source, random weights may catch up, given samples and time: train them too, "
+    "So far from the source, random weights may catch up, given samples and time. Train them too, "
     "as a control. [He 2019]"
 )
 _BOUND = (
-    "Errors in the new domain are bounded by errors in the old one plus the distance of the two: "
-    "so make their features alike while learning the labels. [Ben-David 2010]"
+    "Errors in the new domain are bounded by errors in the old one plus the distance of the two. "
+    "So make their features alike while the labels are learned. [Ben-David 2010]"
 )
 _REVERSAL = (
     "A discriminator whose gradient is reversed does that, and reads no target label. [Ganin 2016]"
@@ -132,70 +146,6 @@ def reasons_for(choice: str, task: str, size: str, similar: bool, machine: str) 
     return tuple(reason for holds, reason in rules if holds)
 
 
-_IMAGES = """\
-base = tl.load_backbone("vgg16", input_shape=x.shape[1:])
-"""
-_TUNE_IMAGES = (
-    _IMAGES
-    + """\
-model = tl.build_classifier(base, {classes})
-print(tl.fine_tune(model, (x, y), (x_val, y_val), unfreeze=@))
-"""
-)
-_TEXTS = """\
-bert = tl.load_bert()
-model = tl.build_text_classifier(bert, {classes}, sequence_length=128)
-tokens, tokens_val = bert.preprocessor(128)(texts), bert.preprocessor(128)(texts_val)
-"""
-_ADAPT = """\
-model = tl.DANN(encoder, classifier)  # inputs to features, features to logits
-model.compile("adam")
-model.fit(tl.paired_batches(x_source, y_source, x_target, batch_size=64), epochs=10)
-logits = model.predict(x_target)
-"""
-
-# What to run, for `str.format`; x and y are your images (0..255) and labels, texts your strings.
-CODE = {
-    "image": {
-        "early": _IMAGES
-        + """\
-cuts = tl.cut_at_blocks(base)
-ranking = tl.rank_backbones(cuts, x, y, by="probe")
-print(ranking)
-features = tl.extract_features(cuts[ranking.names[0]], x)
-""",
-        "features": _IMAGES
-        + """\
-features, labels = tl.extract_features(base, x, y)
-print(tl.linear_probe(features=features.mean(axis=(1, 2)), labels=labels))
-""",
-        "block": _TUNE_IMAGES.replace("@", "1"),
-        "half": _TUNE_IMAGES.replace("@", '{{"fraction": 0.5}}'),
-        "whole": _TUNE_IMAGES.replace("@", '{{"fraction": 1.0}}'),
-        "adapt": _ADAPT,
-    },
-    "text": {
-        "features": _TEXTS
-        + """\
-print(tl.fine_tune(model, (tokens, y), (tokens_val, y_val), unfreeze=None))
-""",
-        "lora": "import keras\n"
-        + _TEXTS
-        + """\
-tl.add_lora(model, rank=8, targets=["query", "value"])
-loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-model.compile(keras.optimizers.AdamW(1e-3), loss, metrics=["accuracy"])
-model.fit(tokens, y, validation_data=(tokens_val, y_val), epochs=3)
-""",
-        "whole": _TEXTS
-        + """\
-data = (tokens, y), (tokens_val, y_val)
-print(tl.fine_tune(model, *data, unfreeze={{"fraction": 1.0}}, epochs=3, learning_rate=2e-5))
-""",
-        "adapt": _ADAPT,
-    },
-}
-
 # The features that say how similar the data are, by tl.linear_probe(features=features, labels=y).
 MEASURE = {
     "image": "features = tl.extract_features(base, x).mean(axis=(1, 2))",
@@ -207,7 +157,7 @@ CHECK = (
 )
 CHECK_ADAPTATION = (
     "Then compare, over several seeds, with the same network trained on the labelled domain alone: "
-    "where tl.proxy_a_distance finds the domains alike, that may be all you need. Choose the epoch "
+    "where tl.proxy_a_distance finds the domains alike, you may need no more. Choose the epoch "
     "with tl.validators, never with target labels, and label a few target samples to test on. It "
     "can harm where the two domains do not have the same classes."
 )

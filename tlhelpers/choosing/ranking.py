@@ -8,15 +8,15 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from tlhelpers.checks.features import check_classes
-from tlhelpers.checks.words import did_you_mean
-from tlhelpers.choosing.candidates import Candidate, assess, dog_head, name_candidates
-from tlhelpers.reading.plots import BLUE, GREY, ORANGE, _axes
+from tlhelpers.checks.words import check_choice
+from tlhelpers.choosing.candidates import Candidate, assess, name_candidates, source_head
+from tlhelpers.reading.plots import BLUE, GREY, ORANGE, new_axes
 from tlhelpers.sources.backbones import load_backbone
 
 import keras
 import numpy as np
 
-PROMISES = ("logme", "h_score", "probe", "leep", "nce")
+PROMISES = ("logme", "h_score", "probe")
 COSTS = ("weights", "multiply_adds", "activations", "milliseconds")
 
 
@@ -40,32 +40,24 @@ class Ranking:
 
     def __getitem__(self, name: str) -> Candidate:
         """Return the row of that name."""
-        if name not in self.names:
-            raise ValueError(
-                f"The name of a candidate is required. Received: {name!r}."
-                + did_you_mean(name, self.names)
-            )
-        return self.candidates[self.names.index(name)]
+        return self.candidates[self.names.index(check_choice("name", name, self.names))]
 
     def scores(self, what: str) -> dict[str, float]:
         """Return one column by name: any number of `Candidate`, such as "logme" or "weights"."""
         known = [f.name for f in fields(Candidate) if f.name not in ("name", "input")]
-        if what not in known:
-            raise ValueError(
-                f"A column is required. Received: what={what!r}." + did_you_mean(what, known)
-            )
+        check_choice("what", what, known)
         return {candidate.name: getattr(candidate, what) for candidate in self.candidates}
 
     def pareto(self, cost: str = "multiply_adds") -> tuple[str, ...]:
-        """Return the names that no other candidate beats in cost and promise at once.
+        """Return the names that no other candidate beats in both cost and promise.
 
-        They come in order of their cost, so each promises more than those before it. Candidates
-        of unknown cost (NaN, such as the multiply-adds of attention) are left out.
+        They come in order of their cost: each promises more than those before it. Candidates of
+        unknown cost (NaN, such as the multiply-adds of attention) are left out.
 
         Raises:
             ValueError: an unknown cost.
         """
-        _check_choice("cost", cost, COSTS)
+        check_choice("cost", cost, COSTS)
         best, front = -math.inf, []
         known = [row for row in self.candidates if not math.isnan(getattr(row, cost))]
         for row in sorted(known, key=lambda c: (getattr(c, cost), -getattr(c, self.by))):
@@ -96,20 +88,10 @@ class Ranking:
 
 
 def _table(ranking: Ranking) -> list[list[str]]:
-    """Return the header and the rows as text; LEEP and NCE only if anybody has them."""
-    sourced = any(not math.isnan(row.leep) for row in ranking.candidates)
-    header = ["candidate", "input", "features", "weights", "multiply-adds", "activations"]
-    header += ["ms/image", "LogME", "H-score", "linear probe"] + ["LEEP", "NCE"] * sourced
-    rows = []
-    for c in ranking.candidates:
-        low, high = c.probe_interval
-        rows.append(
-            [c.name, c.input, str(c.features), _short(c.weights), _short(c.multiply_adds)]
-            + [_short(c.activations), f"{c.milliseconds:.2f}", f"{c.logme:.3f}", f"{c.h_score:.2f}"]
-            + [f"{c.probe:.3f} ({low:.3f} to {high:.3f})"]
-            + ([_or_dash(c.leep), _or_dash(c.nce)] if sourced else [])
-        )
-    return [header, *rows]
+    """Return the header and the rows as text; LEEP and NCE only if a candidate has them."""
+    columns = [[title, *map(show, ranking.candidates)] for title, show in _COLUMNS.items()]
+    known = [column for column in columns if set(column[1:]) != {"-"}]
+    return [list(row) for row in zip(*known, strict=True)]
 
 
 def _caption(ranking: Ranking) -> str:
@@ -133,6 +115,27 @@ def _or_dash(number: float) -> str:
     return "-" if math.isnan(number) else f"{number:.3f}"
 
 
+def _probe(row: Candidate) -> str:
+    low, high = row.probe_interval
+    return f"{row.probe:.3f} ({low:.3f} to {high:.3f})"
+
+
+_COLUMNS: dict[str, Callable[[Candidate], str]] = {
+    "candidate": lambda row: row.name,
+    "input": lambda row: row.input,
+    "features": lambda row: str(row.features),
+    "weights": lambda row: _short(row.weights),
+    "multiply-adds": lambda row: _short(row.multiply_adds),
+    "activations": lambda row: _short(row.activations),
+    "ms/image": lambda row: f"{row.milliseconds:.2f}",
+    "LogME": lambda row: f"{row.logme:.3f}",
+    "H-score": lambda row: f"{row.h_score:.2f}",
+    "linear probe": _probe,
+    "LEEP": lambda row: _or_dash(row.leep),
+    "NCE": lambda row: _or_dash(row.nce),
+}
+
+
 def rank_backbones(
     candidates: Sequence[str | keras.Model] | Mapping[str, str | keras.Model],
     x,
@@ -147,8 +150,8 @@ def rank_backbones(
 ) -> Ranking:
     """Rank pretrained networks by what their features promise for your images, and their cost.
 
-    Every candidate is run over the images once. Its maps are averaged over all places, as a head
-    with average pooling would see them, and scored. Nothing of it is trained.
+    Every candidate runs over the images once. Its maps are averaged over all places, as a head
+    with average pooling sees them, and scored. Nothing of it is trained.
 
     Args:
         candidates: at least two of: names of `load_backbone`; Keras models with one input and one
@@ -174,11 +177,14 @@ def rank_backbones(
 
     Raises:
         ValueError: a single candidate, the same name twice, an unknown name (before anything is
-            loaded), images or labels that do not fit, features that are not finite.
+            loaded), images or labels that don't fit, features that aren't finite.
 
     Example:
-        >>> base = tl.load_backbone("vgg16", (32, 32, 3))
-        >>> tl.rank_backbones({**tl.cut_at_blocks(base), "dogs": "mobilenetv2-dogs"}, x, y)
+        >>> ranking = tl.rank_backbones(tl.cut_at_blocks(base), x, y, by="probe")
+        >>> print(ranking)
+        candidate     input          features  weights  multiply-adds ...
+        >>> ranking[ranking.names[0]].input
+        '12x12x3, caffe'
 
     Reference:
         You et al., "LogME: Practical Assessment of Pre-trained Models for Transfer Learning",
@@ -186,18 +192,15 @@ def rank_backbones(
         linear probe).
     """
     named = name_candidates(candidates)
-    heads = dict(source_heads or {})
+    heads = source_heads or {}
     for name in heads:
-        if name not in named:
-            raise ValueError(
-                f"source_heads must name candidates. Received: {name!r}."
-                + did_you_mean(name, named)
-            )
-    _check_choice("by", by, PROMISES[:3])
+        check_choice("source_heads", name, named)
+    check_choice("by", by, PROMISES)
     x = x if hasattr(x, "shape") else np.asarray(x)
     if len(x.shape) != 4:
         raise ValueError(
-            f"Images must have shape (n, height, width, channels). Received: shape={x.shape}."
+            "`x` must be images of shape (n, height, width, channels). Received: "
+            f"shape={x.shape}. For a single image: x[None]."
         )
     labels = check_classes(y, n=len(x))
     rows = []
@@ -205,15 +208,14 @@ def rank_backbones(
         model = given
         if isinstance(given, str):
             model = load_backbone(given, tuple(input_shape or x.shape[1:]))
-            if given == "mobilenetv2-dogs":
-                heads.setdefault(name, dog_head())
-        rows.append(assess(name, model, heads.get(name), x, labels, batch_size, cache, seed))
+        head = heads[name] if name in heads else source_head(given)
+        rows.append(assess(name, model, head, x, labels, batch_size, cache, seed))
     rows.sort(key=lambda row: -getattr(row, by))
     return Ranking(tuple(rows), by, len(x), int(labels.max()) + 1, tuple(x.shape[1:]))
 
 
 def plot_ranking(ranking: Ranking, cost: str = "multiply_adds"):
-    """Plot promise over cost. The line joins the candidates that no other beats in both.
+    """Plot promise over cost. The line joins the candidates that no other one beats in both.
 
     Args:
         ranking: what `rank_backbones` returned; what it is sorted by goes upwards.
@@ -222,6 +224,10 @@ def plot_ranking(ranking: Ranking, cost: str = "multiply_adds"):
 
     Raises:
         ValueError: an unknown cost; one that is known of no candidate.
+
+    Example:
+        >>> ranking = tl.rank_backbones(tl.cut_at_blocks(base), x, y)
+        >>> tl.plot_ranking(ranking, cost="weights").savefig("ranking.png")
     """
     from matplotlib.ticker import LogLocator, MaxNLocator
 
@@ -230,22 +236,18 @@ def plot_ranking(ranking: Ranking, cost: str = "multiply_adds"):
     unknown = [name for name, value in costs.items() if math.isnan(value)]
     if not front:
         raise ValueError(
-            f"A candidate with a known cost is required. Received: cost={cost!r}, which is NaN for "
+            f"`cost` must be known of a candidate. Received: cost={cost!r}, which is NaN for "
             f"{', '.join(map(repr, unknown))}. Use cost='milliseconds', which is measured."
         )
-    figure, axes = _axes(6.4, 3.8)
-    ax = axes[0][0]
+    figure, (ax,) = new_axes(6.4, 3.8)
     if unknown:
         title = f"{cost.replace('_', '-')} unknown, not shown: {', '.join(unknown)}"
         ax.set_title(title, fontsize=8, color=GREY, loc="left", wrap=True)
     ax.plot([costs[n] for n in front], [promises[n] for n in front], color=ORANGE, linewidth=1)
-    for name in ranking.names:
-        if name in unknown:
-            continue
-        ax.scatter(costs[name], promises[name], color=BLUE if name in front else GREY, zorder=2)
-        ax.annotate(
-            name, (costs[name], promises[name]), (4, 4), textcoords="offset points", fontsize=8
-        )
+    for name in (name for name in ranking.names if name not in unknown):
+        point = costs[name], promises[name]
+        ax.scatter(*point, color=BLUE if name in front else GREY, zorder=2)
+        ax.annotate(name, point, (4, 4), textcoords="offset points", fontsize=8)
     ax.set(xscale="log", xlabel=f"{cost.replace('_', '-')} per image", ylabel=ranking.by)
     low, high = ax.get_xlim()
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)) if high > 8 * low else MaxNLocator(5))
@@ -254,11 +256,3 @@ def plot_ranking(ranking: Ranking, cost: str = "multiply_adds"):
     ax.margins(x=0.18, y=0.1)
     ax.spines[["top", "right"]].set_visible(False)
     return figure
-
-
-def _check_choice(name: str, value: str, known: Sequence[str]) -> None:
-    if value not in known:
-        raise ValueError(
-            f"{name} must be one of {', '.join(known)}. Received: {name}={value!r}."
-            + did_you_mean(value, known)
-        )

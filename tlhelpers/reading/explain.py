@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from numbers import Integral
 
 from tlhelpers.checks.data import check_tokens
+from tlhelpers.checks.words import check_whole
 from tlhelpers.models.anatomy import find_base
 from tlhelpers.models.graph import walk
 from tlhelpers.models.splitting import split_at
@@ -30,8 +30,8 @@ def token_importance(
         preprocessor: what turns texts into its inputs.
         texts: n texts.
         target: class to explain, from 0. Defaults to the predicted one of each text. The score is
-            its logit minus the mean of the others'; for a model with one logit, that logit for
-            class 1 and its negative for class 0.
+            its logit minus the mean of the others'. A model with one logit has two classes: the
+            score of class 1 is that logit, the score of class 0 its negative.
 
     Returns:
         For each text a list of (piece, importance), the markers included.
@@ -41,7 +41,9 @@ def token_importance(
             without an embedding of `token_ids`; no such class.
 
     Example:
-        >>> tl.token_importance(model, bert.preprocessor(48), ["a fine film"])
+        >>> (pairs,) = tl.token_importance(text_model, bert.preprocessor(6), ["a fine film"])
+        >>> [piece for piece, importance in pairs]
+        ['[CLS]', 'a', 'fine', 'film', '[SEP]']
 
     Reference:
         Simonyan et al., "Deep Inside Convolutional Networks", 2014 (the gradient); Shrikumar et
@@ -61,7 +63,7 @@ def token_importance(
     gradient = tape.gradient(score, embedded)
     importance = keras.ops.convert_to_numpy(tf.reduce_sum(gradient * embedded, axis=-1))
     return [
-        list(zip(pieces, map(float, row), strict=False))  # the row goes on with padding
+        list(zip(pieces, row.tolist(), strict=False))  # the row goes on with padding
         for pieces, row in zip(preprocessor.tokens(texts), importance, strict=True)
     ]
 
@@ -73,19 +75,19 @@ def _embedding(model: keras.Model) -> keras.layers.Layer:
         if [steps[i].tensor.name for i in step.inputs] == ["token_ids"]:
             return step.layer
     raise ValueError(
-        "A text classifier that embeds token_ids is required. "
+        "`model` must be a text classifier that embeds token_ids. "
         f"Received: model={model.name!r}. Build it with build_text_classifier."
     )
 
 
-def _score(logits, target):
+def _score(logits, target: int | None):
+    """Return the logit of a class minus the mean of the others', for each text."""
     classes = max(int(logits.shape[-1]), 2)
-    whole = isinstance(target, Integral) and not isinstance(target, bool)
-    if target is not None and not (whole and 0 <= target < classes):
-        raise ValueError(f"target must be a class, 0..{classes - 1}. Received: target={target!r}.")
+    if target is not None:
+        target = check_whole("target", target, 0, classes - 1, "None explains what was predicted.")
     if logits.shape[-1] == 1:
         logits = keras.ops.concatenate([-logits / 2, logits / 2], axis=-1)
-    chosen = keras.ops.argmax(logits, axis=-1) if target is None else int(target)
+    chosen = keras.ops.argmax(logits, axis=-1) if target is None else target
     wanted = keras.ops.one_hot(chosen, classes) + keras.ops.zeros_like(logits)
     others = (1 - wanted) / (classes - 1)
     return keras.ops.sum(logits * (wanted - others), axis=-1)
@@ -106,10 +108,12 @@ def attention_maps(
         `(layers, heads, m, m)`. Row i of a map says where piece i looks; it sums to 1.
 
     Raises:
-        ValueError: something else than one text; a model without transformer layers of KerasHub.
+        ValueError: not exactly one text; a model without transformer layers of KerasHub.
 
     Example:
-        >>> pieces, attention = tl.attention_maps(bert.backbone, bert.preprocessor(32), "a film")
+        >>> pieces, attention = tl.attention_maps(bert.backbone, bert.preprocessor(6), "a film")
+        >>> pieces, attention.shape
+        (['[CLS]', 'a', 'film', '[SEP]'], (2, 2, 4, 4))
 
     Reference:
         Vaswani et al., "Attention Is All You Need", NeurIPS 2017, equation 1.
@@ -122,7 +126,7 @@ def attention_maps(
     layers = [step for step in walk(base) if isinstance(step.layer, encoder)]
     if not layers:
         raise ValueError(
-            "A model with KerasHub's TransformerEncoder layers is required. "
+            "`model` must have TransformerEncoder layers of KerasHub. "
             f"Received: model={model.name!r}. Use load_bert or build_text_classifier."
         )
     entering = keras.Model(base.input, [step.arguments.args[0] for step in layers])

@@ -42,7 +42,7 @@ class TextModel:
         """Return the probability of every class for n texts, `(n, classes)`.
 
         Raises:
-            ValueError: what is no list of texts; see `TextPreprocessor`.
+            ValueError: not a list of texts; see `TextPreprocessor`.
         """
         inputs = self.preprocessor(texts)
         outputs = self.model.predict(inputs, batch_size=batch_size, verbose=0)
@@ -63,8 +63,9 @@ def save_text_model(
     """Write a text classifier, its tokenizer and its class names into one folder.
 
     The folder holds `model.keras`, the tokenizer with its vocabulary, and `text_model.json` with
-    the names and the size and SHA-256 of every other file. It is written beside the place and moved
-    there as a whole: a folder of an earlier save is replaced then, and put back if that fails.
+    the names and the size and SHA-256 of every other file. It is written beside its place and then
+    moved there as a whole. It replaces the folder of an earlier save, which comes back if the move
+    fails.
 
     Args:
         folder: where; a new or empty folder, or one of an earlier `save_text_model` to which
@@ -77,23 +78,20 @@ def save_text_model(
         The `TextModel`, ready for texts.
 
     Raises:
-        ValueError: names that do not fit the model; a model that ends in something else than class
-            logits, or is compiled for several labels per text or for numbers; a preprocessor with
-            another length or other inputs than the model; adapters that are not merged; a folder
-            that holds something else.
+        ValueError: names that don't fit the model; a model that doesn't end in class logits, or is
+            compiled for several labels per text or for numbers; a preprocessor with another length
+            or other inputs than the model; adapters that are not merged; a folder that holds
+            something else.
 
     Example:
-        >>> tl.save_text_model("reviews", model, bert.preprocessor(48), data.class_names)
-        >>> tl.load_text_model("reviews").classify(["a fine film"])
-        ['positive']
+        >>> saved = tl.save_text_model("reviews", text_model, bert.preprocessor(6), ["bad", "good"])
+        >>> again = tl.load_text_model("reviews")
+        >>> again.classify(["a fine film"]) == saved.classify(["a fine film"])
+        True
     """
-    names = names_of(class_names, _check_classes(model))
+    names = names_of(class_names, _count_classes(model))
+    _check_model(model)
     _check_inputs(model, preprocessor)
-    if any(getattr(layer, "lora_enabled", False) for layer in model._flatten_layers()):
-        raise ValueError(
-            f"A model without LoRA is required. Received: model={model.name!r} with adapters. Call "
-            "merge_lora(model) first, or keep the adapters alone with save_adapters."
-        )
     target = Path(folder).resolve()
     _check_place(target)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -118,7 +116,7 @@ def save_text_model(
 
 
 def load_text_model(folder: str | os.PathLike) -> TextModel:
-    """Read a folder of `save_text_model`; nothing else is needed, and no network.
+    """Read a folder of `save_text_model`; you need nothing else, and no network.
 
     The model is for predictions: it comes without the optimizer and loss of its training. What was
     frozen is frozen again; compile it to train it on.
@@ -135,22 +133,24 @@ def load_text_model(folder: str | os.PathLike) -> TextModel:
             as it was saved; KerasHub is missing.
 
     Example:
-        >>> tl.load_text_model("reviews").probabilities(["a fine film", "", "???"])
+        >>> saved = tl.save_text_model("reviews", text_model, bert.preprocessor(6), ["bad", "good"])
+        >>> tl.load_text_model("reviews").probabilities(["a fine film", "", "???"]).shape
+        (3, 2)
     """
     import_keras_hub()  # its layers must be known before a model with them is read
     folder = Path(folder)
     try:
         return _read(folder)
-    except Exception as error:  # Keras and KerasHub raise whatever a damaged file leads them to
+    except Exception as error:  # a damaged file makes Keras and KerasHub raise all kinds
         cure = "Save the model again with save_text_model, or copy its folder again as a whole."
         left = _replaced(folder.resolve())
         if left.exists() and not folder.exists():
             cure = (
-                f"A save that was broken off left the earlier model in {str(left)!r}: rename it to "
-                f"{folder.name!r}."
+                f"A save that stopped halfway left the earlier model in {str(left)!r}: rename it "
+                f"to {folder.name!r}."
             )
         raise ValueError(
-            "A folder of save_text_model is required. "
+            "`folder` must be one of save_text_model, whole. "
             f"Received: folder={str(folder)!r}: {type(error).__name__}: {error}. {cure}"
         ) from error
 
@@ -167,40 +167,48 @@ def _read(folder: Path) -> TextModel:
     layer.tokenizer.load_assets(str(folder / "preprocessor/assets/tokenizer"))
     model = keras.models.load_model(folder / "model.keras", compile=False, safe_mode=True)
     restore_flags(model, about["trainable"])
-    names = names_of(about["class_names"] or [], _check_classes(model))
+    names = names_of(about["class_names"] or [], _count_classes(model))
     return TextModel(model, TextPreprocessor(layer), names)
 
 
-def _check_classes(model: keras.Model) -> int:
-    """Return how many classes a model tells apart, or refuse what ends in anything but logits."""
+def _count_classes(model: keras.Model) -> int:
+    """Return how many classes a model tells apart, or refuse one that doesn't end in logits."""
     shapes = [tuple(tensor.shape) for tensor in getattr(model, "outputs", None) or ()]
     if len(shapes) != 1 or len(shapes[0]) != 2 or kind_of_outputs(model) != "logits":
         raise ValueError(
-            "A model that ends in logits, (n, classes), is required. Received: "
-            f"model={model.name!r} with outputs {shapes}, which end in something else. Leave out "
-            "the softmax or sigmoid of its last layer, as build_text_classifier does."
+            f"`model` must end in logits, (n, classes). Received: model={model.name!r} with "
+            f"outputs {shapes}, which end in something else. Leave out the softmax or sigmoid of "
+            "its last layer, as build_text_classifier does."
         )
-    columns = shapes[0][1]
+    return max(shapes[0][1], 2)
+
+
+def _check_model(model: keras.Model) -> None:
+    """Refuse a model that was trained for another task, or has adapters."""
     loss = getattr(model, "loss", None)
     loss = keras.losses.get(loss) if isinstance(loss, str) else loss
-    loss = getattr(getattr(loss, "fn", loss), "__name__", "")
-    several = loss.startswith("binary") and columns > 1
-    if several or loss in _OF_NUMBERS:
+    name = str(getattr(getattr(loss, "fn", loss), "__name__", ""))
+    several = name.startswith("binary") and model.outputs[0].shape[-1] > 1
+    if several or name in _OF_NUMBERS:
         task = "several labels for a text (multilabel)" if several else "numbers (regression)"
         raise ValueError(
-            f"One class for each text is required. Received: model={model.name!r}, compiled with "
-            f"the loss {loss} for {task}. Keep it with model.save, and its tokenizer with "
+            f"`model` must give each text one class. Received: model={model.name!r}, compiled with "
+            f"the loss {name} for {task}. Keep it with model.save, and its tokenizer with "
             "preprocessor.layer.save_to_preset."
         )
-    return 2 if columns == 1 else columns
+    if any(getattr(layer, "lora_enabled", False) for layer in model._flatten_layers()):
+        raise ValueError(
+            f"`model` must be without LoRA. Received: model={model.name!r} with adapters. Call "
+            "merge_lora(model) first, or keep the adapters alone with save_adapters."
+        )
 
 
 def _check_inputs(model: keras.Model, preprocessor: TextPreprocessor) -> None:
     """Refuse a preprocessor that does not make what the model takes."""
     if not isinstance(preprocessor, TextPreprocessor):
         raise ValueError(
-            "A TextPreprocessor is required. Received: preprocessor of type "
-            f"{type(preprocessor).__name__}. Make one with bert.preprocessor(sequence_length)."
+            "`preprocessor` must be a TextPreprocessor. Received: "
+            f"preprocessor={preprocessor!r}. Make one with bert.preprocessor(sequence_length)."
         )
     check_tokens(model, preprocessor([""]))
 
@@ -214,7 +222,7 @@ def _check_place(target: Path) -> None:
             others -= set(json.loads((target / _ABOUT).read_text(encoding="utf8"))["files"])
     if others:
         raise ValueError(
-            "A new or empty folder, or one of an earlier save_text_model alone, is required. "
+            "`folder` must be new, empty, or one of save_text_model with nothing added. "
             f"Received: folder={str(target)!r}, which holds something else: "
             f"{', '.join(sorted(others)[:5])}. Move it away, or name another folder."
         )
