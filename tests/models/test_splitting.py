@@ -1,7 +1,8 @@
 """Prefix and tail give the model's own outputs, share its weights, and refuse to cut a shortcut."""
 
+from tlhelpers.models.anatomy import Anatomy
 from tlhelpers.models.heads import build_text_classifier
-from tlhelpers.models.splitting import last_frozen_layer, split_at
+from tlhelpers.models.splitting import frozen_prefix, ids_of_layers, split_at
 from tlhelpers.tuning.freezing import freeze, unfreeze
 
 import hypothesis.strategies as st
@@ -13,6 +14,13 @@ from toys import LAYOUTS, TinyBert, inlined, nested, tokens
 
 IMAGES = np.random.default_rng(0).normal(size=(3, 16, 16, 3)).astype("float32")
 PLACES = ["conv_1", "bn_1", "add", "conv_2", "bn_3"]
+
+
+def last_frozen_layer(model):
+    """Return the layer behind which the frozen part of a model, as it is now, can be cut off."""
+    anatomy, trained = Anatomy(model), {id(v) for v in model.trainable_variables}
+    found = frozen_prefix(anatomy.graph, trained, ids_of_layers(anatomy.body))
+    return found and found.layer
 
 
 def run(model, x):

@@ -240,7 +240,7 @@ def test_describe_needs_weights():
 
 @pytest.mark.parametrize("verb", [freeze, describe, lambda m: unfreeze(m, blocks=1)])
 def test_only_models_are_taken(verb):
-    with pytest.raises(ValueError, match="`model` must be a Keras model. Received"):
+    with pytest.raises(ValueError, match=r"`model` must be a Keras model\. Received"):
         verb(L.Dense(2))
 
 

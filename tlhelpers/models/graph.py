@@ -176,14 +176,6 @@ class Graph:
         narrow = len(set(step.inputs) - inputs) <= 1 and step.crossing - inputs <= {position}
         return narrow and position not in self.forks
 
-    def in_order(self) -> Iterator[keras.Operation]:
-        """Yield the layer of each call, those of nested models in their place."""
-        for position, step in enumerate(self.steps):
-            if isinstance(step.layer, keras.Model):
-                yield from self.inside(position).in_order()
-            else:
-                yield step.layer
-
 
 def learns(layer: keras.Operation) -> bool:
     """Whether a layer owns weights that an optimizer could ever train."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tlhelpers.models.anatomy import Anatomy
 from tlhelpers.models.graph import Graph, Step, find_layer, inputs_of, learns, operations
 
 import keras
@@ -236,14 +235,6 @@ def frozen_prefix(
     except ValueError:  # a part without a graph (subclassed), or beside other branches
         return None
     return found if found.prefix.weights else None
-
-
-def last_frozen_layer(model: keras.Model) -> keras.Operation | None:
-    """Return the layer behind which the frozen part of a model, as it is now, can be cut off."""
-    trained = {id(variable) for variable in model.trainable_variables}
-    anatomy = Anatomy(model)
-    found = frozen_prefix(anatomy.graph, trained, ids_of_layers(anatomy.body))
-    return found.layer if found else None
 
 
 def augmentation_of(graph: Graph) -> list[keras.Layer]:

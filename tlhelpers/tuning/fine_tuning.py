@@ -11,7 +11,7 @@ from pathlib import Path
 from tlhelpers.checks.words import check_number, check_whole
 from tlhelpers.models.anatomy import Anatomy
 from tlhelpers.models.graph import Graph
-from tlhelpers.models.splitting import FrozenPrefix, augmentation_of
+from tlhelpers.models.splitting import FrozenPrefix
 from tlhelpers.tuning.batches import is_dataset
 from tlhelpers.tuning.fitting import check_data, compile_afresh, loss_of
 from tlhelpers.tuning.freezing import Choice, nothing_of_the_base, top_of_the_base
@@ -98,7 +98,12 @@ def fine_tune(
         Transfer Better?", CVPR 2019 (frozen against fine-tuned).
     """
     anatomy = Anatomy(model)
-    _check_model(anatomy)
+    if anatomy.graph and not anatomy.head:  # a model without a graph raises by itself
+        raise ValueError(
+            f"`model` must have a head. Received: model={model.name!r}, a base alone. "
+            "Put one on it: build_classifier(base, num_classes)."
+        )
+    check_no_adapters(model)
     rates = {"head_learning_rate": head_learning_rate, "learning_rate": learning_rate}
     whole = {"head_epochs": (head_epochs, 0), "epochs": (epochs, 0), "batch_size": (batch_size, 1)}
     amount = _amount(unfreeze)
@@ -111,15 +116,14 @@ def fine_tune(
     check_data(model, train, loss, "train")
     if validation is not None:
         check_data(model, validation, loss, "validation")
-    _check_passes(anatomy, train, passes, cache_prefix)
-    cache = PrefixCache(anatomy, cache_prefix, passes)
+    cache = PrefixCache(anatomy, cache_prefix, passes, is_dataset(train))
     phases = {"head": Phase("head", head_epochs, head_learning_rate)}
     choices = {"head": nothing_of_the_base(anatomy)}
     if amount is not None:
         phases["fine-tuning"] = Phase("fine-tuning", epochs, learning_rate)
         choices["fine-tuning"] = top_of_the_base(anatomy, **amount)
     plan = [_look_ahead(phase, choices[name], cache) for name, phase in phases.items()]
-    _check_something_cached(plan, passes)
+    cache.check_passes([planned.phase for planned in plan])
     if loss is None:
         loss, metrics = loss_of(model, metrics)
     result = FineTuning([phase for phase in phases.values() if phase.epochs])
@@ -191,16 +195,6 @@ def _optimizer(rate, steps: int) -> keras.optimizers.Optimizer:
     return keras.optimizers.Adam(rate)
 
 
-def _check_model(anatomy: Anatomy) -> None:
-    anatomy.graph  # noqa: B018  (a model with a graph, or an error)
-    if not anatomy.head:
-        raise ValueError(
-            f"`model` must have a head. Received: model={anatomy.model.name!r}, a base alone. "
-            "Put one on it: build_classifier(base, num_classes)."
-        )
-    check_no_adapters(anatomy.model)
-
-
 def _amount(unfreeze) -> Mapping | None:
     amount = {"blocks": unfreeze} if isinstance(unfreeze, Integral) else unfreeze
     if amount is not None and not isinstance(amount, Mapping):
@@ -209,28 +203,3 @@ def _amount(unfreeze) -> Mapping | None:
             f"Received: unfreeze={unfreeze!r}. For a share: unfreeze={{'fraction': 0.5}}."
         )
     return amount
-
-
-def _check_passes(anatomy: Anatomy, train, passes: int, cache) -> None:
-    check_whole("passes", passes, 1)
-    if passes > 1 and cache is not True:
-        raise ValueError(
-            "`passes` needs cache_prefix=True: the copies are drawn each time and kept in memory. "
-            f"Received: passes={passes}, cache_prefix={cache!r}."
-        )
-    if passes > 1 and not is_dataset(train) and not augmentation_of(anatomy.graph):
-        raise ValueError(
-            f"`passes` needs augmentation, or all would be the same. Received: passes={passes}, "
-            f"model={anatomy.model.name!r} without a random layer in front of its base, and "
-            "arrays. Put keras.layers.RandomFlip() in front, or use passes=1."
-        )
-
-
-def _check_something_cached(plan: list[_Planned], passes: int) -> None:
-    active = [planned for planned in plan if planned.phase.epochs]
-    if passes > 1 and not any(planned.found for planned in active):
-        reasons = "; ".join(f"{planned.phase.name}: {planned.phase.uncached}" for planned in active)
-        raise ValueError(
-            f"`passes` above 1 needs a frozen part that can be cached. Received: passes={passes}, "
-            f"{reasons}. Use passes=1, or unfreeze less."
-        )

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tlhelpers.checks.words import check_whole
 from tlhelpers.models.anatomy import Anatomy
-from tlhelpers.models.graph import Graph, learns
+from tlhelpers.models.graph import Graph, learns, leaves
 from tlhelpers.models.splitting import (
     FrozenPrefix,
     augmentation_of,
@@ -22,6 +23,7 @@ from tlhelpers.models.splitting import (
 from tlhelpers.tuning.batches import Shuffled, count_steps, is_dataset
 from tlhelpers.tuning.features import extract_features
 from tlhelpers.tuning.freezing import Choice
+from tlhelpers.tuning.history import Phase
 
 import keras
 import numpy as np
@@ -34,10 +36,26 @@ class PrefixCache:
         anatomy: of the model.
         setting: True keeps outputs in memory, a folder keeps them on disk, False keeps none.
         passes: how often augmented data are run, each time with another draw.
+        dataset: whether the data are a dataset, which may augment them itself.
+
+    Raises:
+        ValueError: several passes that would all be the same, or that could not be kept.
     """
 
-    def __init__(self, anatomy: Anatomy, setting: bool | str | Path, passes: int):
-        self.anatomy, self.setting, self.passes = anatomy, setting, passes
+    def __init__(self, anatomy: Anatomy, setting: bool | str | Path, passes: int, dataset: bool):
+        self.passes = check_whole("passes", passes, 1)
+        if passes > 1 and setting is not True:
+            raise ValueError(
+                "`passes` needs cache_prefix=True: the copies are drawn each time and kept in "
+                f"memory. Received: passes={passes}, cache_prefix={setting!r}."
+            )
+        if passes > 1 and not dataset and not augmentation_of(anatomy.graph):
+            raise ValueError(
+                f"`passes` needs augmentation, or all are the same. Received: passes={passes}, "
+                f"model={anatomy.model.name!r} without a random layer in front of its base, and "
+                "arrays. Put keras.layers.RandomFlip() in front, or use passes=1."
+            )
+        self.anatomy, self.setting = anatomy, setting
         self.folder = None if setting is True else setting
         self.base = ids_of_layers(anatomy.body)
 
@@ -55,15 +73,24 @@ class PrefixCache:
             return f"cache_prefix={self.setting}"
         try:
             drawn = augmentation_of(self.anatomy.graph)
-            first = next((x for x in self.anatomy.graph.in_order() if learns(x)), None)
         except ValueError:
             return "the model has no graph to cut"
         if drawn and self.passes == 1:
             return f"{drawn[-1].name} draws anew in every epoch; passes=k would cache k such copies"
         trained = {id(variable) for variable in choice.variables}
-        if first is not None and any(id(v) in trained for v in first.variables):
+        first = next(layer for layer in leaves(self.anatomy.model) if learns(layer))
+        if any(id(variable) in trained for variable in first.variables):
             return f"everything from {first.name} on learns"
         return "no place in its frozen part carries everything in one tensor"
+
+    def check_passes(self, phases: list[Phase]) -> None:
+        """Refuse several passes over data of which nothing is cached in any phase."""
+        reasons = [f"{phase.name}: {phase.uncached}" for phase in phases if phase.epochs]
+        if self.passes > 1 and not any(p.cached_behind for p in phases if p.epochs):
+            raise ValueError(
+                "`passes` above 1 needs a frozen part that can be cached. Received: "
+                f"passes={self.passes}, {'; '.join(reasons)}. Use passes=1, or unfreeze less."
+            )
 
     def run(self, part: Part, found: FrozenPrefix | None) -> Part:
         """Run the prefix over a part's data, and return the tail with what came out."""
