@@ -77,7 +77,7 @@ def scripts(outside, environment, wheel):
     so this checkout, which is installed there, is not found.
     """
     home = outside / "venv"
-    venv.create(home, with_pip=False)
+    venv.create(home, symlinks=os.name != "nt", with_pip=False)
     folder = home / ("Scripts" if os.name == "nt" else "bin")
     pip = [sys.executable, "-m", "pip", "--python", folder / "python", "install", "--no-deps"]
     done = run(*pip, wheel, folder=outside, environment=environment)

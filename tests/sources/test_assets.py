@@ -262,7 +262,7 @@ def test_altered_stand_in_is_refused(monkeypatch, tmp_path):
     with pytest.raises(ValueError, match=said):
         assets.fetch("mnist")
     monkeypatch.setattr(files, "PACKAGE", tmp_path)  # as if it were installed
-    with pytest.raises(ValueError, match=r"Install tlhelpers again, .*pip install --force-rein"):
+    with pytest.raises(ValueError, match=r"Install tlhelpers again .*pip install --force-rein"):
         assets.fetch("mnist")
 
 

@@ -1,4 +1,4 @@
-"""Whatever is handed in as text: arrays for the encoder, or a sentence that says what is wrong."""
+"""What is handed in as text: arrays for the encoder, or a sentence that says what is wrong."""
 
 import subprocess
 import sys

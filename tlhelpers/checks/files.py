@@ -15,7 +15,7 @@ def folder_beside(name: str) -> Path:
 def how_to_restore(path: Path) -> str:
     """Return the sentence that says how a file of the package is restored, if it is altered."""
     if path.is_relative_to(PACKAGE):
-        return "Install tlhelpers again, with: pip install --force-reinstall --no-deps"
+        return "Install tlhelpers again from where it came: pip install --force-reinstall --no-deps"
     return f"Restore it: git checkout -- {path.parent.name}/{path.name}"
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from tlhelpers.checks.words import announce, check_choice, check_seed, check_whole
 from tlhelpers.sources.mnist_m import blend
-from tlhelpers.sources.origins import Pool, find_pool
+from tlhelpers.sources.origins import Split, find_pool
 
 import numpy as np
 
@@ -70,22 +70,21 @@ def load_dataset(
     """
     check_choice("name", name, NAMES)
     seed, pool = check_seed(seed), find_pool("mnist" if name == "mnist_m" else name)
-    x_train, y_train = _take(name, pool, "train", train, seed)
-    x_test, y_test = _take(name, pool, "test", test, seed)
+    x_train, y_train = _take(name, "train", pool.train, train, seed)
+    x_test, y_test = _take(name, "test", pool.test, test, seed)
     announce(f"{name}: {pool.origin}")
     return Dataset(
         x_train, y_train, x_test, y_test, pool.class_names, name, pool.origin, pool.is_stand_in
     )
 
 
-def _take(
-    name: str, pool: Pool, split: str, size: int | None, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
+def _take(name: str, split: str, samples: Split, size: int | None, seed: int) -> Split:
     """Return `size` samples of one split, decoded, with their labels."""
-    x, y = pool.train if split == "train" else pool.test
-    classes = len(np.unique(y))
-    cure = f"There is one sample per class at least; {split}=None takes all of this source."
-    size = len(y) if size is None else check_whole(split, size, classes, len(y), cure)
+    x, y = samples
+    cure = f"Take one sample per class at least; {split}=None takes all that this source has."
+    if size is None:
+        size = len(y)
+    size = check_whole(split, size, len(np.unique(y)), len(y), cure)
     chosen = choose_stratified(y, size, [seed, split == "test"], last=name == "mnist_m")
     x = _decode(x[chosen])
     if name == "mnist_m":
