@@ -28,7 +28,7 @@ def read_idx(path: Path) -> np.ndarray:
     with gzip.open(path) as file:
         zero, kind, axes = file.read(2), file.read(1), file.read(1)[0]
         if zero != b"\0\0" or kind != b"\x08":
-            raise ValueError(f"An idx file of unsigned bytes is needed. Received: {path.name}.")
+            raise ValueError(f"`path` must be an idx file of bytes. Received: path={path.name}.")
         shape = np.frombuffer(file.read(4 * axes), ">u4")
         return np.frombuffer(file.read(), "uint8").reshape(shape)
 

@@ -48,7 +48,7 @@ def test_same_source_same_bytes(build, tmp_path, monkeypatch, capsys):
 
 def test_file_of_another_type_is_refused(build, tmp_path):
     (tmp_path / "x.gz").write_bytes(gzip.compress(b"\0\0\x0d\x01" + b"\0" * 8))
-    with pytest.raises(ValueError, match=r"Received: x\.gz"):
+    with pytest.raises(ValueError, match=r"Received: path=x\.gz"):
         build.read_idx(tmp_path / "x.gz")
 
 

@@ -20,7 +20,6 @@ def run(script: Path, folder: Path) -> None:
     prepared = ("TL_", "TFDS_DATA_DIR", "PYTEST_")
     environment = {k: v for k, v in os.environ.items() if not k.startswith(prepared)}
     environment["MPLBACKEND"] = "Agg"
-    environment["PYTHONPATH"] = str(ROOT)
     done = subprocess.run(
         [sys.executable, str(script)],
         cwd=folder, env=environment, capture_output=True, text=True, timeout=SECONDS,

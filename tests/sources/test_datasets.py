@@ -126,7 +126,9 @@ def test_choice_keeps_every_share_within_one(counts, fraction, seed, last):
 @pytest.mark.parametrize("part", ["train", "test"])
 @pytest.mark.parametrize("size", [0, -1, 9, 12_001, 1e3, "10", True])
 def test_bad_sizes(part, size):
-    with pytest.raises(ValueError, match=rf"`{part}` must be an integer in 10\.\.\d+.*Received"):
+    with pytest.raises(
+        ValueError, match=rf"`{part}` must .* between 10 and \d+\. Received.*{part}=None"
+    ):
         load_dataset("mnist", **{part: size})
 
 

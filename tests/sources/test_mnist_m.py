@@ -13,7 +13,7 @@ def digits(n, seed=0):
 
 
 def test_ink_inverts_the_background_without_wrapping():
-    """|p - 0| = p off the stroke and |p - 255| = 255 - p on it, whatever the grey of the ink."""
+    """|p - 0| = p off the stroke and |p - 255| = 255 - p on it, for any grey of the ink."""
     ink = digits(20)
     blended = make_mnist_m(ink, seed=3)
     paper = make_mnist_m(np.zeros_like(ink), seed=3)

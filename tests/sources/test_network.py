@@ -9,7 +9,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch):
-    """Ask anew, and without the proxies of whoever runs the tests."""
+    """Know no host yet, and no proxy of the machine that runs the tests."""
     monkeypatch.setattr(network, "_known", {})
     monkeypatch.delenv("TL_OFFLINE", raising=False)
     for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "no_proxy", "NO_PROXY"):

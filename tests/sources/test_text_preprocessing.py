@@ -1,4 +1,4 @@
-"""Whatever is handed in as text: arrays for the encoder, or a sentence that says what is wrong."""
+"""What is handed in as text: arrays for the encoder, or a sentence that says what is wrong."""
 
 import subprocess
 import sys
@@ -66,15 +66,24 @@ def test_many_texts_are_tokenized_in_parts():
 @pytest.mark.parametrize(
     ("texts", "message"),
     [
-        ("one text", r"list of texts is required. Received: type str. Wrap a single text"),
-        (None, "Received: type NoneType"),
-        (5, "Received: type int"),
-        ({"a": 1}, "Received: type dict"),
-        ({"a", "b"}, r"order of their labels. Received: type set, which has no order.*sorted"),
-        (frozenset("a"), "Received: type frozenset, which has no order"),
-        (np.array("x"), "Received: type ndarray. Wrap a single text"),
-        (keras.ops.convert_to_tensor("x"), "Received: type EagerTensor. Wrap a single text"),
-        ([], "At least one text"),
+        (
+            "one text",
+            r"`texts` must be a list of texts. Received: texts of type str. Wrap a single text",
+        ),
+        (None, "Received: texts of type NoneType"),
+        (5, "Received: texts of type int"),
+        ({"a": 1}, "Received: texts of type dict"),
+        (
+            {"a", "b"},
+            r"order of their labels. Received: texts of type set, which has no order.*sorted",
+        ),
+        (frozenset("a"), "Received: texts of type frozenset, which has no order"),
+        (np.array("x"), "Received: texts of type ndarray. Wrap a single text"),
+        (
+            keras.ops.convert_to_tensor("x"),
+            "Received: texts of type EagerTensor. Wrap a single text",
+        ),
+        ([], r"at least one. Received: texts=\[\]"),
         (["a", None], r"text 1 of type NoneType, 'None'. Leave out what is missing"),
         ([1.5], r"text 0 of type float, '1.5'.*str\(\)"),
         ([["a"]], "text 0 of type list"),

@@ -12,6 +12,13 @@ def folder_beside(name: str) -> Path:
     return inside if inside.is_dir() else PACKAGE.parent / name
 
 
+def how_to_restore(path: Path) -> str:
+    """Return the sentence that says how a file of the package is restored, if it is altered."""
+    if path.is_relative_to(PACKAGE):
+        return "Install tlhelpers again from where it came: pip install --force-reinstall --no-deps"
+    return f"Restore it: git checkout -- {path.parent.name}/{path.name}"
+
+
 def sha256(path: Path) -> str:
     """Return the SHA-256 of a file."""
     with path.open("rb") as file:

