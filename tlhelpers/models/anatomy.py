@@ -7,8 +7,6 @@ Nothing is looked up in a table of layer names. So the answers are the same for 
 `keras.applications`, for nested and inlined bases, and for nets of your own.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property

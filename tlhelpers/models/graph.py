@@ -4,8 +4,6 @@ images -> conv -> add -> pool -> dense       a cut may lie behind conv, add and 
              \__conv__/                      not inside the branch
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -136,7 +134,7 @@ class Graph:
         self.model, self.steps = model, walk(model)
         self._known = {} if known is None else known
 
-    def inside(self, position: int) -> Graph:
+    def inside(self, position: int) -> "Graph":
         """Return the graph of the nested model that is called at a position.
 
         A base may have several outputs, as BERT has "sequence_output" and "pooled_output". Its

@@ -1,7 +1,5 @@
 """Cut a model in two at a layer; both parts share their weights with it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from tlhelpers.models.graph import Graph, Step, find_layer, inputs_of, learns, operations

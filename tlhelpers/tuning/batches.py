@@ -1,7 +1,5 @@
 """The batches of a fit: how many there are, and in which order."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Sequence
 

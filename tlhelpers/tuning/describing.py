@@ -1,7 +1,5 @@
 """Say what learns: the weights of a model, block by block."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Fine-tuning in one call: the head first, then the chosen part of the base."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass

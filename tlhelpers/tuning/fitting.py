@@ -1,7 +1,5 @@
 """What every fit needs first: data that fit the model, a loss, a fresh compile."""
 
-from __future__ import annotations
-
 from tlhelpers.checks.data import check_images, check_labels, check_tokens, count_samples
 from tlhelpers.models.preprocessing import images_of
 from tlhelpers.tuning.batches import is_dataset

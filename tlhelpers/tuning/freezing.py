@@ -1,7 +1,5 @@
 """Choose what learns: freeze and unfreeze."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Unfreeze a model block by block, from the top, in one training that can be resumed."""
 
-from __future__ import annotations
-
 import json
 import time
 import zipfile
@@ -24,6 +22,13 @@ from tlhelpers.tuning.schedules import warmup_cosine
 
 import keras
 import numpy as np
+
+
+@dataclass(frozen=True)
+class _PhasePlan:
+    name: str
+    blocks: int  # how many are unfrozen
+    epochs: int
 
 
 @dataclass
@@ -185,13 +190,6 @@ class GradualUnfreezing:
         for name in ("learning_rate", "decay", "warmup", "batchnorm", "keep_best", "seed"):
             plan[name] = getattr(self, name)
         return json.loads(json.dumps(plan, default=lambda value: value.item()))  # numpy's numbers
-
-
-@dataclass(frozen=True)
-class _PhasePlan:
-    name: str
-    blocks: int  # how many are unfrozen
-    epochs: int
 
 
 class _Keeper(KeepBest):

@@ -1,7 +1,5 @@
 """The record of a training in phases, and the weights of its best epoch."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from numbers import Real
 

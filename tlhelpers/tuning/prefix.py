@@ -3,8 +3,6 @@
 data -> [ prefix: frozen ] -> features, kept -> [ tail: trains, epoch after epoch ]
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +25,43 @@ from tlhelpers.tuning.history import Phase
 
 import keras
 import numpy as np
+
+
+@dataclass
+class Part:
+    """A model, or the tail of it, with the data that goes into it.
+
+    `copies` are the training data, as one pass over them gives them: one for each augmented pass.
+    """
+
+    model: keras.Model
+    copies: list
+    validation: Any
+    layer: str | None = None  # behind which the whole model was cut
+    seed: int = 0
+
+    def steps(self, batch_size: int) -> int:
+        """Return the batches of an epoch; a dataset that does not know gives a number below 1."""
+        return count_steps(self.copies[0], batch_size)
+
+    def score(self, monitor: str | None) -> float | None:
+        """Return the metric of the validation data, such as "val_loss", as it is now."""
+        if self.validation is None or monitor is None:
+            return None
+        data = [self.validation] if is_dataset(self.validation) else self.validation
+        return self.model.evaluate(*data, verbose=0, return_dict=True)[monitor.removeprefix("val_")]
+
+    def fit(self, callbacks, begin: int, epochs: int, batch_size: int, verbose: int = 0) -> None:
+        """Train for some epochs; epoch `begin`, and each one after it, takes the next copy."""
+        data = {"x": self.copies[0], "shuffle": False}
+        if len(self.copies) > 1:
+            epochs_to_come = range(begin, begin + epochs)
+            data = Shuffled(self.copies, batch_size, (self.seed,), epochs_to_come).fit_arguments
+        elif not is_dataset(self.copies[0]):
+            x, y = self.copies[0]
+            data = {"x": x, "y": np.asarray(y), "batch_size": batch_size}
+        settings = {"validation_data": self.validation, "callbacks": callbacks}
+        self.model.fit(**data, **settings, epochs=epochs, verbose=verbose)
 
 
 class PrefixCache:
@@ -128,43 +163,6 @@ class PrefixCache:
         )
         outputs = split_at(rest, found.layer)[0](_Drawing(front)(inputs))
         return keras.Model(inputs, outputs, name=model.name)
-
-
-@dataclass
-class Part:
-    """A model, or the tail of it, with the data that goes into it.
-
-    `copies` are the training data, as one pass over them gives them: one for each augmented pass.
-    """
-
-    model: keras.Model
-    copies: list
-    validation: Any
-    layer: str | None = None  # behind which the whole model was cut
-    seed: int = 0
-
-    def steps(self, batch_size: int) -> int:
-        """Return the batches of an epoch; a dataset that does not know gives a number below 1."""
-        return count_steps(self.copies[0], batch_size)
-
-    def score(self, monitor: str | None) -> float | None:
-        """Return the metric of the validation data, such as "val_loss", as it is now."""
-        if self.validation is None or monitor is None:
-            return None
-        data = [self.validation] if is_dataset(self.validation) else self.validation
-        return self.model.evaluate(*data, verbose=0, return_dict=True)[monitor.removeprefix("val_")]
-
-    def fit(self, callbacks, begin: int, epochs: int, batch_size: int, verbose: int = 0) -> None:
-        """Train for some epochs; epoch `begin`, and each one after it, takes the next copy."""
-        data = {"x": self.copies[0], "shuffle": False}
-        if len(self.copies) > 1:
-            epochs_to_come = range(begin, begin + epochs)
-            data = Shuffled(self.copies, batch_size, (self.seed,), epochs_to_come).fit_arguments
-        elif not is_dataset(self.copies[0]):
-            x, y = self.copies[0]
-            data = {"x": x, "y": np.asarray(y), "batch_size": batch_size}
-        settings = {"validation_data": self.validation, "callbacks": callbacks}
-        self.model.fit(**data, **settings, epochs=epochs, verbose=verbose)
 
 
 class _Drawing(keras.layers.Layer):
