@@ -304,7 +304,7 @@ def test_optimizers_that_do_not_fit_are_refused():
     saved = layerwise(keras.optimizers.Adam(0.1), model, decay=0.5).get_config()
     with pytest.raises(ValueError, match="saved with"):
         LayerwiseAdam.from_config(saved).build(other.trainable_variables)
-    with pytest.raises(ValueError, match="`model` must be built.*Received: model="):
+    with pytest.raises(ValueError, match=r"`model` must be built.*Received: model="):
         layerwise(keras.optimizers.Adam(0.1), keras.Sequential([keras.layers.Dense(1)]), decay=0.5)
 
 

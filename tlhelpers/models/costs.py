@@ -71,14 +71,14 @@ def count_cost(model: keras.Model, input_shape: tuple[int, ...] | None = None) -
     walk(model)  # a model with a graph, or an error
     if len(model.inputs) != 1:
         raise ValueError(
-            f"A model with one input is required. Received: {len(model.inputs)} inputs of "
-            f"{model.name!r}."
+            f"`model` must have one input. Received: model={model.name!r} with "
+            f"{len(model.inputs)}. Count its parts one by one."
         )
     shape = tuple(model.inputs[0].shape[1:]) if input_shape is None else tuple(input_shape)
     if None in shape:
         raise ValueError(
-            f"Every size must be known to count the cost of {model.name!r}. Received: "
-            f"input_shape={shape}. Give it: input_shape=(224, 224, 3)."
+            f"`input_shape` must have a number for every size. Received: input_shape={shape}, for "
+            f"{model.name!r}. Give them: input_shape=(224, 224, 3)."
         )
     counted: list[tuple[float, int]] = []
     _run(model, [keras.KerasTensor((1, *shape), model.inputs[0].dtype)], counted)

@@ -120,7 +120,8 @@ def _check_dataset(dataset, y, cache) -> None:
 
 
 def _from_dataset(model: keras.Model, dataset):
-    batches, labels = [], []
+    batches: list[list[np.ndarray]] = []
+    labels: list[np.ndarray] = []
     images = images_of(model)
     for batch in _progress(dataset, model):
         inputs, *rest = batch if isinstance(batch, tuple) else (batch,)
@@ -158,11 +159,14 @@ def _run(model: keras.Model, x, batch_size: int, start: int = 0) -> Iterator[tup
     for begin in _progress(range(start, samples, batch_size), model):
         first = max(0, min(begin, samples - batch_size))  # the last batch reaches back
         end = min(first + batch_size, samples)
-        if isinstance(x, dict):
-            inputs = {name: np.asarray(part[first:end]) for name, part in x.items()}
-        else:
-            inputs = np.asarray(x[first:end])
-        yield slice(begin, end), [part[begin - first :] for part in _predict(model, inputs)]
+        parts = _predict(model, _rows(x, first, end))
+        yield slice(begin, end), [part[begin - first :] for part in parts]
+
+
+def _rows(x, start: int, stop: int):
+    if isinstance(x, dict):
+        return {name: np.asarray(part[start:stop]) for name, part in x.items()}
+    return np.asarray(x[start:stop])
 
 
 def _progress(items, model: keras.Model):
@@ -172,7 +176,8 @@ def _progress(items, model: keras.Model):
 
 
 def _in_memory(model: keras.Model, x, batch_size: int, cache: None) -> list[np.ndarray]:
-    samples, features = count_samples(x), []
+    samples = count_samples(x)
+    features: list[np.ndarray] = []
     for rows, batch in _run(model, x, batch_size):
         features = features or [np.empty((samples, *p.shape[1:]), p.dtype) for p in batch]
         for whole, part in zip(features, batch, strict=True):
@@ -222,7 +227,11 @@ def _fill(partials: list[Path], progress: Path, model: keras.Model, x, batch_siz
             for whole in features:
                 whole.flush()
             saved = rows.stop
-            write_atomically(progress, lambda file, done=saved: file.write(b"%d" % done))
+            _note(progress, saved)
+
+
+def _note(progress: Path, rows: int) -> None:
+    write_atomically(progress, lambda file: file.write(str(rows).encode()))
 
 
 def _open(path: Path, samples: int, mode: str = "r") -> np.memmap:

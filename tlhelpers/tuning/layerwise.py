@@ -18,7 +18,7 @@ import keras
 DECAYS = {"ulmfit": 1 / 2.6, "bert": 0.95}  # Howard & Ruder 2018, 3.3; Sun et al. 2019, 5.4.3
 
 
-class _Layerwise:
+class _Layerwise(keras.Optimizer):
     """What the optimizers below share; `factors` has a (path, shape, factor) for each variable.
 
     Until it is built, an optimizer knows the factor of every variable of its model. Read from a
@@ -176,7 +176,7 @@ def layerwise(
             f"optimizer={type(own).__name__}{state}. Pass a new keras.optimizers.Adam(1e-4)."
         )
     factors = dict.fromkeys(map(id, model.variables), 1.0)
-    factors |= _by_decay(model, decay) if multipliers is None else _by_name(model, multipliers)
+    factors |= _by_decay(model, decay) if decay is not None else _by_name(model, multipliers)
     result = renew(optimizer, kind=_KINDS[type(own)])
     getattr(result, "inner_optimizer", result).bind(model, factors)
     return result
@@ -224,7 +224,7 @@ def _by_decay(model: keras.Model, decay: float | str) -> dict[int, float]:
     return factors
 
 
-def _by_name(model: keras.Model, multipliers: Mapping[str, float]) -> dict[int, float]:
+def _by_name(model: keras.Model, multipliers) -> dict[int, float]:
     if not isinstance(multipliers, Mapping):
         raise ValueError(
             "`multipliers` must be a dict of names and factors. Received: "
@@ -246,7 +246,7 @@ def _by_name(model: keras.Model, multipliers: Mapping[str, float]) -> dict[int, 
 
 
 def _variables_by_name(model: keras.Model) -> dict[str, set[int]]:
-    """Return the `id` of the variables that the head, a block, a layer name or a path stands for."""
+    """Return the `id` of the variables behind "head", a block, a layer's name or its path."""
     named = [("head", layer) for layer in split_head(model)[1]]
     named += [(block.name, layer) for block in find_blocks(model) for layer in block.layers]
     for layer in model._flatten_layers(include_self=False):
