@@ -16,8 +16,19 @@ _CLASSES = ("multiclass", "binary")  # the tasks in which a sample has one of se
 POOLINGS = ("avg", "max", "avgmax", "flatten", "token", "mean")
 
 
+class _EndsMask(keras.layers.Layer):
+    """It takes a mask and ends it: one vector per sample has no tokens left to mask."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.supports_masking = True
+
+    def compute_mask(self, inputs, mask=None):
+        return None
+
+
 @keras.saving.register_keras_serializable(package="tlhelpers")
-class GlobalPooling(keras.layers.Layer):
+class GlobalPooling(_EndsMask):
     """Pool over all places, of maps and sequences alike: `(n, ..., c)` becomes `(n, c)`.
 
     With a mask `(n, tokens)`, True or 1 for a real token, only real tokens count
@@ -30,16 +41,12 @@ class GlobalPooling(keras.layers.Layer):
     def __init__(self, mode: str = "avg", **kwargs):
         super().__init__(**kwargs)
         self.mode = mode
-        self.supports_masking = True
 
     def call(self, x, mask=None):
         reducers = {"avg": [_mean], "max": [_max], "avgmax": [_mean, _max]}[self.mode]
         if len(x.shape) == 2:
             return ops.concatenate([x for _ in reducers], axis=-1)
         return ops.concatenate([reduce(x, mask) for reduce in reducers], axis=-1)
-
-    def compute_mask(self, inputs, mask=None):
-        return None
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], input_shape[-1] * (2 if self.mode == "avgmax" else 1))
@@ -64,33 +71,19 @@ def _max(x, mask):
 
 
 @keras.saving.register_keras_serializable(package="tlhelpers")
-class FirstToken(keras.layers.Layer):
+class FirstToken(_EndsMask):
     """Take the first token's vector (BERT's [CLS]): `(n, tokens, c)` becomes `(n, c)`."""
-
-    def __init__(self, **kwargs):
-        super().__init__(**kwargs)
-        self.supports_masking = True
 
     def call(self, x):
         return x[:, 0]
-
-    def compute_mask(self, inputs, mask=None):
-        return None
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], input_shape[-1])
 
 
 @keras.saving.register_keras_serializable(package="tlhelpers")
-class Head(keras.Sequential):
+class Head(_EndsMask, keras.Sequential):
     """The Sequential that `build_head` returns; unlike a plain one it takes a mask, and ends it."""
-
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
-        self.supports_masking = True
-
-    def compute_mask(self, inputs, mask=None):
-        return None  # one vector per sample has no tokens left to mask in the loss
 
 
 def build_head(

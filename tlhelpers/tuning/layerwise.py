@@ -25,6 +25,8 @@ class _Layerwise(keras.Optimizer):
     file, it knows them by their order, as Keras knows the momenta that lie beside them.
     """
 
+    weight_decay: float | None
+
     def __init__(self, *args, factors=(), **kwargs):
         super().__init__(*args, **kwargs)
         self.factors = tuple((path, tuple(shape), factor) for path, shape, factor in factors)
