@@ -196,6 +196,7 @@ def test_a_run_that_was_killed_after_its_last_batch_only_renames(tmp_path, monke
         patch.setattr(features.os, "replace", killed)
         patch.setattr(features, "write_atomically", lambda path, write: path.write_text("9"))
         extract_features(model, x, cache=tmp_path)
+    assert len(list(tmp_path.glob("*.partial.npy"))) == 1
     monkeypatch.setattr(model, "predict_on_batch", None)  # nothing is left to compute
     found = extract_features(model, x, cache=tmp_path)
     monkeypatch.undo()

@@ -9,22 +9,13 @@ from tlhelpers.models.anatomy import walk
 
 import keras
 
-_TRANSPOSED = (
-    keras.layers.Conv1DTranspose,
-    keras.layers.Conv2DTranspose,
-    keras.layers.Conv3DTranspose,
-)
-_COUNTED = (  # layers in which each number of a kernel is used once at each place
-    keras.layers.Dense,
-    keras.layers.Conv1D,
-    keras.layers.Conv2D,
-    keras.layers.Conv3D,
-    keras.layers.DepthwiseConv1D,
-    keras.layers.DepthwiseConv2D,
-    keras.layers.SeparableConv1D,
-    keras.layers.SeparableConv2D,
-    *_TRANSPOSED,
-)
+_layers = keras.layers
+_PLAIN = (_layers.Dense, _layers.Conv1D, _layers.Conv2D, _layers.Conv3D)
+_DEPTHWISE = (_layers.DepthwiseConv1D, _layers.DepthwiseConv2D)
+_SEPARABLE = (_layers.SeparableConv1D, _layers.SeparableConv2D)
+_TRANSPOSED = (_layers.Conv1DTranspose, _layers.Conv2DTranspose, _layers.Conv3DTranspose)
+# In these layers each number of a kernel is used once at each place.
+_COUNTED = _PLAIN + _DEPTHWISE + _SEPARABLE + _TRANSPOSED
 
 
 @dataclass(frozen=True)

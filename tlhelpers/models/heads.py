@@ -220,7 +220,10 @@ def build_text_classifier(
         (1, 1)
     """
     encoder = _encoder_of(bert)
-    _check_length(encoder, sequence_length)
+    longest = getattr(encoder, "max_sequence_length", None) or 512  # as in `Bert.preprocessor`
+    if sequence_length is not None:
+        cure = "Two of them are markers. Use None for any length."
+        sequence_length = check_whole("sequence_length", sequence_length, 3, longest, cure)
     head = {"pooling": "mean", **head}
     if head["pooling"] == "flatten":
         raise ValueError(
@@ -248,10 +251,3 @@ def _encoder_of(bert) -> keras.Model:
             f"bert={bert!r} of type {type(bert).__name__}. Load one: bert = tl.load_bert()."
         )
     return encoder
-
-
-def _check_length(encoder: keras.Model, sequence_length) -> None:
-    longest = getattr(encoder, "max_sequence_length", None) or 512  # as in `Bert.preprocessor`
-    if sequence_length is not None:
-        cure = "Two of them are markers. Use None for any length."
-        check_whole("sequence_length", sequence_length, 3, longest, cure)

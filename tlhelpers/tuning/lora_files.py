@@ -99,11 +99,8 @@ def load_adapters(model: keras.Model, path: str | os.PathLike) -> Trainability:
         ) from error
     places = places_of(model)
     saved = [(item["place"], item["rank"], item["alpha"]) for item in adapters]
-    present = [
-        (i, place.layer.lora_rank, place.layer.lora_alpha)
-        for i, place in enumerate(places)
-        if place.adapter
-    ]
+    adapted = [(i, place.layer) for i, place in enumerate(places) if place.adapter]
+    present = [(i, layer.lora_rank, layer.lora_alpha) for i, layer in adapted]
     wrong = _difference(model, places, about, bool(present) and present != saved)
     if wrong:
         raise ValueError(
