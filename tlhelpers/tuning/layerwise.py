@@ -78,8 +78,10 @@ class _Layerwise(keras.Optimizer):
 
     def _apply_weight_decay(self, variables):
         decay = self.weight_decay
+        if not decay:
+            return
         try:
-            for variable in variables if decay else ():
+            for variable in variables:
                 self.weight_decay = decay * self._factor(variable)
                 super()._apply_weight_decay([variable])
         finally:
