@@ -63,21 +63,32 @@ def test_layers_are_named_and_ordered():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"num_classes": 1}, "at least 2"),
+        ({"num_classes": 1}, "2 or above"),
         ({"num_classes": 2.0}, "whole number"),
         ({"num_classes": True}, "whole number"),
-        ({"num_classes": 3, "task": "binary"}, "num_classes=2"),
+        ({"num_classes": 3, "task": "binary"}, "must be 2 for a binary task"),
         ({"num_classes": 3, "task": "multi-class"}, "'multiclass'"),
-        ({"num_classes": 3, "pooling": "average"}, "pooling must be one of"),
+        ({"num_classes": 3, "pooling": "average"}, "`pooling` must be one of"),
         ({"num_classes": 3, "dropout": 1.0}, "in \\[0, 1\\)"),
         ({"num_classes": 3, "dropout": -0.1}, "in \\[0, 1\\)"),
         ({"num_classes": 3, "hidden": 64}, "sequence of units"),
-        ({"num_classes": 3, "hidden": (0,)}, "at least 1"),
+        ({"num_classes": 3, "hidden": None}, "sequence of units"),
+        ({"num_classes": 3, "hidden": (0,)}, "1 or above"),
+        ({"num_classes": 3, "hidden": (8, 4.0)}, "`hidden` must be a whole number"),
     ],
 )
 def test_bad_arguments(arguments, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=f"{message}.*Received: "):
         build_head(**arguments)
+
+
+def test_numbers_of_numpy_are_welcome_and_saved(tmp_path):
+    head = build_head(np.int64(3), hidden=np.array([8]), dropout=np.float32(0.5))
+    model = keras.Sequential([keras.Input((2, 2, 4)), head])
+    model.save(tmp_path / "head.keras")
+    loaded = keras.models.load_model(tmp_path / "head.keras", safe_mode=True)
+    expected = model.predict(MAPS[:, :2, :2, :4], verbose=0)
+    assert np.array_equal(loaded.predict(MAPS[:, :2, :2, :4], verbose=0), expected)
 
 
 def mobilenet():
@@ -102,7 +113,7 @@ def test_two_classifiers_of_one_family_live_in_one_model():
 
 
 def test_a_base_with_a_top_is_refused():
-    with pytest.raises(ValueError, match="include_top=False"):
+    with pytest.raises(ValueError, match=r"`base` must have no top.*include_top=False"):
         build_classifier(keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]), 3)
 
 
@@ -126,7 +137,8 @@ def test_text_classifier_checks_its_length():
     for length in (13, 2):  # no preprocessor makes these
         with pytest.raises(ValueError, match=f"between 3 and 12.*Received: .*={length}"):
             build_text(TinyBert(), 2, sequence_length=length)
-    assert build_text(TinyBert(), 2, sequence_length=3).input["token_ids"].shape == (None, 3)
+    model = build_text(TinyBert(), 2, sequence_length=np.int64(3))
+    assert model.input["token_ids"].shape == (None, 3)
 
 
 def test_text_classifier_refuses_what_is_no_encoder_and_a_pooling_for_images():
@@ -135,5 +147,5 @@ def test_text_classifier_refuses_what_is_no_encoder_and_a_pooling_for_images():
             build_text(bert, 2, sequence_length=6)
     with pytest.raises(ValueError, match=r"for texts\. Received: pooling='flatten'"):
         build_text(TinyBert(), 2, sequence_length=6, pooling="flatten")
-    with pytest.raises(ValueError, match="pooling must be one of"):
+    with pytest.raises(ValueError, match="`pooling` must be one of"):
         build_text(TinyBert(), 2, sequence_length=6, pooling="average")

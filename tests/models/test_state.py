@@ -1,3 +1,4 @@
+from tlhelpers.checks.writing import write_atomically
 from tlhelpers.models import state
 
 import keras
@@ -43,6 +44,23 @@ def test_bfloat16_survives_a_file(tmp_path):
 
 def test_nothing_is_written_unless_all_fits():
     variables = [keras.Variable([1.0]), keras.Variable([1.0, 2.0])]
-    with pytest.raises(ValueError, match="same shapes"):
+    with pytest.raises(
+        ValueError, match=r"`values` must have the shapes.*Received: .*\(2,\), \(1,\)"
+    ):
         state.write(variables, [np.array([9.0]), np.array([9.0])])
     assert float(variables[0][0]) == 1.0
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path):
+    path = tmp_path / "state.npz"
+    state.save(path, [np.ones(2)], {"epoch": 1})
+
+    def broken(file):
+        file.write(b"half")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        write_atomically(path, broken)
+    assert state.load(path)[1] == {"epoch": 1}
+    write_atomically(path, lambda file: file.write(b"new"))
+    assert path.read_bytes() == b"new" and list(tmp_path.iterdir()) == [path]

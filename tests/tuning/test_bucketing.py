@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from toys import TinyBert
 
 
 def padded(lengths, width=12):
@@ -68,8 +69,6 @@ def test_epochs_differ_and_the_seed_tells_them():
 
 
 def test_a_model_of_any_length_trains_and_predicts_as_on_padded_texts():
-    from test_heads import TinyBert
-
     keras.utils.set_random_seed(0)
     model = build_text_classifier(TinyBert(), 2, sequence_length=None)
     inputs = padded([3, 12, 5, 2, 7])
@@ -86,8 +85,6 @@ def test_a_model_of_any_length_trains_and_predicts_as_on_padded_texts():
 
 
 def test_features_of_buckets_need_a_pooling():
-    from test_heads import TinyBert
-
     model = build_text_classifier(TinyBert(), 2, sequence_length=None)
     inputs = padded([3, 12, 5, 2, 7])
     inputs["token_ids"] %= 50
@@ -95,7 +92,7 @@ def test_features_of_buckets_need_a_pooling():
     pooled, rows = extract_features(split_at(model, "pooling")[0], batches)
     expected = extract_features(split_at(model, "pooling")[0], inputs)
     assert np.allclose(pooled, expected[rows], atol=1e-5)
-    with pytest.raises(ValueError, match=r"Features of one shape.*cache_prefix=False"):
+    with pytest.raises(ValueError, match=r"features of one shape.*Received.*cache_prefix=False"):
         extract_features(split_at(model, "transformer_layer_0")[0], batches)
 
 

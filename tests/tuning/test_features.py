@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from toys import base_named
+from toys import TinyBert, base_named
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (11, 32, 32, 3)).astype("uint8")
@@ -125,7 +125,7 @@ def test_sample_weights_are_not_lost_in_silence(base):
 KILLED = """
 import os, sys
 import numpy as np
-import tlhelpers.features as f
+import tlhelpers.tuning.features as f
 import keras
 f._ROWS_BETWEEN_SAVES = 4
 model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3, kernel_initializer="ones")])
@@ -167,13 +167,40 @@ def bad_inputs():
     yield "endless", {"x": dataset.repeat()}
     yield "at least one batch", {"x": dataset.take(0)}
     yield "batch_size", {"x": IMAGES, "batch_size": 0}
+    yield "batch_size=2.0", {"x": IMAGES, "batch_size": 2.0}
+    yield "batch_size=True", {"x": IMAGES, "batch_size": True}
 
 
-@pytest.mark.parametrize(("message", "arguments"), bad_inputs())
+@pytest.mark.parametrize(("message", "arguments"), list(bad_inputs()))
 def test_bad_input(base, message, arguments):
     with pytest.raises(ValueError, match=f"(?i){message}") as error:
         extract_features(base, **arguments)
     assert "Received" in str(error.value)
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_a_whole_number_of_numpy_is_a_batch_size(base, cached, tmp_path):
+    cache = tmp_path if cached else None
+    found = extract_features(base, IMAGES, batch_size=np.int64(4), cache=cache)
+    assert np.array_equal(found, extract_features(base, IMAGES, batch_size=4))
+
+
+def test_a_run_that_was_killed_after_its_last_batch_only_renames(tmp_path, monkeypatch):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
+    x = RNG.normal(size=(9, 2)).astype("float32")
+
+    def killed(*paths):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(features.os, "replace", killed)
+        patch.setattr(features, "write_atomically", lambda path, write: path.write_text("9"))
+        extract_features(model, x, cache=tmp_path)
+    assert len(list(tmp_path.glob("*.partial.npy"))) == 1
+    monkeypatch.setattr(model, "predict_on_batch", None)  # nothing is left to compute
+    found = extract_features(model, x, cache=tmp_path)
+    monkeypatch.undo()
+    assert np.array_equal(found, extract_features(model, x))
 
 
 def test_a_model_with_two_outputs_is_refused():
@@ -206,19 +233,15 @@ def test_a_cache_that_is_a_file_is_refused(tmp_path):
 
 def test_an_encoder_gives_a_dictionary_of_features(tmp_path):
     """One vector per token, as a tagger of words needs it, beside one per text."""
-    from test_heads import TinyBert
-    from test_splitting import tokens
-
-    encoder, x = TinyBert().backbone, tokens(4)
+    encoder = TinyBert().backbone
+    ids = np.random.default_rng(1).integers(1, 50, (4, 6))
+    mask = np.arange(6) < np.array([[6], [2], [4], [3]])
+    x = {"token_ids": np.where(mask, ids, 0), "padding_mask": mask, "segment_ids": 0 * ids}
     expected = encoder.predict(x, verbose=0)
     for cache in (None, tmp_path):
         features, labels = extract_features(encoder, x, np.arange(4), batch_size=3, cache=cache)
-        assert set(features) == {"sequence_output", "pooled_output"} and list(labels) == [
-            0,
-            1,
-            2,
-            3,
-        ]
+        assert set(features) == {"sequence_output", "pooled_output"}
+        assert labels.tolist() == [0, 1, 2, 3]
         assert features["sequence_output"].shape == (4, 6, 8)
         for name, part in features.items():
             assert np.allclose(part, expected[name], atol=1e-6)

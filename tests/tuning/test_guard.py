@@ -92,7 +92,9 @@ def test_nothing_to_train_is_stopped():
     model = two_layers()
     model.trainable = False
     model.compile("sgd", LOSS)
-    with pytest.raises(ValueError, match="Something must be trainable"):
+    with pytest.raises(
+        ValueError, match=r"must have something trainable\. Received: model=.*unfreeze"
+    ):
         fit(model)
 
 

@@ -99,7 +99,7 @@ def test_merged_models_are_plain_and_predict_the_same(case, tmp_path):
     [
         (0, "conv1", "rank=0"),
         (-1, "conv1", "rank=-1"),
-        (5, "conv*", "between 1 and 4, the width of 'conv1'"),
+        (5, "conv*", r"between 1 and 4\. Received: rank=5\. The width of 'conv1'"),
         (2.0, "conv1", r"rank=2\.0"),
         (True, "conv1", "rank=True"),
         (2, "con1", "Did you mean 'conv1'"),

@@ -53,7 +53,7 @@ def test_wrong_models_and_files_are_refused_and_unchanged(tmp_path):
     state.save(tmp_path / "c.npz", [np.ones(3)], {"epoch": 1})
     np.savez(tmp_path / "d.npz", w=np.ones(3))
     for name in ("b.npz", "c.npz", "d.npz"):
-        with pytest.raises(ValueError, match="file of save_adapters is required"):
+        with pytest.raises(ValueError, match="`path` must be a file of save_adapters"):
             load_adapters(make_images(), tmp_path / name)
 
 
@@ -75,7 +75,7 @@ def test_a_damaged_file_is_refused_and_changes_nothing(tmp_path):
     state.save(tmp_path / "newer", [], {"format": "tlhelpers adapters 7", "adapters": []})
     before = weights(other)
     for name in (*damages, "folder", "list", "newer", "nowhere"):
-        required = rf"A file of save_adapters is required\. Received: path='.*{name}'.*again"
+        required = rf"`path` must be a file of save_adapters\. Received: path='.*{name}'.*again"
         with pytest.raises(ValueError, match=required):
             load_adapters(other, tmp_path / name)
     assert weights(other).keys() == before.keys()

@@ -31,19 +31,22 @@ def check_images(x, input_shape: tuple | None = None, channels: int | None = 3) 
     x = x if keras.ops.is_tensor(x) else np.asarray(x)
     shape = tuple(x.shape)
     shown = "(n, " + ", ".join("any" if e is None else str(e) for e in expected) + ")"
-    if len(shape) != 4:
-        hint = " Add the first axis with x[None]." if len(shape) == 3 else ""
-        raise ValueError(f"Images must have shape {shown}. Received: shape={shape}.{hint}")
-    if 0 in shape:
-        raise ValueError(f"At least one image is needed. Received: shape={shape}.")
-    if any(e is not None and e != s for e, s in zip(expected, shape[1:], strict=True)):
-        hint = ""
-        if expected[-1] == 3 and shape[-1] == 1:
-            hint = " Repeat the grey channel: np.repeat(x, 3, axis=-1)."
-        elif expected[:2] != shape[1:3] and expected[-1] in (None, shape[-1]):
-            hint = f" Resize them: keras.ops.image.resize(x, {expected[:2]})."
-        raise ValueError(f"Images must have shape {shown}. Received: shape={shape}.{hint}")
+    if len(shape) == 4 and 0 in shape:
+        raise ValueError(f"Images must be one or more. Received: shape={shape}. Check the source.")
+    if len(shape) != 4 or any(e not in (None, s) for e, s in zip(expected, shape[1:], strict=True)):
+        cure = _cure_of_shape(shape, expected)
+        raise ValueError(f"Images must have shape {shown}. Received: shape={shape}.{cure}")
     _check_range(x, shape)
+
+
+def _cure_of_shape(shape: tuple, expected: tuple) -> str:
+    if len(shape) == 3:
+        return " Add the first axis with x[None]."
+    if len(shape) == 4 and expected[-1] == 3 and shape[-1] == 1:
+        return " Repeat the grey channel: np.repeat(x, 3, axis=-1)."
+    if len(shape) == 4 and expected[-1] in (None, shape[-1]):
+        return f" Resize them: keras.ops.image.resize(x, {expected[:2]})."
+    return ""
 
 
 def _check_range(x, shape) -> None:

@@ -9,22 +9,13 @@ from tlhelpers.models.graph import walk
 
 import keras
 
-_TRANSPOSED = (
-    keras.layers.Conv1DTranspose,
-    keras.layers.Conv2DTranspose,
-    keras.layers.Conv3DTranspose,
-)
-_COUNTED = (  # layers in which each number of a kernel is used once at each place
-    keras.layers.Dense,
-    keras.layers.Conv1D,
-    keras.layers.Conv2D,
-    keras.layers.Conv3D,
-    keras.layers.DepthwiseConv1D,
-    keras.layers.DepthwiseConv2D,
-    keras.layers.SeparableConv1D,
-    keras.layers.SeparableConv2D,
-    *_TRANSPOSED,
-)
+_layers = keras.layers
+_PLAIN = (_layers.Dense, _layers.Conv1D, _layers.Conv2D, _layers.Conv3D)
+_DEPTHWISE = (_layers.DepthwiseConv1D, _layers.DepthwiseConv2D)
+_SEPARABLE = (_layers.SeparableConv1D, _layers.SeparableConv2D)
+_TRANSPOSED = (_layers.Conv1DTranspose, _layers.Conv2DTranspose, _layers.Conv3DTranspose)
+# In these layers each number of a kernel is used once at each place.
+_COUNTED = _PLAIN + _DEPTHWISE + _SEPARABLE + _TRANSPOSED
 
 
 @dataclass(frozen=True)
@@ -71,14 +62,14 @@ def count_cost(model: keras.Model, input_shape: tuple[int, ...] | None = None) -
     walk(model)  # a model with a graph, or an error
     if len(model.inputs) != 1:
         raise ValueError(
-            f"A model with one input is required. Received: {len(model.inputs)} inputs of "
-            f"{model.name!r}."
+            f"`model` must have one input. Received: model={model.name!r} with "
+            f"{len(model.inputs)}. Count its parts one by one."
         )
     shape = tuple(model.inputs[0].shape[1:]) if input_shape is None else tuple(input_shape)
     if None in shape:
         raise ValueError(
-            f"Every size must be known to count the cost of {model.name!r}. Received: "
-            f"input_shape={shape}. Give it: input_shape=(224, 224, 3)."
+            f"`input_shape` must have a number for every size. Received: input_shape={shape}, for "
+            f"{model.name!r}. Give them: input_shape=(224, 224, 3)."
         )
     counted: list[tuple[float, int]] = []
     _run(model, [keras.KerasTensor((1, *shape), model.inputs[0].dtype)], counted)

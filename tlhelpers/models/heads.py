@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Integral, Real
 
-from tlhelpers.checks.words import did_you_mean
+from tlhelpers.checks.words import check_choice, check_number, check_whole
 from tlhelpers.models.preprocessing import preprocessing
 
 import keras
+import numpy as np
 from keras import ops
 
 TASKS = ("multiclass", "binary", "multilabel", "regression")
+_CLASSES = ("multiclass", "binary")  # the tasks in which a sample has one of several classes
 POOLINGS = ("avg", "max", "avgmax", "flatten", "token", "mean")
 
 
+class _EndsMask(keras.layers.Layer):
+    """It takes a mask and ends it: one vector per sample has no tokens left to mask."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.supports_masking = True
+
+    def compute_mask(self, inputs, mask=None):
+        return None
+
+
 @keras.saving.register_keras_serializable(package="tlhelpers")
-class GlobalPooling(keras.layers.Layer):
+class GlobalPooling(_EndsMask):
     """Pool over all places, of maps and sequences alike: `(n, ..., c)` becomes `(n, c)`.
 
     With a mask `(n, tokens)`, True or 1 for a real token, only real tokens count
@@ -29,16 +41,12 @@ class GlobalPooling(keras.layers.Layer):
     def __init__(self, mode: str = "avg", **kwargs):
         super().__init__(**kwargs)
         self.mode = mode
-        self.supports_masking = True
 
     def call(self, x, mask=None):
         reducers = {"avg": [_mean], "max": [_max], "avgmax": [_mean, _max]}[self.mode]
         if len(x.shape) == 2:
             return ops.concatenate([x for _ in reducers], axis=-1)
         return ops.concatenate([reduce(x, mask) for reduce in reducers], axis=-1)
-
-    def compute_mask(self, inputs, mask=None):
-        return None
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], input_shape[-1] * (2 if self.mode == "avgmax" else 1))
@@ -63,33 +71,19 @@ def _max(x, mask):
 
 
 @keras.saving.register_keras_serializable(package="tlhelpers")
-class FirstToken(keras.layers.Layer):
+class FirstToken(_EndsMask):
     """Take the first token's vector (BERT's [CLS]): `(n, tokens, c)` becomes `(n, c)`."""
-
-    def __init__(self, **kwargs):
-        super().__init__(**kwargs)
-        self.supports_masking = True
 
     def call(self, x):
         return x[:, 0]
-
-    def compute_mask(self, inputs, mask=None):
-        return None
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], input_shape[-1])
 
 
 @keras.saving.register_keras_serializable(package="tlhelpers")
-class Head(keras.Sequential):
+class Head(_EndsMask, keras.Sequential):
     """The Sequential that `build_head` returns; unlike a plain one it takes a mask, and ends it."""
-
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
-        self.supports_masking = True
-
-    def compute_mask(self, inputs, mask=None):
-        return None  # one vector per sample has no tokens left to mask in the loss
 
 
 def build_head(
@@ -126,23 +120,21 @@ def build_head(
         >>> build_head(10, hidden=(64,))(np.zeros((2, 7, 7, 512), "float32")).shape
         TensorShape([2, 10])
     """
-    _check_choice("task", task, TASKS)
-    _check_choice("pooling", pooling, POOLINGS)
-    least = 2 if task in ("multiclass", "binary") else 1
-    _check_units("num_classes", num_classes, least)
+    check_choice("task", task, TASKS)
+    check_choice("pooling", pooling, POOLINGS)
+    num_classes = check_whole("num_classes", num_classes, 2 if task in _CLASSES else 1)
     if task == "binary" and num_classes != 2:
         raise ValueError(
-            f"A binary task has num_classes=2. Received: num_classes={num_classes}. "
+            f"`num_classes` must be 2 for a binary task. Received: num_classes={num_classes}. "
             "Use task='multiclass' for more classes, 'multilabel' for several yes-or-no labels."
         )
-    if isinstance(hidden, Integral) or not all(isinstance(units, Integral) for units in hidden):
+    if np.ndim(hidden) != 1:
         raise ValueError(
-            f"hidden must be a sequence of units, such as (256,). Received: hidden={hidden!r}."
+            "`hidden` must be a sequence of units, one number for each layer. Received: "
+            f"hidden={hidden!r}. Write one layer as (256,)."
         )
-    for units in hidden:
-        _check_units("hidden", units, 1)
-    if isinstance(dropout, bool) or not isinstance(dropout, Real) or not 0 <= dropout < 1:
-        raise ValueError(f"dropout must be in [0, 1). Received: dropout={dropout!r}.")
+    hidden = [check_whole("hidden", units, 1) for units in hidden]
+    dropout = check_number("dropout", dropout, "[0, 1)")
     layers = [_pooling_layer(pooling)]
     if normalize:
         layers.append(keras.layers.LayerNormalization(name="normalization"))
@@ -161,21 +153,6 @@ def _pooling_layer(pooling: str) -> keras.layers.Layer:
     if pooling == "token":
         return FirstToken(name="pooling")
     return GlobalPooling("avg" if pooling == "mean" else pooling, name="pooling")
-
-
-def _check_choice(name: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise ValueError(
-            f"{name} must be one of {', '.join(known)}. Received: {name}={value!r}."
-            + did_you_mean(value, known)
-        )
-
-
-def _check_units(name: str, value: int, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
-        raise ValueError(
-            f"{name} must be a whole number, at least {least}. Received: {name}={value!r}."
-        )
 
 
 def build_classifier(base: keras.Model, num_classes: int, **head) -> keras.Model:
@@ -198,13 +175,14 @@ def build_classifier(base: keras.Model, num_classes: int, **head) -> keras.Model
         ValueError: the base has a top, its family is unknown, or an argument is out of range.
 
     Example:
-        >>> base = tl.load_backbone("vgg16", (32, 32, 3))
-        >>> model = tl.build_classifier(base, 10, dropout=0.2)
+        >>> base = keras.applications.MobileNetV2(weights=None, include_top=False)
+        >>> tl.build_classifier(base, 10, dropout=0.2).output_shape
+        (None, 10)
     """
     shape = tuple(base.output_shape)
     if len(shape) < 3:
         raise ValueError(
-            "A base without a top is required, one that ends in feature maps. Received: "
+            "`base` must have no top and end in feature maps. Received: "
             f"base={base.name!r} with output shape {shape}. Load it with include_top=False and "
             "pooling=None, as load_backbone does."
         )
@@ -225,8 +203,8 @@ def build_text_classifier(
         sequence_length: tokens per text, 3 up to what the encoder was built for, or None for any
             length, as the batches of `bucket_by_length` need it. Texts become inputs with
             `bert.preprocessor(sequence_length)`.
-        **head: further arguments of `build_head`; `pooling` defaults to "mean", and "flatten",
-            which would count padding, is none for texts.
+        **head: further arguments of `build_head`; `pooling` defaults to "mean". "flatten" would
+            count padding, so it is refused.
 
     Returns:
         A functional `keras.Model` over the preprocessor's dictionary (`token_ids`, `padding_mask`,
@@ -237,17 +215,20 @@ def build_text_classifier(
             length out of range; what `build_head` refuses.
 
     Example:
-        >>> bert = tl.load_bert("minilm-l6")
-        >>> model = tl.build_text_classifier(bert, 2, sequence_length=48, task="binary")
-        >>> logits = model.predict(bert.preprocessor(48)(["a fine film"]))
+        >>> model = tl.build_text_classifier(bert, 2, sequence_length=6, task="binary")
+        >>> model.predict(bert.preprocessor(6)(["a fine film"]), verbose=0).shape
+        (1, 1)
     """
     encoder = _encoder_of(bert)
-    _check_length(encoder, sequence_length)
+    longest = getattr(encoder, "max_sequence_length", None) or 512  # as in `Bert.preprocessor`
+    if sequence_length is not None:
+        cure = "Two of them are markers. Use None for any length."
+        sequence_length = check_whole("sequence_length", sequence_length, 3, longest, cure)
     head = {"pooling": "mean", **head}
     if head["pooling"] == "flatten":
         raise ValueError(
-            "A pooling that leaves padding out is required for texts. Received: "
-            "pooling='flatten', which is for images. Use 'mean', 'max', 'avgmax' or 'token'."
+            "`pooling` must leave padding out for texts. Received: pooling='flatten', which is for "
+            "images. Use 'mean', 'max', 'avgmax' or 'token'."
         )
     inputs = {
         name: keras.Input((sequence_length,), dtype=tensor.dtype, name=name)
@@ -266,17 +247,7 @@ def _encoder_of(bert) -> keras.Model:
     inputs = getattr(encoder, "input", None)
     if not isinstance(inputs, dict) or "padding_mask" not in inputs:
         raise ValueError(
-            "What load_bert returns, with its encoder in .backbone, is required. Received: "
+            "`bert` must be what load_bert returns, with its encoder in .backbone. Received: "
             f"bert={bert!r} of type {type(bert).__name__}. Load one: bert = tl.load_bert()."
         )
     return encoder
-
-
-def _check_length(encoder: keras.Model, sequence_length) -> None:
-    longest = getattr(encoder, "max_sequence_length", None) or 512  # as in `Bert.preprocessor`
-    whole = isinstance(sequence_length, Integral) and not isinstance(sequence_length, bool)
-    if sequence_length is not None and not (whole and 3 <= sequence_length <= longest):
-        raise ValueError(
-            f"sequence_length must be between 3 and {longest}, two of them markers, or None for "
-            f"any length. Received: sequence_length={sequence_length!r}."
-        )

@@ -2,6 +2,8 @@
 
 import re
 
+from tlhelpers.checks.words import check_choice
+
 import keras
 
 MODES = ("caffe", "tf", "torch", "identity")
@@ -50,15 +52,13 @@ class Preprocess(keras.layers.Layer):
 
     def __init__(self, mode: str, **kwargs):
         super().__init__(trainable=kwargs.pop("trainable", False), **kwargs)
-        if mode not in MODES:
-            raise ValueError(f"`mode` must be one of {', '.join(MODES)}. Received: mode={mode!r}.")
-        self.mode = mode
+        self.mode = check_choice("mode", mode, MODES)
 
     def build(self, input_shape):
         if self.mode != "identity" and input_shape[-1] != 3:
             raise ValueError(
-                "Preprocess needs RGB images, channels last: (batch, height, width, 3). "
-                f"Received: shape={tuple(input_shape)}."
+                "`x` must be RGB images, channels last: (batch, height, width, 3). Received: "
+                f"shape={tuple(input_shape)}. Repeat a grey channel: np.repeat(x, 3, axis=-1)."
             )
         self.built = True
 
@@ -116,8 +116,8 @@ def preprocessing(base: keras.Model) -> Preprocess:
         isinstance(layer, rescales) for layer in base._flatten_layers()
     ):
         raise ValueError(
-            "This family rescales 0..255 images inside the base, but the base has no Rescaling "
-            f"or Normalization layer. Received: base={name!r}. Build it with "
+            "`base` must rescale 0..255 images itself, as its family does. Received: "
+            f"base={name!r} without a Rescaling or Normalization layer. Build it with "
             "include_preprocessing=True (the default)."
         )
     return Preprocess(mode, name=f"preprocess_{mode}")

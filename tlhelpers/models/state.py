@@ -1,4 +1,4 @@
-"""The state of a model outside of the model: kept for a moment, or in one file."""
+"""The state of a model, kept for a moment or in one file."""
 
 from __future__ import annotations
 
@@ -7,13 +7,24 @@ import json
 import os
 import random
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from typing import Any
+
+from tlhelpers.checks.writing import write_atomically
 
 import keras
 import numpy as np
 from keras.src.backend.common import global_state
 
 _GENERATOR = "global_seed_generator"  # Keras' own, behind every random function without a seed
+
+
+def check_built(model: keras.Model, name: str = "model") -> None:
+    """Refuse a model without weights, such as a Sequential that has seen no input yet."""
+    if not model.variables:
+        raise ValueError(
+            f"`{name}` must be built and have weights. Received: {name}={model.name!r} without "
+            "any. Call it once on data, or model.build(input_shape)."
+        )
 
 
 def variables_of(model: keras.Model) -> list[keras.Variable]:
@@ -28,30 +39,32 @@ def variables_of(model: keras.Model) -> list[keras.Variable]:
 
 
 def read(variables: Iterable[keras.Variable]) -> list[np.ndarray]:
-    """Return copies of the values, in numpy's own types (bfloat16 becomes float32)."""
+    """Return copies of the values in numpy's own types; bfloat16, kind "V", becomes float32."""
     values = [np.array(keras.ops.convert_to_numpy(v)) for v in variables]
-    return [
-        v.astype("float32") if v.dtype.kind == "V" or v.dtype == "bfloat16" else v for v in values
-    ]
+    return [v.astype("float32") if v.dtype.kind == "V" else v for v in values]
 
 
 def write(variables: Sequence[keras.Variable], values: Sequence[np.ndarray]) -> None:
     """Give the variables these values; nothing is written unless all shapes fit."""
     shapes = [(tuple(v.shape), a.shape) for v, a in zip(variables, values, strict=True)]
     if any(mine != theirs for mine, theirs in shapes):
-        raise ValueError(f"Values of the same shapes are required. Received: {shapes}.")
+        raise ValueError(
+            "`values` must have the shapes of the variables. Received: (variable, value) of shapes "
+            f"{shapes}. Take the values of the same model."
+        )
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
 
 
 @contextlib.contextmanager
 def preserved(model: keras.Model) -> Iterator[None]:
-    """Put the model and all random states back afterwards, whatever happened in between."""
+    """Put the model and all random states back afterwards, after an error too."""
     variables = variables_of(model)
     values = read(variables)
     python, legacy = random.getstate(), np.random.get_state()
     generator = global_state.get_global_attribute(_GENERATOR)
-    seed = None if generator is None else read([generator.state])
+    drawn = [] if generator is None else [generator.state]
+    seeds = read(drawn)
     try:
         yield
     finally:
@@ -60,20 +73,14 @@ def preserved(model: keras.Model) -> Iterator[None]:
         random.setstate(python)
         np.random.set_state(legacy)
         global_state.set_global_attribute(_GENERATOR, generator)
-        if generator is not None:
-            write([generator.state], seed)
+        write(drawn, seeds)
 
 
 def save(path: str | os.PathLike, values: Sequence[np.ndarray], about: dict) -> None:
     """Write arrays and a dict for JSON into one `.npz`, which is either complete or not there."""
-    path = Path(path)
-    part = path.with_name(path.name + ".part")
-    arrays = {f"{i:05d}": value for i, value in enumerate(values)}
-    with part.open("wb") as file:
-        np.savez(file, about=np.array(json.dumps(about)), **arrays)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
+    arrays: dict[str, Any] = {f"{i:05d}": value for i, value in enumerate(values)}
+    about_as_text = np.array(json.dumps(about))
+    write_atomically(path, lambda file: np.savez(file, about=about_as_text, **arrays))
 
 
 def load(path: str | os.PathLike) -> tuple[list[np.ndarray], dict]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tlhelpers.models.graph import leaves
+from tlhelpers.models.state import check_built
 
 import keras
 
@@ -60,9 +61,11 @@ def transfer_weights(source: keras.Model, target: keras.Model) -> Transfer:
             that two layers of one model share. The target is as before then.
 
     Example:
+        >>> pretrained = tl.build_classifier(base, 5)
+        >>> model = tl.build_classifier(keras.models.clone_model(base), 3)
         >>> print(tl.transfer_weights(pretrained, model))
-        loaded 13 layers, 14,714,688 of 14,719,818 weights
-        skipped 1: head
+        loaded 3 layers, 313 of 331 weights
+        mismatched 1: logits (source 5x5 5, target 5x3 3)
     """
     theirs, mine = _layers_by_name(source, "source"), _layers_by_name(target, "target")
     skipped = tuple(name for name in mine if name not in theirs)
@@ -92,18 +95,14 @@ def _shapes(layer: keras.Layer) -> str:
 
 
 def _layers_by_name(model: keras.Model, role: str) -> dict[str, keras.Layer]:
+    check_built(model, role)
     every = {id(layer): layer for layer in leaves(model) if getattr(layer, "weights", ())}
     named: dict[str, keras.Layer] = {}
     for layer in every.values():
         if layer.name in named:
             raise ValueError(
-                f"Layers with weights must have different names. Received: {role}={model.name!r} "
-                f"with two layers {layer.name!r}. Transfer its nested models one by one."
+                f"`{role}` must have one layer of each name. Received: {role}={model.name!r} with "
+                f"two layers {layer.name!r}. Transfer its nested models one by one."
             )
         named[layer.name] = layer
-    if not named:
-        raise ValueError(
-            f"A built model with weights is required. Received: {role}={model.name!r} without any. "
-            "Call it once on data, or model.build(input_shape)."
-        )
     return named

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from numbers import Integral
 
 from tlhelpers.checks.data import check_labels, count_samples
-from tlhelpers.checks.words import check_seed
+from tlhelpers.checks.words import check_seed, check_whole
 
 import numpy as np
 
@@ -45,9 +44,11 @@ def bucket_by_length(
             one label for each text; numbers below 1.
 
     Example:
-        >>> inputs = bert.preprocessor(256)(texts)
-        >>> batches = tl.bucket_by_length(inputs, labels, batch_size=32)
-        >>> model.fit(batches, epochs=3, shuffle=False)  # shuffled already; Keras would warn
+        >>> inputs = bert.preprocessor(12)(texts)
+        >>> batches = tl.bucket_by_length(inputs, sentiments, batch_size=4)
+        >>> model = tl.build_text_classifier(bert, 2, sequence_length=None)
+        >>> model.compile("adam", loss)
+        >>> history = model.fit(batches, epochs=3, shuffle=False, verbose=0)  # shuffled already
 
     Note:
         Batches of different lengths cannot be cached behind a layer that still has tokens:
@@ -56,15 +57,12 @@ def bucket_by_length(
     import tensorflow as tf
 
     lengths = _lengths(inputs)
-    for name, value in {"batch_size": batch_size, "buckets": buckets}.items():
-        if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
-            raise ValueError(f"{name} must be at least 1. Received: {name}={value!r}.")
-    samples = dict(inputs), lengths
-    if labels is not None:
-        samples = *samples, check_labels(labels, n=len(lengths))
+    batch_size = check_whole("batch_size", batch_size, least=1)
+    buckets = check_whole("buckets", buckets, least=1)
+    given = () if labels is None else (check_labels(labels, n=len(lengths)),)
     edges = np.unique(np.quantile(lengths, np.arange(1, buckets) / buckets).astype(int) + 1)
     counts = np.bincount(np.digitize(lengths, edges))
-    dataset = tf.data.Dataset.from_tensor_slices(samples)
+    dataset = tf.data.Dataset.from_tensor_slices((dict(inputs), lengths, *given))
     if shuffle:
         dataset = dataset.shuffle(len(lengths), seed=check_seed(seed))
     dataset = dataset.bucket_by_sequence_length(
@@ -86,13 +84,13 @@ def _lengths(inputs) -> np.ndarray:
     mask = inputs.get("padding_mask") if isinstance(inputs, Mapping) else None
     if mask is None or np.ndim(mask) != 2 or not count_samples(inputs):
         raise ValueError(
-            "A dictionary with a padding_mask (n, tokens) is required. Received: type "
+            "`inputs` must be a dictionary with a padding_mask (n, tokens). Received: type "
             f"{type(inputs).__name__}. Use what bert.preprocessor(sequence_length)(texts) returns."
         )
     mask = np.asarray(mask, bool)
     if np.any(mask[:, 1:] & ~mask[:, :-1]):
         raise ValueError(
-            "Real tokens must come before the padding. Received: a padding_mask with padding in "
-            "front of a real token. Pad on the right."
+            "`inputs` must have their real tokens before the padding. Received: a padding_mask "
+            "with padding in front of a real token. Pad on the right."
         )
     return mask.sum(axis=1, dtype="int32")

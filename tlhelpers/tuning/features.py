@@ -10,6 +10,8 @@ from pathlib import Path
 
 from tlhelpers.checks.data import check_images, check_tokens, count_samples
 from tlhelpers.checks.features import to_numpy
+from tlhelpers.checks.words import check_whole
+from tlhelpers.checks.writing import write_atomically
 from tlhelpers.models.graph import Step, walk
 from tlhelpers.models.preprocessing import images_of, preprocessing
 
@@ -33,8 +35,8 @@ def extract_features(model, x, y=None, batch_size: int = 64, cache=None):
         y: array of labels `(n, ...)`, beside arrays `x`. A dataset brings its own.
         batch_size: inputs per step, for an array.
         cache: a folder. Features are kept in it under a key of weights, architecture (hence
-            preprocessing) and data: the same call again reads them, a change of any computes them
-            anew, and a run that was killed goes on where it stopped. For arrays only.
+            preprocessing) and data: the same call reads them again, a change of any computes new
+            ones, and a run that was killed goes on where it stopped. For arrays only.
 
     Returns:
         Features, a float array `(n, ...)` (with `cache`, memory-mapped and read-only; bfloat16
@@ -50,30 +52,36 @@ def extract_features(model, x, y=None, batch_size: int = 64, cache=None):
 
     Example:
         >>> features, labels = tl.extract_features(base, x_train, y_train, cache="build/features")
+        >>> features.shape, labels.shape
+        ((12, 8, 8, 5), (12,))
     """
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1. Received: batch_size={batch_size!r}.")
-    prepared = _with_preprocessing(model)
-    if len(prepared.outputs) != 1 and not isinstance(prepared.output, dict):
+    batch_size = check_whole("batch_size", batch_size, least=1)
+    model = _with_preprocessing(model)
+    if len(model.outputs) != 1 and not isinstance(model.output, dict):
         raise ValueError(
-            "A model with one output, or a dictionary of them, is required. Received: "
-            f"{len(prepared.outputs)} outputs of {model.name!r}. Choose one: "
-            "keras.Model(model.input, model.output[...])."
+            "`model` must have one output, or a dictionary of them. Received: "
+            f"model={model.name!r} with {len(model.outputs)} outputs. Choose one: "
+            "keras.Model(model.input, model.outputs[0])."
         )
     if hasattr(x, "element_spec"):
-        return _from_dataset(prepared, x, y, cache)
-    check_tokens(prepared, x)
+        _check_dataset(x, y, cache)
+        return _from_dataset(model, x)
+    check_tokens(model, x)
     x = x if hasattr(x, "shape") or isinstance(x, dict) else np.asarray(x)
     samples = count_samples(x)
     if y is not None and len(y) != samples:
         raise ValueError(
-            f"One label for each input is required. Received: {samples} inputs, {len(y)} labels."
+            f"`y` must have one label for each input. Received: {samples} inputs, {len(y)} labels. "
+            "Take both from the same rows."
         )
     if not samples:
-        raise ValueError("At least one input is required. Received: an empty array.")
-    if (images := images_of(prepared)) is not None:
+        raise ValueError(
+            "`x` must have at least one input. Received: an empty array. Check how it was selected."
+        )
+    if (images := images_of(model)) is not None:
         check_images(x, images)
-    features = _from_arrays(prepared, x, batch_size, cache)
+    collect = _in_memory if cache is None else _in_files
+    features = _like_output(model, collect(model, x, batch_size, cache))
     return features if y is None else (features, np.asarray(y))
 
 
@@ -91,93 +99,68 @@ def _with_preprocessing(model: keras.Model) -> keras.Model:
     return keras.Model(images, model(prepare(images)), name=model.name)
 
 
-def _from_dataset(model: keras.Model, dataset, y, cache):
+def _check_dataset(dataset, y, cache) -> None:
     if y is not None:
         raise ValueError(
-            "A dataset brings its own labels. Received: y beside a dataset, whose order need not "
-            "be the dataset's. Zip them: tf.data.Dataset.zip(dataset, labels)."
+            "`y` must be None beside a dataset, which brings its own labels. Received: an array, "
+            "whose order need not be the dataset's. Zip them: tf.data.Dataset.zip(dataset, labels)."
         )
     if cache is not None:
         raise ValueError(
-            "cache needs arrays, whose content names the cached file. Received: a dataset. "
-            "Collect it into arrays first, or leave out cache."
+            f"`cache` needs arrays, whose content names the cached file. Received: cache={cache!r} "
+            "and a dataset. Collect it into arrays first, or leave out cache."
         )
     if int(dataset.cardinality()) == -1:
-        raise ValueError("A finite dataset is required. Received: an endless one. Use .take(n).")
-    features, labels = [], []
+        raise ValueError("`x` must be finite. Received: an endless dataset. Use .take(n).")
+    if isinstance(dataset.element_spec, tuple) and len(dataset.element_spec) > 2:
+        raise ValueError(
+            "`x` must be a dataset of x or (x, y). Received: a third part, sample weights, which "
+            "features would lose. Train without a cache: cache_prefix=False."
+        )
+
+
+def _from_dataset(model: keras.Model, dataset):
+    batches: list[list[np.ndarray]] = []
+    labels: list[np.ndarray] = []
     images = images_of(model)
-    for batch in _progress(dataset, f"features of {model.name}"):
+    for batch in _progress(dataset, model):
         inputs, *rest = batch if isinstance(batch, tuple) else (batch,)
-        if len(rest) > 1:
-            raise ValueError(
-                "A dataset of x or (x, y) is required. Received: a third part, sample weights, "
-                "which features would lose. Train without a cache: cache_prefix=False."
-            )
         if images is not None:
             check_images(np.asarray(inputs), images)
-        features.append(keras.tree.map_structure(to_numpy, model.predict_on_batch(inputs)))
-        labels += [np.asarray(rest[0])] if rest else []
-    if not features:
-        raise ValueError("At least one batch is required. Received: an empty dataset.")
-    shapes = {part.shape[1:] for batch in features for part in _parts(batch)[:1]}
+        batches.append(_predict(model, inputs))
+        labels += map(np.asarray, rest)
+    if not batches:
+        raise ValueError(
+            "`x` must have at least one batch. Received: an empty dataset. Check its source."
+        )
+    shapes = {first.shape[1:] for first, *_ in batches}
     if len(shapes) > 1:
         raise ValueError(
-            f"Features of one shape are required. Received: {sorted(shapes)}, from batches of "
+            f"`x` must give features of one shape. Received: {sorted(shapes)}, from batches of "
             "different lengths. Cut behind the pooling, or train without: cache_prefix=False."
         )
-    joined = keras.tree.map_structure(lambda *parts: np.concatenate(parts), *features)
-    return (joined, np.concatenate(labels)) if labels else joined
+    features = _like_output(model, [np.concatenate(parts) for parts in zip(*batches, strict=True)])
+    return (features, np.concatenate(labels)) if labels else features
 
 
-def _parts(outputs) -> list[np.ndarray]:
-    return keras.tree.flatten(outputs)
+def _predict(model: keras.Model, inputs) -> list[np.ndarray]:
+    """Return the features of a batch, one array for each output of the model."""
+    return [to_numpy(part) for part in keras.tree.flatten(model.predict_on_batch(inputs))]
 
 
-def _from_arrays(model: keras.Model, x, batch_size: int, cache):
-    first = model.outputs[0] if len(model.outputs) == 1 else model.output
-    if any(None in part.shape[1:] for part in _parts(first)):  # as long as the texts are
-        first = model.predict_on_batch(_rows(x, 0, 1))
-    like = [(_file_type(part.dtype), (count_samples(x), *part.shape[1:])) for part in _parts(first)]
-    if cache is None:
-        features = [np.empty(shape, dtype) for dtype, shape in like]
-        for start, batch in _run(model, x, batch_size, 0):
-            _store(features, start, batch)
-        return keras.tree.pack_sequence_as(first, features)
-    from filelock import FileLock
-
-    folder = Path(cache)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(
-            f"cache must be a folder that can be written. Received: cache={str(cache)!r} ({error})."
-        ) from error
-    key = _key(model, x)
-    several = len(like) > 1
-    finals = [folder / (f"{key}.{i}.npy" if several else f"{key}.npy") for i in range(len(like))]
-    with FileLock(folder / f"{key}.lock"):
-        if not all(final.exists() for final in finals):
-            _fill(finals, folder / f"{key}.rows", model, x, batch_size, like)
-    features = [_open(final, shape) for final, (_, shape) in zip(finals, like, strict=True)]
-    return keras.tree.pack_sequence_as(first, features)
+def _like_output(model: keras.Model, parts: list):
+    """Return a list of features as the model has its outputs: an array, or a dictionary of them."""
+    return keras.tree.pack_sequence_as(model.output, parts) if len(parts) > 1 else parts[0]
 
 
-def _open(path: Path, shape: tuple, mode: str = "r") -> np.ndarray:
-    try:
-        features = np.lib.format.open_memmap(path, mode)
-    except (ValueError, EOFError, OSError):
-        features = None
-    if features is None or features.shape != shape:
-        raise ValueError(
-            f"A cached file must be whole. Received: a damaged {path}. Remove it, and it is "
-            "computed anew."
-        )
-    return features
-
-
-def _file_type(dtype: np.dtype | str) -> np.dtype:
-    dtype = np.dtype(dtype)
-    return dtype if dtype.kind in "fiub" else np.dtype("float32")  # bfloat16 is no type of a file
+def _run(model: keras.Model, x, batch_size: int, start: int = 0) -> Iterator[tuple]:
+    """Yield the rows of a batch, and its features; batches of one size, so that one trace does."""
+    samples = count_samples(x)
+    for begin in _progress(range(start, samples, batch_size), model):
+        first = max(0, min(begin, samples - batch_size))  # the last batch reaches back
+        end = min(first + batch_size, samples)
+        parts = _predict(model, _rows(x, first, end))
+        yield slice(begin, end), [part[begin - first :] for part in parts]
 
 
 def _rows(x, start: int, stop: int):
@@ -186,61 +169,82 @@ def _rows(x, start: int, stop: int):
     return np.asarray(x[start:stop])
 
 
-def _store(features: list[np.ndarray], start: int, batch) -> int:
-    parts = _parts(batch)
-    for whole, part in zip(features, parts, strict=True):
-        whole[start : start + len(part)] = part
-    return start + len(parts[0])
-
-
-def _fill(
-    finals: list[Path], progress: Path, model: keras.Model, x, batch_size: int, like: list
-) -> None:
-    """Write features beside their final names, from where an earlier run has stopped."""
-    partials = [final.with_suffix(".partial.npy") for final in finals]
-    begun = progress.exists() and all(partial.exists() for partial in partials)
-    done = int(progress.read_text()) if begun else 0
-    features = [
-        _open(partial, shape, "r+")
-        if done
-        else np.lib.format.open_memmap(partial, "w+", dtype, shape)
-        for partial, (dtype, shape) in zip(partials, like, strict=True)
-    ]
-    saved = done
-    for start, batch in _run(model, x, batch_size, done):
-        done = _store(features, start, batch)
-        if done - saved >= _ROWS_BETWEEN_SAVES:
-            for part in features:
-                part.flush()
-            _write_atomically(progress, str(done))
-            saved = done
-    for part in features:
-        part.flush()
-    del features, part
-    for partial, final in zip(partials, finals, strict=True):
-        os.replace(partial, final)
-    progress.unlink(missing_ok=True)
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    beside = path.with_suffix(".new")
-    beside.write_text(text)
-    os.replace(beside, path)
-
-
-def _run(model: keras.Model, x, batch_size: int, start: int) -> Iterator[tuple[int, object]]:
-    """Yield where a batch begins, and its features; batches of one size, so that one trace does."""
-    samples = count_samples(x)
-    for begin in _progress(range(start, samples, batch_size), f"features of {model.name}"):
-        first = max(0, min(begin, samples - batch_size))  # the last batch reaches back
-        outputs = model.predict_on_batch(_rows(x, first, first + batch_size))
-        yield begin, keras.tree.map_structure(lambda part, cut=begin - first: part[cut:], outputs)
-
-
-def _progress(items, what: str):
+def _progress(items, model: keras.Model):
     from tqdm import tqdm
 
-    return tqdm(items, desc=what, unit="batch", leave=False, disable=None)
+    return tqdm(items, f"features of {model.name}", unit="batch", leave=False, disable=None)
+
+
+def _in_memory(model: keras.Model, x, batch_size: int, cache: None) -> list[np.ndarray]:
+    samples = count_samples(x)
+    features: list[np.ndarray] = []
+    for rows, batch in _run(model, x, batch_size):
+        features = features or [np.empty((samples, *p.shape[1:]), p.dtype) for p in batch]
+        for whole, part in zip(features, batch, strict=True):
+            whole[rows] = part
+    return features
+
+
+def _in_files(model: keras.Model, x, batch_size: int, cache) -> list[np.memmap]:
+    """Return the features from files that are named after what made them, or make the files."""
+    from filelock import FileLock
+
+    folder = Path(cache)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(
+            f"`cache` must be a folder that can be written. Received: cache={str(cache)!r} "
+            f"({error}). Name another folder."
+        ) from error
+    key, count = _key(model, x), len(model.outputs)
+    files = [folder / (f"{key}.{i}.npy" if count > 1 else f"{key}.npy") for i in range(count)]
+    with FileLock(folder / f"{key}.lock"):
+        if not all(file.exists() for file in files):
+            partials = [file.with_suffix(".partial.npy") for file in files]
+            progress = folder / f"{key}.rows"
+            _fill(partials, progress, model, x, batch_size)
+            for partial, file in zip(partials, files, strict=True):
+                os.replace(partial, file)
+            progress.unlink(missing_ok=True)
+    return [_open(file, count_samples(x)) for file in files]
+
+
+def _fill(partials: list[Path], progress: Path, model: keras.Model, x, batch_size: int) -> None:
+    """Write features into files, from the row on at which an earlier run has stopped."""
+    samples, open_new = count_samples(x), np.lib.format.open_memmap
+    begun = progress.exists() and all(partial.exists() for partial in partials)
+    saved = int(progress.read_text()) if begun else 0
+    features = [_open(partial, samples, "r+") for partial in partials] if saved else []
+    for rows, batch in _run(model, x, batch_size, saved):
+        features = features or [
+            open_new(partial, "w+", part.dtype, (samples, *part.shape[1:]))
+            for partial, part in zip(partials, batch, strict=True)
+        ]
+        for whole, part in zip(features, batch, strict=True):
+            whole[rows] = part
+        if rows.stop - saved >= _ROWS_BETWEEN_SAVES or rows.stop == samples:
+            for whole in features:
+                whole.flush()
+            saved = rows.stop
+            _note(progress, saved)
+
+
+def _note(progress: Path, rows: int) -> None:
+    write_atomically(progress, lambda file: file.write(str(rows).encode()))
+
+
+def _open(path: Path, samples: int, mode: str = "r") -> np.memmap:
+    try:
+        features = np.lib.format.open_memmap(path, mode)
+    except (ValueError, EOFError, OSError):
+        features = None
+    if features is None or features.shape[:1] != (samples,):
+        raise ValueError(
+            f"A cached file must be whole. Received: a damaged {path}. Remove it; the next call "
+            "computes it again."
+        )
+    return features
 
 
 def _key(model: keras.Model, x) -> str:
@@ -248,27 +252,27 @@ def _key(model: keras.Model, x) -> str:
     digest = hashlib.blake2b(digest_size=16)
     digest.update(json.dumps(_architecture(model), sort_keys=True, default=str).encode())
     for weight in model.weights:
-        digest.update(np.ascontiguousarray(weight.numpy()))
+        digest.update(weight.numpy().tobytes())
     for name, part in sorted(x.items()) if isinstance(x, dict) else [("", x)]:
         digest.update(f"{name} {part.dtype} {part.shape}".encode())
         for begin in range(0, len(part), _ROWS_BETWEEN_SAVES):
-            rows = np.ascontiguousarray(part[begin : begin + _ROWS_BETWEEN_SAVES])
+            rows = np.asarray(part[begin : begin + _ROWS_BETWEEN_SAVES])
             text = rows.dtype.kind in "OSU"
-            digest.update(json.dumps(rows.tolist()).encode() if text else rows)
+            digest.update(json.dumps(rows.tolist()).encode() if text else rows.tobytes())
     return digest.hexdigest()
 
 
 def _architecture(model: keras.Model) -> list:
-    """Return each call's class, settings and inputs, without the names that Keras numbers anew."""
-    rows = []
+    """Return each call's class, settings and inputs, without the names that Keras counts up."""
+    rows: list = []
     for step in walk(model):
-        if isinstance(step.layer, keras.Model):
-            rows.append([_architecture(step.layer), step.inputs])
-            continue
         layer = step.layer
+        if isinstance(layer, keras.Model):
+            rows.append([_architecture(layer), step.inputs])
+            continue
         config = layer.get_config() if isinstance(layer, keras.Layer) else _settings(step)
         config = {k: v for k, v in config.items() if k not in ("name", "trainable")}
-        rows.append([type(step.layer).__name__, config, step.inputs])
+        rows.append([type(layer).__name__, config, step.inputs])
     return rows
 
 

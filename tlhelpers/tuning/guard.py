@@ -19,15 +19,20 @@ class FitGuard(keras.callbacks.Callback):
             built for other weights, or nothing at all is trainable.
 
     Example:
+        >>> model.compile("sgd", loss)
+        >>> history = model.fit(x, y, callbacks=[tl.FitGuard()], verbose=0)
+        >>> table = tl.freeze(base)
         >>> model.fit(x, y, callbacks=[tl.FitGuard()])
+        Traceback (most recent call last):
+        ValueError: The trainable weights must be those of the last compile. ...
     """
 
     def on_train_begin(self, logs=None):
         model = self.model
         if not model.trainable_variables:
             raise ValueError(
-                f"Something must be trainable. Received: model={model.name!r} with every weight "
-                "frozen. Use tl.unfreeze(model, blocks=1), or give it a head."
+                f"`model` must have something trainable. Received: model={model.name!r} with every "
+                "weight frozen. Use tl.unfreeze(model, blocks=1), or give it a head."
             )
         if changed := _changed_layers(model) or _changed_variables(model):
             shown = ", ".join(changed[:4]) + (", ..." if len(changed) > 4 else "")
@@ -48,7 +53,7 @@ def _changed_layers(model: keras.Model) -> list[str]:
 def _changed_variables(model: keras.Model) -> list[str]:
     """Return the variables that the optimizer was built for but that no longer train, or reverse.
 
-    An optimizer that is not built yet takes whatever is trainable now.
+    An optimizer that is not built yet takes what is trainable now.
     """
     optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
     if optimizer is None or not optimizer.built:

@@ -6,31 +6,32 @@ multiplies the learning rate of every single update, and that of the weight deca
 
 from __future__ import annotations
 
-import math
 import weakref
-from collections.abc import Mapping
-from numbers import Real
+from collections.abc import Callable, Mapping
 
-from tlhelpers.checks.words import did_you_mean
+from tlhelpers.checks.words import check_choice, check_number, did_you_mean
 from tlhelpers.models.anatomy import find_blocks, split_head
+from tlhelpers.models.state import check_built
 
 import keras
 
 DECAYS = {"ulmfit": 1 / 2.6, "bert": 0.95}  # Howard & Ruder 2018, 3.3; Sun et al. 2019, 5.4.3
 
 
-class _Layerwise:
+class _Layerwise(keras.Optimizer):
     """What the optimizers below share; `factors` has a (path, shape, factor) for each variable.
 
-    Until it is built, an optimizer knows the factor of every variable of its model. Read back from
-    a file it knows them by their order, as Keras knows the momenta that lie beside them.
+    Until it is built, an optimizer knows the factor of every variable of its model. Read from a
+    file, it knows them by their order, as Keras knows the momenta that lie beside them.
     """
+
+    weight_decay: float | None
 
     def __init__(self, *args, factors=(), **kwargs):
         super().__init__(*args, **kwargs)
         self.factors = tuple((path, tuple(shape), factor) for path, shape, factor in factors)
         self._known: dict[str | int, float] = {}
-        self._model = lambda: None
+        self._model: Callable[[], keras.Model | None] = lambda: None
 
     def bind(self, model: keras.Model, factors: dict[int, float]) -> None:
         """Learn the factor of every variable of `model`, trainable or not."""
@@ -43,23 +44,27 @@ class _Layerwise:
             self.factors = self._match(variables)
         super().build(variables)
 
-    def _match(self, variables):
-        if self._known:
-            strange = [v.path for v in variables if self._var_key(v) not in self._known]
-            if strange:
-                raise ValueError(
-                    "The optimizer must be used with the model that it was made for. Received: "
-                    f"variables of another model, {strange[:3]}. "
-                    "Call tl.layerwise(optimizer, model, ...) for this one."
-                )
-            return tuple((v.path, tuple(v.shape), self._known[self._var_key(v)]) for v in variables)
-        expected = [shape for _, shape, _ in self.factors]
-        if [tuple(v.shape) for v in variables] != expected:
+    def _match(self, variables) -> tuple:
+        """Return the path, shape and factor of each of these variables, in their order."""
+        if not self._known:
+            return self._saved_for(variables)
+        strange = [v.path for v in variables if self._var_key(v) not in self._known]
+        if strange:
             raise ValueError(
-                f"The trainable variables that the optimizer was saved with are required "
-                f"({len(expected)}: {[path for path, _, _ in self.factors[:3]]}, ...). Received: "
-                f"{len(variables)}: {[v.path for v in variables[:3]]}, .... Make a new one with "
-                "tl.layerwise(optimizer, model, ...)."
+                "The optimizer must be used with the model that it was made for. Received: "
+                f"variables of another model, {strange[:3]}. "
+                "Call tl.layerwise(optimizer, model, ...) for this one."
+            )
+        return tuple((v.path, tuple(v.shape), self._known[self._var_key(v)]) for v in variables)
+
+    def _saved_for(self, variables) -> tuple:
+        paths, shapes = [v.path for v in variables], [tuple(v.shape) for v in variables]
+        saved = [path for path, _, _ in self.factors]
+        if shapes != [shape for _, shape, _ in self.factors]:
+            raise ValueError(
+                "The optimizer must be used with the trainable variables that it was saved with "
+                f"({len(saved)}: {saved[:3]}, ...). Received: {len(paths)}: {paths[:3]}, .... "
+                "Make a new one with tl.layerwise(optimizer, model, ...)."
             )
         return self.factors
 
@@ -73,8 +78,10 @@ class _Layerwise:
 
     def _apply_weight_decay(self, variables):
         decay = self.weight_decay
+        if not decay:
+            return
         try:
-            for variable in variables if decay else ():
+            for variable in variables:
                 self.weight_decay = decay * self._factor(variable)
                 super()._apply_weight_decay([variable])
         finally:
@@ -128,7 +135,7 @@ def layerwise(
 ) -> keras.Optimizer:
     r"""Return an optimizer that trains every layer of a model at its own learning rate.
 
-    The rate of a weight is `factor * learning_rate(step)`, whatever the optimizer and its schedule;
+    The rate of a weight is `factor * learning_rate(step)`, for every optimizer and schedule;
     decoupled weight decay shrinks by the same factor. With `decay`, the head has factor 1 and the
     k-th block below it $\mathrm{decay}^k$ (a model without a head starts at its last block). With
     `multipliers`, what is not named has factor 1, and of several names for one weight the narrowest
@@ -154,38 +161,28 @@ def layerwise(
 
     Example:
         >>> optimizer = tl.layerwise(keras.optimizers.AdamW(1e-4), model, decay="bert")
-        >>> model.compile(optimizer, loss=...)
+        >>> model.compile(optimizer, loss)
 
     Reference:
         Howard and Ruder 2018, Universal Language Model Fine-tuning (arXiv 1801.06146), eq. 2.
     """
     if (decay is None) == (multipliers is None):
         raise ValueError(
-            "Exactly one of decay, multipliers is required. Received: "
+            "`decay` or `multipliers` must be given, and only one of them. Received: "
             f"decay={decay!r}, multipliers={multipliers!r}. Use decay=0.5 to halve per block."
         )
-    if not model.variables:
+    check_built(model)
+    own = getattr(optimizer, "inner_optimizer", optimizer)  # of a LossScaleOptimizer
+    if type(own) not in _KINDS or own.built:
+        state = ", already built for a model" if getattr(own, "built", False) else ""
         raise ValueError(
-            f"A built model with weights is required. Received: model={model.name!r} without any. "
-            "Call it once on data, or model.build(input_shape)."
+            "`optimizer` must be a fresh SGD, Adam, AdamW or RMSprop. Received: "
+            f"optimizer={type(own).__name__}{state}. Pass a new keras.optimizers.Adam(1e-4)."
         )
-    given = _by_decay(model, decay) if multipliers is None else _by_name(model, multipliers)
-    return _wrap(optimizer, model, {id(v): given.get(id(v), 1.0) for v in model.variables})
-
-
-def _wrap(optimizer: keras.Optimizer, model: keras.Model, factors: dict[int, float]):
-    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-        inner = _wrap(optimizer.inner_optimizer, model, factors)
-        settings = {k: v for k, v in optimizer.get_config().items() if k != "inner_optimizer"}
-        return type(optimizer)(inner, **settings)
-    if type(optimizer) not in _KINDS or optimizer.built:
-        state = ", already built for a model" if getattr(optimizer, "built", False) else ""
-        raise ValueError(
-            "A fresh SGD, Adam, AdamW or RMSprop is required. Received: "
-            f"optimizer={type(optimizer).__name__}{state}. Pass a new keras.optimizers.Adam(1e-4)."
-        )
-    result = renew(optimizer, kind=_KINDS[type(optimizer)])
-    result.bind(model, factors)
+    factors = dict.fromkeys(map(id, model.variables), 1.0)
+    factors |= _by_decay(model, decay) if decay is not None else _by_name(model, multipliers)
+    result = renew(optimizer, kind=_KINDS[type(own)])
+    getattr(result, "inner_optimizer", result).bind(model, factors)
     return result
 
 
@@ -219,52 +216,46 @@ def renew(
 
 def _by_decay(model: keras.Model, decay: float | str) -> dict[int, float]:
     if isinstance(decay, str):
-        if decay not in DECAYS:
-            raise ValueError(
-                f"decay must be a number or a known name. Received: decay={decay!r}."
-                + did_you_mean(decay, DECAYS)
-            )
-        decay = DECAYS[decay]
-    if isinstance(decay, bool) or not isinstance(decay, Real) or not 0 < decay <= 1:
-        raise ValueError(
-            f"decay must be above 0 and at most 1. Received: decay={decay!r}. "
-            "Use 0.5 to halve the rate per block, 1.0 for one rate everywhere."
-        )
+        decay = DECAYS[check_choice("decay", decay, DECAYS)]
+    cure = "Use 0.5 to halve the rate per block, 1.0 for one rate everywhere."
+    decay = check_number("decay", decay, "(0, 1]", cure)
     _, head = split_head(model)
     levels = [head] if any(layer.weights for layer in head) else []
     levels += [list(block.layers) for block in reversed(find_blocks(model))]
-    factors = {id(v): float(decay) ** (len(levels) - 1) for v in model.variables}
+    factors = dict.fromkeys(map(id, model.variables), decay ** (len(levels) - 1))
     for depth, layers in enumerate(levels):
-        factors |= {id(v): float(decay) ** depth for layer in layers for v in layer.variables}
+        factors |= {id(v): decay**depth for layer in layers for v in layer.variables}
     return factors
 
 
-def _by_name(model: keras.Model, multipliers: Mapping[str, float]) -> dict[int, float]:
+def _by_name(model: keras.Model, multipliers) -> dict[int, float]:
     if not isinstance(multipliers, Mapping):
         raise ValueError(
-            "multipliers must be a dict of names and factors, such as {'block1': 0.1}. "
-            f"Received: multipliers={multipliers!r}."
+            "`multipliers` must be a dict of names and factors. Received: "
+            f"multipliers={multipliers!r}. Write it as {{'block1': 0.1}}."
         )
-    parts = [("head", layer) for layer in split_head(model)[1]]
-    parts += [(block.name, layer) for block in find_blocks(model) for layer in block.layers]
-    every = model._flatten_layers(include_self=False)
-    parts += [(name, layer) for layer in every for name in {layer.name, layer.path} - {None}]
-    known: dict[str, set[int]] = {}
-    for name, layer in parts:
-        if layer.variables:
-            known.setdefault(name, set()).update(id(v) for v in layer.variables)
+    named = _variables_by_name(model)
+    cure = "Use freeze and unfreeze to say what learns at all."
     for name, factor in multipliers.items():
-        if name not in known:
+        if name not in named:
             raise ValueError(
-                f"multipliers must name layers with weights, or blocks, of {model.name!r}. "
-                f"Received: {name!r}." + did_you_mean(name, sorted(known))
+                "`multipliers` must name layers with weights, or blocks, of "
+                f"{model.name!r}. Received: {name!r}." + did_you_mean(name, sorted(named))
             )
-        if isinstance(factor, bool) or not isinstance(factor, Real) or not 0 <= factor < math.inf:
-            raise ValueError(
-                f"A multiplier must be a finite number, 0 or above. Received: {name!r}: {factor!r}."
-                " Use freeze and unfreeze to say what learns at all."
-            )
+        check_number(f"multipliers[{name!r}]", factor, "[0, inf)", cure)
     factors: dict[int, float] = {}
-    for name in sorted(multipliers, key=lambda name: -len(known[name])):  # the narrowest wins
-        factors |= dict.fromkeys(known[name], float(multipliers[name]))
+    for name in sorted(multipliers, key=lambda name: -len(named[name])):  # the narrowest wins
+        factors |= dict.fromkeys(named[name], float(multipliers[name]))
     return factors
+
+
+def _variables_by_name(model: keras.Model) -> dict[str, set[int]]:
+    """Return the `id` of the variables behind "head", a block, a layer's name or its path."""
+    named = [("head", layer) for layer in split_head(model)[1]]
+    named += [(block.name, layer) for block in find_blocks(model) for layer in block.layers]
+    for layer in model._flatten_layers(include_self=False):
+        named += [(layer.name, layer), (layer.path or layer.name, layer)]
+    found: dict[str, set[int]] = {}
+    for name, layer in named:
+        found.setdefault(name, set()).update(map(id, layer.variables))
+    return {name: ids for name, ids in found.items() if ids}

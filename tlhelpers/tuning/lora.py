@@ -6,9 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from numbers import Integral, Real
 
-from tlhelpers.checks.words import did_you_mean
+from tlhelpers.checks.words import check_number, check_whole, did_you_mean
 from tlhelpers.models.anatomy import split_head
 from tlhelpers.tuning.describing import Trainability, describe
 from tlhelpers.tuning.freezing import ask_for_compile, freeze, ids_of_trained
@@ -69,8 +68,14 @@ def add_lora(
         and it cannot be trained on after loading; use `save_adapters`, or `merge_lora` first.
 
     Example:
-        >>> print(tl.add_lora(model, rank=4, targets=["query", "value"]))
-        >>> model.compile(keras.optimizers.AdamW(1e-3), loss=...)
+        >>> print(tl.add_lora(text_model, rank=2, targets=["query", "value"]))
+        block                trainable  all  layers
+        token_embedding              0  528  token_embedding .. embeddings_layer_norm
+        transformer_layer_0         80  680  transformer_layer_0
+        transformer_layer_1         80  680  transformer_layer_1
+        head                        18   18  logits
+        trainable 178 | all 1,906 | 9.34 %
+        >>> text_model.compile(keras.optimizers.AdamW(1e-3), loss)
 
     Reference:
         Hu et al. 2021, LoRA: Low-Rank Adaptation (arXiv 2106.09685), eq. 3.
@@ -79,19 +84,16 @@ def add_lora(
     chosen = _choose(places, targets)
     check_no_adapters(model, "Name all targets in one call")
     for place in chosen:
-        if isinstance(rank, bool) or not isinstance(rank, Integral) or not 1 <= rank <= place.width:
-            raise ValueError(
-                f"rank must be between 1 and {place.width}, the width of {place.layer.name!r}. "
-                f"Received: rank={rank!r}. Common ranks are 4 to 16."
-            )
+        cure = f"The width of {place.layer.name!r} is the border. Common ranks are 4 to 16."
+        rank = check_whole("rank", rank, 1, place.width, cure)
         if place.matrix.constraint is not None:
             raise ValueError(
-                "Layers without a constraint are required, as LoRA would break it. "
+                "`targets` must be layers without a constraint, which LoRA would break. "
                 f"Received: {place.layer.name!r}. Leave it out of targets."
             )
-    if alpha is not None and not (_is_real(alpha) and 0 < alpha < math.inf):
-        raise ValueError(f"alpha must be a finite number above 0. Received: alpha={alpha!r}.")
-    return enable(model, [(place, int(rank), alpha) for place in chosen])
+    if alpha is not None:
+        alpha = check_number("alpha", alpha, "(0, inf)", "Leave it out for a factor of 1.")
+    return enable(model, [(place, rank, alpha) for place in chosen])
 
 
 def merge_lora(model: keras.Model) -> Trainability:
@@ -110,13 +112,14 @@ def merge_lora(model: keras.Model) -> Trainability:
         A model that has been fitted must be compiled again before it is fitted again.
 
     Example:
-        >>> tl.merge_lora(model)
+        >>> table = tl.add_lora(model, rank=2, targets="conv*")
+        >>> table = tl.merge_lora(model)
         >>> model.save("merged.keras")
     """
     adapted = [place for place in places_of(model) if place.adapter]
     if not adapted:
         raise ValueError(
-            f"A model with LoRA is required. Received: model={model.name!r} without adapters. "
+            f"`model` must have LoRA. Received: model={model.name!r} without adapters. "
             "Call add_lora(model, rank, targets) first."
         )
     before = ids_of_trained(model)
@@ -133,16 +136,12 @@ def merge_lora(model: keras.Model) -> Trainability:
     return describe(model)
 
 
-def _is_real(value) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool)
-
-
 def check_no_adapters(model: keras.Model, instead: str = "Compile and fit it") -> None:
     """Refuse a model with adapters where freezing and unfreezing would put them out of use."""
     adapted = next((place.layer.name for place in places_of(model) if place.adapter), None)
     if adapted is not None:
         raise ValueError(
-            f"A model without LoRA is required. Received: model={model.name!r} with an adapter on "
+            f"`model` must be without LoRA. Received: model={model.name!r} with an adapter on "
             f"{adapted!r}. {instead}, or merge_lora(model) first."
         )
 
@@ -164,14 +163,14 @@ def _choose(places: list[Place], targets: str | Sequence[str]) -> list[Place]:
     patterns = [targets] if isinstance(targets, str) else targets
     if not isinstance(patterns, Sequence) or not all(isinstance(p, str) for p in patterns):
         raise ValueError(
-            f"targets must be a pattern or a list of patterns. Received: targets={targets!r}. "
+            f"`targets` must be a pattern or a list of patterns. Received: targets={targets!r}. "
             "Use ['query', 'value'] in a transformer, 'conv*' in many convolutional nets."
         )
     known = {name for place in places for name in place.names}
     for pattern in patterns or [""]:
         if not any(fnmatchcase(name, pattern) for name in known):
             raise ValueError(
-                "targets must match Dense, EinsumDense, Embedding or convolution layers of the "
+                "`targets` must match Dense, EinsumDense, Embedding or convolution layers of the "
                 f"base. Received: {pattern!r}, which matches none."
                 + did_you_mean(pattern, sorted(known))
             )

@@ -11,7 +11,6 @@ from tlhelpers.tuning.describing import Trainability, describe
 from tlhelpers.tuning.lora import Place, enable, places_of
 
 import keras
-import numpy as np
 
 _FORMAT = "tlhelpers adapters 1"
 
@@ -24,10 +23,11 @@ def save_adapters(model: keras.Model, path: str | os.PathLike) -> None:
         path: a file, such as "cats.lora.npz"; it is replaced as a whole or not at all.
 
     Raises:
-        ValueError: a model without LoRA, or whose base learns outside of the adapters, which the
+        ValueError: a model without LoRA, or one whose base learns beside the adapters, which the
             file would lose.
 
     Example:
+        >>> table = tl.add_lora(model, rank=2, targets="conv*")
         >>> tl.save_adapters(model, "cats.lora.npz")
     """
     places = places_of(model)
@@ -37,7 +37,7 @@ def save_adapters(model: keras.Model, path: str | os.PathLike) -> None:
     other = [v.path for v in model.trainable_variables if id(v) in base - inside]
     if not adapted or other:
         raise ValueError(
-            "A model whose base learns through LoRA only is required. Received: "
+            "`model` must have a base that learns through LoRA only. Received: "
             f"model={model.name!r} with {len(adapted)} adapters and {len(other)} other trainable "
             f"weights {other[:3]}. Use add_lora, or model.save for the whole model."
         )
@@ -81,31 +81,31 @@ def load_adapters(model: keras.Model, path: str | os.PathLike) -> Trainability:
         A model that has been fitted must be compiled again before it is fitted again.
 
     Example:
-        >>> tl.load_adapters(model, "cats.lora.npz")
+        >>> table = tl.add_lora(model, rank=2, targets="conv*")
+        >>> tl.save_adapters(model, "cats.lora.npz")
+        >>> tl.load_adapters(model, "cats.lora.npz").trainable == table.trainable
+        True
     """
     try:
         values, about = state.load(path)
         if about["format"] != _FORMAT:
             raise ValueError(f"its format is {about['format']!r} and not {_FORMAT!r}")
         adapters = about["adapters"]
-    except Exception as error:  # numpy raises whatever another or a damaged file leads it to
+    except Exception as error:  # numpy raises a dozen kinds for files that it cannot read
         raise ValueError(
-            f"A file of save_adapters is required. Received: path={str(path)!r}: "
+            f"`path` must be a file of save_adapters. Received: path={str(path)!r}: "
             f"{type(error).__name__}: {error}. Save the adapters again, or copy the file again "
             "as a whole."
         ) from error
     places = places_of(model)
     saved = [(item["place"], item["rank"], item["alpha"]) for item in adapters]
-    present = [
-        (i, place.layer.lora_rank, place.layer.lora_alpha)
-        for i, place in enumerate(places)
-        if place.adapter
-    ]
-    wrong = _difference(model, places, about, present and present != saved)
+    adapted = [(i, place.layer) for i, place in enumerate(places) if place.adapter]
+    present = [(i, layer.lora_rank, layer.lora_alpha) for i, layer in adapted]
+    wrong = _difference(model, places, about, bool(present) and present != saved)
     if wrong:
         raise ValueError(
-            f"The model that the adapters were saved from ({about['model']!r}, keras "
-            f"{about['keras']}) is required. Received: model={model.name!r} with {wrong}. "
+            f"`model` must be like the one that the adapters were saved from ({about['model']!r}, "
+            f"keras {about['keras']}). Received: model={model.name!r} with {wrong}. "
             "Build it as for the training, with the same base weights."
         )
     if not present:
@@ -139,5 +139,5 @@ def _digest(model: keras.Model) -> str:
     digest = hashlib.sha256()
     for variable in model.weights:
         if id(variable) not in outside:
-            digest.update(np.ascontiguousarray(state.read([variable])[0]))
+            digest.update(state.read([variable])[0].tobytes())
     return digest.hexdigest()

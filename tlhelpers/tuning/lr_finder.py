@@ -6,9 +6,8 @@ import contextlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from numbers import Integral
 
-from tlhelpers.checks.words import check_seed
+from tlhelpers.checks.words import check_number, check_seed, check_whole
 from tlhelpers.models.state import preserved
 from tlhelpers.tuning.layerwise import renew
 
@@ -26,7 +25,7 @@ class LearningRates:
         smoothed: the same curve without the noise of the batches, shape `(n,)`.
         range: the rates between which the loss falls, from where it begins to where it is lowest;
             None if it does not fall.
-        suggestion: the rate inside of the range where the loss falls fastest; None without one.
+        suggestion: the rate in that range where the loss falls fastest; None without one.
     """
 
     rates: np.ndarray
@@ -60,7 +59,7 @@ def find_learning_rate(
 
     Batch $i$ is trained at $\eta_i = \mathrm{low}\,(\mathrm{high}/\mathrm{low})^{i/(n-1)}$ with a
     fresh optimizer of the compiled kind, layerwise factors included. The curve is smoothed with a
-    normal kernel over $\log_{10} \eta$, divided by the weights that fall inside of the curve, so
+    normal kernel over $\log_{10} \eta$, divided by the weights that fall on the curve, so
     that its ends are not biased. The test ends early once the loss is no longer finite or has grown
     by three times its first value. Before it returns, weights, optimizer, metrics and the random
     states of Keras, its layers, numpy and Python are bit for bit what they were.
@@ -85,7 +84,9 @@ def find_learning_rate(
             different length; a loss that is not finite from the start.
 
     Example:
-        >>> found = tl.find_learning_rate(model, x_train, y_train)
+        >>> model.compile(keras.optimizers.Adam(), loss)
+        >>> found = tl.find_learning_rate(model, x_train, y_train, batch_size=4)
+        >>> low, high = found.range
         >>> model.optimizer.learning_rate = found.suggestion
 
     Reference:
@@ -106,8 +107,8 @@ def find_learning_rate(
                 break
     if len(losses) < 5:
         raise ValueError(
-            f"A loss that is finite at the lowest rates is required. Received: low={low!r}, with "
-            f"losses {losses} before it was not. Start lower, and check the input for NaN."
+            f"`low` must be a rate at which the loss is finite. Received: low={low!r}, with losses "
+            f"{losses} before it was not. Start lower, and check the input for NaN."
         )
     return _read_off(rates[: len(losses)], np.array(losses), smoothing)
 
@@ -130,19 +131,19 @@ def _batches(x, y, batch_size: int, rng: np.random.Generator) -> Iterator[tuple]
     if y is None:
         if not hasattr(x, "element_spec"):
             raise ValueError(
-                "y is required with arrays. Received: y=None and x of type "
+                "`y` must be given with arrays. Received: y=None and x of type "
                 f"{type(x).__name__}. Pass labels, or a tf.data.Dataset of (x, y)."
             )
         while True:
             yield from (batch[:2] for batch in x)
     arrays = keras.tree.map_structure(np.asarray, (x, y))
-    lengths = {len(part) for part in keras.tree.flatten(arrays)}
-    if len(lengths) != 1 or 0 in lengths:
+    lengths = [len(part) for part in keras.tree.flatten(arrays)]
+    count = lengths[0]
+    if not count or set(lengths) != {count}:
         raise ValueError(
-            "x and y of the same length, 1 or above, are required. "
-            f"Received: lengths {[len(part) for part in keras.tree.flatten(arrays)]}."
+            f"`x` and `y` must have the same length, 1 or above. Received: lengths {lengths}. "
+            "Take both from the same rows."
         )
-    (count,) = lengths
     while True:
         order = rng.permutation(count)
         for start in range(0, max(count - batch_size, 0) + 1, batch_size):
@@ -171,16 +172,12 @@ def _read_off(rates: np.ndarray, losses: np.ndarray, smoothing: float) -> Learni
 def _check(model, low, high, steps, batch_size, smoothing) -> None:
     if not getattr(model, "compiled", False) or not model.built:
         raise ValueError(
-            "A built and compiled model is required. Received: "
+            "`model` must be built and compiled. Received: "
             f"model={model.name!r}, built={model.built}, compiled={model.compiled}. "
             "Call model.compile(optimizer, loss) first."
         )
-    if not 0 < low < high < math.inf:
-        raise ValueError(f"0 < low < high is required. Received: low={low!r}, high={high!r}.")
-    for name, value, least in (("steps", steps, 10), ("batch_size", batch_size, 1)):
-        if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
-            raise ValueError(
-                f"{name} must be a whole number, {least} or above. Received: {name}={value!r}."
-            )
-    if not 0 < smoothing < math.inf:
-        raise ValueError(f"smoothing must be above 0. Received: smoothing={smoothing!r}.")
+    check_number("low", low, "(0, inf)")
+    check_number("high", high, f"({float(low)}, inf)", f"The test rises from low={low!r} to high.")
+    check_whole("steps", steps, 10)
+    check_whole("batch_size", batch_size, 1)
+    check_number("smoothing", smoothing, "(0, inf)")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from numbers import Integral, Real
+
+from tlhelpers.checks.words import check_choice, check_number, check_whole
 
 import keras
 
@@ -30,23 +31,22 @@ def warmup_cosine(
         A `keras.optimizers.schedules.CosineDecay`; it saves and loads as Keras' own.
 
     Raises:
-        ValueError: an argument outside of its range.
+        ValueError: an argument out of its range.
 
     Example:
-        >>> rate = tl.warmup_cosine(1e-3, steps=epochs * math.ceil(len(x_train) / 64))
-        >>> model.compile(keras.optimizers.AdamW(rate), loss=...)
+        >>> epochs, batches = 5, math.ceil(len(x_train) / 4)
+        >>> rate = tl.warmup_cosine(1e-3, steps=epochs * batches)
+        >>> model.compile(keras.optimizers.AdamW(rate), loss)
 
     Reference:
         Loshchilov and Hutter 2017, SGDR (arXiv 1608.03983), eq. 5; Goyal et al. 2017, Accurate,
         Large Minibatch SGD (arXiv 1706.02677), section 2.2.
     """
-    _check(peak, steps, warmup, final=final)
-    rising = min(round(warmup * steps), steps - 1)
-    shape = {"decay_steps": steps - rising, "alpha": final / peak}
-    if not rising:
-        return keras.optimizers.schedules.CosineDecay(float(peak), **shape)
+    peak, steps, rising = _check(peak, steps, warmup)
+    alpha = _check_rate("final", final, peak) / peak
+    first, target = (0.0, peak) if rising else (peak, None)
     return keras.optimizers.schedules.CosineDecay(
-        0.0, warmup_target=float(peak), warmup_steps=rising, **shape
+        first, steps - rising, alpha, warmup_target=target, warmup_steps=rising
     )
 
 
@@ -105,47 +105,36 @@ def one_cycle(
         A registered `LearningRateSchedule`.
 
     Raises:
-        ValueError: an argument outside of its range.
+        ValueError: an argument out of its range.
 
     Example:
         The slanted triangle of ULMFiT (cut_frac 0.1, ratio 32):
 
-        >>> tl.one_cycle(0.01, steps, 0.1, start=0.01 / 32, final=0.01 / 32, shape="linear")
+        >>> low = 0.01 / 32
+        >>> rate = tl.one_cycle(0.01, 100, 0.1, start=low, final=low, shape="linear")
+        >>> [round(float(rate(step)), 4) for step in (0, 5, 10, 100)]
+        [0.0003, 0.0052, 0.01, 0.0003]
 
     Reference:
         Smith 2018, A disciplined approach to neural network hyper-parameters (arXiv 1803.09820),
         section 4; Howard and Ruder 2018 (arXiv 1801.06146), eq. 3.
     """
-    _check(peak, steps, warmup)
-    start = peak / 25 if start is None else start
-    final = peak / 1e5 if final is None else final
-    _check(peak, steps, warmup, start=start, final=final)
-    if shape not in ("cosine", "linear"):
-        raise ValueError(f"shape must be 'cosine' or 'linear'. Received: shape={shape!r}.")
-    rising = min(round(warmup * steps), steps - 1)
-    return OneCycle(float(peak), int(steps), rising, float(start), float(final), shape)
+    peak, steps, rising = _check(peak, steps, warmup)
+    start = peak / 25 if start is None else _check_rate("start", start, peak)
+    final = peak / 1e5 if final is None else _check_rate("final", final, peak)
+    check_choice("shape", shape, ("cosine", "linear"))
+    return OneCycle(peak, steps, rising, start, final, shape)
 
 
-def _check(peak: float, steps: int, warmup: float, **rates: float) -> None:
-    if not _is_number(peak) or not 0 < peak < math.inf:
-        raise ValueError(f"peak must be a finite number above 0. Received: peak={peak!r}.")
-    if isinstance(steps, bool) or not isinstance(steps, Integral) or steps < 1:
-        raise ValueError(
-            f"steps must be a whole number, 1 or above. Received: steps={steps!r}. "
-            "It counts batches: epochs times batches per epoch."
-        )
-    if not _is_number(warmup) or not 0 <= warmup < 1:
-        raise ValueError(
-            f"warmup must be a share of the steps, at least 0 and below 1. "
-            f"Received: warmup={warmup!r}. Use 0.1 for a tenth."
-        )
-    for name, value in rates.items():
-        if not _is_number(value) or not 0 <= value <= peak:
-            raise ValueError(
-                f"{name} must be a learning rate between 0 and peak={peak!r}. "
-                f"Received: {name}={value!r}."
-            )
+def _check(peak: float, steps: int, warmup: float) -> tuple[float, int, int]:
+    """Return the peak, the number of steps, and how many of them rise."""
+    peak = check_number("peak", peak, "(0, inf)")
+    steps = check_whole(
+        "steps", steps, 1, cure="It counts batches: epochs times batches per epoch."
+    )
+    warmup = check_number("warmup", warmup, "[0, 1)", "It is a share of the steps: 0.1 is a tenth.")
+    return peak, steps, min(round(warmup * steps), steps - 1)
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool)
+def _check_rate(name: str, rate: float, peak: float) -> float:
+    return check_number(name, rate, f"[0, {peak}]", "No learning rate lies above the peak.")
