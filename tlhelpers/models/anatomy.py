@@ -162,7 +162,7 @@ def find_blocks(model: keras.Model) -> list[Block]:
         ValueError: not a Keras model.
 
     Example:
-        >>> vgg16 = tl.load_backbone("vgg16", (32, 32, 3), weights=None)
+        >>> vgg16 = keras.applications.VGG16(weights=None, include_top=False)
         >>> [block.name for block in tl.find_blocks(vgg16)]
         ['block1', 'block2', 'block3', 'block4', 'block5']
     """

@@ -69,12 +69,14 @@ def describe(model: keras.Model) -> Trainability:
         ValueError: the model has no weights yet.
 
     Example:
-        >>> print(tl.describe(tl.build_classifier(base, 3)))  # doctest: +NORMALIZE_WHITESPACE
-        block  trainable  all  layers          BatchNorm
-        conv1          0  112  conv1
-        ...
-        head          18   18  logits
-        trainable 18 | all 335 | 5.37 %
+        >>> table = tl.unfreeze(model, blocks=1)
+        >>> print(tl.describe(model))
+        block                  trainable  all  layers                 BatchNorm
+        conv1                          0  112  conv1
+        batch_normalization...         0   16  batch_normalization...  frozen
+        conv2                        185  185  conv2
+        head                          18   18  logits
+        trainable 203 | all 331 | 61.33 %
     """
     return table_of(Anatomy(model), model.trainable_variables)
 
