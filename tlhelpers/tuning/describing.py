@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from tlhelpers.models.anatomy import Anatomy
 from tlhelpers.models.graph import learns
+from tlhelpers.models.state import check_built
 
 import keras
 
@@ -84,12 +85,7 @@ def describe(model: keras.Model) -> Trainability:
 def table_of(anatomy: Anatomy, trained: Iterable[keras.Variable]) -> Trainability:
     """Return the table of a model that is read already, if these variables train."""
     model = anatomy.model
-    total = _count(model.weights)
-    if not total:
-        raise ValueError(
-            f"`model` must be built and have weights. Received: model={model.name!r} without any. "
-            "Call it once on data, or model.build(input_shape)."
-        )
+    check_built(model)
     trained = list(trained)
     groups = [(block.name, list(block.layers)) for block in anatomy.blocks]
     grouped = {id(layer) for _, layers in groups for layer in layers}
@@ -97,7 +93,7 @@ def table_of(anatomy: Anatomy, trained: Iterable[keras.Variable]) -> Trainabilit
     groups += [("other", rest), ("head", anatomy.head)]
     ids = {id(variable) for variable in trained}
     rows = [_row(name, layers, ids) for name, layers in groups if any(map(learns, layers))]
-    return Trainability(tuple(rows), _count(trained), total)
+    return Trainability(tuple(rows), _count(trained), _count(model.weights))
 
 
 def _count(variables: Iterable[keras.Variable]) -> int:
