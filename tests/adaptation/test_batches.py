@@ -104,7 +104,9 @@ def test_there_is_no_place_for_target_labels():
         "x_source", "y_source", "x_target", "batch_size",
     ]  # fmt: skip
     x, y = rows(20), np.arange(20)
-    with pytest.raises(ValueError, match=r"x_target must be one array.*target labels play no part"):
+    with pytest.raises(
+        ValueError, match=r"`x_target` must be one array.*target labels play no part"
+    ):
         tl.paired_batches(x, y, (x, y), 5)
 
 
@@ -116,24 +118,24 @@ BROKEN[17, 1, 2, 0] = np.nan
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((X, Y, X[:0], 5), r"x_target must hold samples. Received: shape=\(0, 4, 4, 1\), an empty"),
-        ((X[:0], Y[:0], X, 5), "x_source must hold samples.*an empty domain"),
+        ((X, Y, X[:0], 5), r"x_target`? must have at least 1 rows?. Received: shape=\(0, 4, 4, 1\)"),
+        ((X[:0], Y[:0], X, 5), r"x_source`? must have at least 1 rows?. Received: shape=\(0, .*Take more"),
         ((X, Y, X[:, :3], 5), r"one shape. Received: x_source \(4, 4, 1\), x_target \(3, 4, 1\)"),
-        ((X, Y, BROKEN, 5), "x_target must hold finite.*NaN or infinity in sample 17"),
-        ((BROKEN, Y, X, 5), "x_source must hold finite numbers.*sample 17"),
+        ((X, Y, BROKEN, 5), "x_target`? must be finite.*Received: NaN or infinity in 1 of 20 rows, first in row 17"),
+        ((BROKEN, Y, X, 5), "x_source`? must be finite.*first in row 17. Remove"),
         ((X, Y[:19], X, 5), "19"),
         ((X, Y, Y, 5), r"x_target.*Received: shape=\(20,\), which looks like labels"),
         ((X, X, X, 5), "Labels must be integers"),
         ((X, np.eye(20), X, 5), "Labels must be integers"),
         ((X, Y, X.astype("uint8"), 5), "one type. Received: x_source float32, x_target uint8"),
-        ((X, Y, X[:2], 5), "at least half.*Received: 2 target samples, batch_size=5.*batch_size=2"),
-        ((X[:2], Y[:2], X, 5), "Received: 2 source samples"),
-        ((X[:4], Y[:4], X[:3], 5), "The larger domain must fill a batch.*batch_size=4 or smaller"),
-        ((X, Y, X, 0), "batch_size must be a whole number, 1 or above. Received: batch_size=0"),
+        ((X, Y, X[:2], 5), "at most twice .*Received: batch_size=5, 2 target samples.*Use batch_size=2"),
+        ((X[:2], Y[:2], X, 5), "Received: batch_size=5, 2 source samples"),
+        ((X[:4], Y[:4], X[:3], 5), "`batch_size` must be at most the samples of the larger domain.*batch_size=4 or smaller"),
+        ((X, Y, X, 0), "`batch_size` must be a whole number, 1 or above. Received: batch_size=0. Use 64"),
         ((X, Y, X, 2.5), "batch_size=2.5"),
-        ((X.astype(str), Y, X, 5), "x_source must hold numbers"),
+        ((X.astype(str), Y, X, 5), "x_source`? must be an array of real numbers.*Received:"),
         ((X, Y, X, 5, -1), "seed"),
-        ((X, Y, X, 5, 0, "flip"), "augment must be a function or None. Received: augment='flip'"),
+        ((X, Y, X, 5, 0, "flip"), "`augment` must be a function or None. Received: augment='flip'. Use"),
     ],
 )  # fmt: skip
 def test_bad_input(arguments, message):

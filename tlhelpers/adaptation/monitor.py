@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from numbers import Integral
 
 from tlhelpers.adaptation.outputs import features_of, outputs_of
 from tlhelpers.adaptation.trainer import Adaptation
 from tlhelpers.checks.data import check_labels
 from tlhelpers.checks.features import check_samples, is_finite, to_numpy
-from tlhelpers.checks.words import check_seed
+from tlhelpers.checks.words import check_seed, check_whole
 from tlhelpers.scores.similarity import proxy_a_distance
 
 import keras
@@ -77,7 +76,7 @@ class DomainReport:
 
 
 def check_domains(model: Adaptation, x_source, y_source, x_target, seed: int = 0) -> DomainReport:
-    """Find out whether the features of two domains are alike, whatever the discriminator says.
+    """Find out whether the features of two domains are alike; the discriminator may be wrong.
 
     A discriminator at 50 % may mean that the domains are aligned, or that it is too weak, or that
     the encoder has run ahead of it; one at 100 % that nothing is aligned, or that it has learnt its
@@ -99,7 +98,10 @@ def check_domains(model: Adaptation, x_source, y_source, x_target, seed: int = 0
             a domain, samples that are not finite, a seed out of range.
 
     Example:
-        >>> print(tl.check_domains(model, x_source_test, y_source_test, x_target_test))
+        >>> model = tl.DANN(encoder, classifier)
+        >>> report = tl.check_domains(model, x_source, y_source, x_target)
+        >>> print(report)
+        Domains told apart: discriminator ...%, fresh probe ...% (chance 50%); source accuracy ...
 
     Reference:
         The probe: Ben-David et al. 2007, Analysis of Representations for Domain Adaptation, NIPS,
@@ -107,8 +109,8 @@ def check_domains(model: Adaptation, x_source, y_source, x_target, seed: int = 0
     """
     if not isinstance(model, Adaptation):
         raise ValueError(
-            f"A DANN or another adaptation is required. Received: {type(model).__name__}. For any "
-            "two sets of features take tl.proxy_a_distance."
+            "`model` must be a DANN or another adaptation. Received: model of type "
+            f"{type(model).__name__}. For any two sets of features take tl.proxy_a_distance."
         )
     x_source, y_source, x_target = _check_data(x_source, y_source, x_target)
     classes = outputs_of(model, x_source[:1]).shape[1]
@@ -154,17 +156,18 @@ class DomainMonitor(keras.callbacks.Callback):
         ValueError: samples or labels that `check_domains` refuses, `every` below 1.
 
     Example:
-        >>> monitor = tl.DomainMonitor(x_source_test, y_source_test, x_target_test)
-        >>> model.fit(batches, epochs=10, callbacks=[monitor], verbose=0)
+        >>> model = tl.DANN(encoder, classifier)
+        >>> model.compile("adam")
+        >>> batches = tl.paired_batches(x_source, y_source, x_target, batch_size=6)
+        >>> monitor = tl.DomainMonitor(x_source, y_source, x_target, every=2)
+        >>> history = model.fit(batches, epochs=2, callbacks=[monitor], verbose=0)
+        Epoch 2: Domains told apart: ...
     """
 
     def __init__(self, x_source, y_source, x_target, every: int = 1):
         super().__init__()
-        if isinstance(every, bool) or not isinstance(every, Integral) or every < 1:
-            raise ValueError(
-                f"every must be a whole number, 1 or above. Received: every={every!r}."
-            )
-        self.data, self.every = _check_data(x_source, y_source, x_target), every
+        self.every: int = check_whole("every", every, 1, cure="1 reports on every epoch.")
+        self.data: tuple = _check_data(x_source, y_source, x_target)
         self.reports: dict[int, DomainReport] = {}
 
     def on_train_begin(self, logs=None):
