@@ -133,19 +133,15 @@ def test_half_precision_is_read():
 
 def test_bad_arguments():
     x_source, y_source, x_target, _ = domains(1.0)
-    with pytest.raises(
-        ValueError, match="`model` must be a DANN or another adaptation. Received: .*Sequential"
-    ):
+    with pytest.raises(ValueError, match=r"`model` must be a DANN or .*Received: .*Sequential"):
         tl.check_domains(keras.Sequential([L.Dense(2)]), x_source, y_source, x_target)
     with pytest.raises(ValueError, match="label"):
         tl.check_domains(model_with(1.0), x_source, y_source[1:], x_target)
     with pytest.raises(ValueError, match="rows"):
         tl.check_domains(model_with(1.0), x_source, y_source, x_target[:5])
-    with pytest.raises(
-        ValueError, match="`every` must be a whole number, 1 or above. Received: every=0. 1 rep"
-    ):
+    with pytest.raises(ValueError, match=r"`every` must be .*1 or above. Received: every=0. 1 rep"):
         tl.DomainMonitor(x_source, y_source, x_target, every=0)
-    with pytest.raises(ValueError, match="`seed` must be a whole number .*Received: seed=-1"):
+    with pytest.raises(ValueError, match=r"`seed` must be a whole number .*Received: seed=-1"):
         tl.check_domains(model_with(1.0), x_source, y_source, x_target, seed=-1)
 
 

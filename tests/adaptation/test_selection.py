@@ -84,11 +84,11 @@ def test_the_oracle_is_called_an_oracle_in_the_logs():
     [
         ({"validator": "entropie"}, "Received: validator='entropie'. Did you mean 'entropy'"),
         ({"validator": "oracle", "x_target": XT}, "`validator` must be one of"),
-        ({"validator": "entropy"}, "`x_target` must be .*validator='entropy'. Received: no x_target. Pass"),
+        ({"validator": "entropy"}, "validator='entropy'. Received: no x_target. Pass"),
         ({"validator": "source_accuracy", "x_source": XS}, "Received: no y_source"),
         ({"validator": "reverse_validation", "x_target": XT}, "no x_source and no y_source"),
         ({"validator": "entropy", "x_target": XT[:0]}, "Received: no x_target"),
-        ({"x_target": XT, "patience": 0}, "`patience` must be a whole .*1 or above. Received: patience=0. None"),
+        ({"x_target": XT, "patience": 0}, "`patience` must .*Received: patience=0. None"),
         ({"validator": "source_accuracy", "x_source": XS, "y_source": YS[1:]}, "39"),
         ({"x_target": np.where(XT[3, 0] == XT, np.nan, XT)}, "x_target`? must be finite.*in row 3"),
         ({"x_target": YT}, "x_target`? must be an array of real numbers, one sample per row"),

@@ -395,6 +395,30 @@ def test_a_file_without_flags_is_read_as_keras_reads_it(tmp_path, monkeypatch):
     np.testing.assert_array_equal(loaded(XT[..., 0]), model(XT[..., 0]))
 
 
+class Subclassed(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.out = L.Dense(3)
+
+    def call(self, features):
+        return self.out(features)
+
+
+def functional(units=3):
+    features = keras.Input((8,))
+    return keras.Model(features, L.Dense(units)(features))
+
+
+@pytest.mark.parametrize("make", [functional, Subclassed, lambda: L.Dense(3)])
+def test_the_classes_are_read_off_the_classifier(make, tmp_path):
+    model = tl.DANN(parts()[0], make())
+    model({"source": XS[:2], "target": XT[:2]})
+    assert model.classes == 3
+    if not isinstance(model.classifier, Subclassed):  # which is not registered with Keras
+        model.save(tmp_path / "m.keras")
+        assert keras.saving.load_model(tmp_path / "m.keras").classes == 3
+
+
 def softmax_head(units):
     return keras.Sequential([L.Flatten(), L.Dense(units, activation="softmax")])
 
@@ -447,7 +471,7 @@ def unchanged(model, start):
         (None, {"validation_data": (XT, np.zeros(39, int))}, "39"),
         (XS, {}, "`x` must be batches of source and target.*Received: x of type ndarray"),
         (None, {"y": YS}, "and `y` None. Received: .*y of type ndarray. Use"),
-        (tf.data.Dataset.from_tensor_slices((XS, YS)).batch(5), {}, "`x` must be batches.*Received: x of type .*Batch.*Use"),
+        (tf.data.Dataset.from_tensor_slices((XS, YS)).batch(5), {}, "`x` must .*type .*Batch.*Use"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_refused_before_training(data, kwargs, message):
