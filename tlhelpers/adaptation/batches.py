@@ -116,8 +116,12 @@ def paired_batches(
     x_source, x_target = _check_domain(x_source, "x_source"), _check_domain(x_target, "x_target")
     _check_alike(x_source, x_target)
     y_source = check_labels(y_source, n=len(x_source))
-    batch_size = check_whole("batch_size", batch_size, 1, cure="Use 64.")
-    _check_batch(batch_size, {"source": len(x_source), "target": len(x_target)})
+    n, m = len(x_source), len(x_target)
+    batch_size = check_whole(
+        "batch_size", batch_size, 1, min(max(n, m), 2 * min(n, m)),
+        cure=f"There are {n} source and {m} target samples: the larger domain must fill a batch, "
+        "the smaller one at least half of its places.",
+    )  # fmt: skip
     if augment is not None and not callable(augment):
         raise ValueError(
             f"`augment` must be a function or None. Received: augment={augment!r}. "
@@ -142,7 +146,7 @@ def _check_domain(x: np.ndarray, name: str) -> np.ndarray:
             "labels play no part."
         )
     x = check_samples(x, name)
-    return x.astype("float32", copy=False) if x.dtype.kind == "f" else x
+    return x.astype("float32", copy=False) if x.dtype.kind in "fb" else x
 
 
 def _check_alike(x_source: np.ndarray, x_target: np.ndarray) -> None:
@@ -157,19 +161,4 @@ def _check_alike(x_source: np.ndarray, x_target: np.ndarray) -> None:
             "`x_source` and `x_target` must have one type. Received: x_source "
             f"{x_source.dtype}, x_target {x_target.dtype}, perhaps 0..255 against 0..1. Bring both "
             "to the same range first."
-        )
-
-
-def _check_batch(batch_size: int, samples: dict[str, int]) -> None:
-    for name, n in samples.items():
-        if 2 * n < batch_size:
-            raise ValueError(
-                f"`batch_size` must be at most twice the samples of each domain. Received: "
-                f"batch_size={batch_size}, {n} {name} samples. Use batch_size={n} or smaller."
-            )
-    most = max(samples.values())
-    if most < batch_size:
-        raise ValueError(
-            f"`batch_size` must be at most the samples of the larger domain. Received: batch_size="
-            f"{batch_size}, {most} samples. Use batch_size={most} or smaller."
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from tlhelpers.adaptation.dann import DANN
-from tlhelpers.adaptation.reversal import check_weight
 from tlhelpers.adaptation.trainer import check_part
 from tlhelpers.checks.words import check_number
 
@@ -88,7 +87,7 @@ class ConsistentDANN(DANN):
     ):
         super().__init__(encoder, classifier, discriminator, **kwargs)
         self.view = check_part(RandomChannel() if view is None else view, "view")
-        self.consistency = check_weight(consistency, "consistency")
+        self.consistency = check_number("consistency", consistency, "[0, inf)", "0 leaves it out.")
         cure = "0.8 trusts predictions of 80 % or more."
         self.threshold: float = check_number("threshold", threshold, "[0, 1]", cure)
         self.consistency_loss: keras.metrics.Mean = keras.metrics.Mean("consistency_loss")
@@ -106,10 +105,9 @@ class ConsistentDANN(DANN):
         }
 
     def _disagreement(self, logits, view_logits):
-        p = ops.stop_gradient(ops.softmax(ops.cast(logits, "float32")))
-        each = ops.sparse_categorical_crossentropy(
-            ops.argmax(p, axis=1), ops.cast(view_logits, "float32"), from_logits=True
-        )
+        p = ops.stop_gradient(ops.softmax(logits))
+        trusted = ops.argmax(p, axis=1)
+        each = ops.sparse_categorical_crossentropy(trusted, view_logits, from_logits=True)
         return ops.mean(each * ops.cast(ops.max(p, axis=1) > self.threshold, "float32"))
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):

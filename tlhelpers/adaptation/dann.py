@@ -103,9 +103,6 @@ class DANN(Adaptation):
 
 def build_discriminator(units: int = 100) -> keras.Sequential:
     """Return the paper's domain head, without the reversal: one hidden layer, one logit."""
-    layers = [
-        keras.layers.Flatten(),
-        keras.layers.Dense(units, activation="relu"),
-        keras.layers.Dense(1, dtype="float32"),
-    ]
-    return keras.Sequential(layers, name="discriminator")
+    hidden = keras.layers.Dense(units, activation="relu")
+    last = keras.layers.Dense(1, dtype="float32")
+    return keras.Sequential([keras.layers.Flatten(), hidden, last], name="discriminator")

@@ -51,7 +51,8 @@ class DomainReport:
                 "The encoder gives the same features for everything: collapsed, not aligned. Lower "
                 "the learning rate or the weight of the alignment."
             )
-        return _VERDICTS[_level(self.domain_accuracy), _level(self.probe_accuracy)]
+        own, probe = _level(self.domain_accuracy), _level(self.probe_accuracy)
+        return _TOGETHER.get((own, probe), _BY_PROBE[probe])
 
     @property
     def warning(self) -> str:
@@ -215,14 +216,15 @@ def _level(accuracy: float | None) -> str:
     return "guesses" if accuracy < GUESSES else "sure" if accuracy > SURE else "between"
 
 
-_ALIGNED = (
-    "The features of the two domains overlap. That is what alignment means; it does not say that "
-    "class meets class."
-)
-_APART = "The domains still lie apart: more weight, or more epochs."
-_ON_THE_WAY = "The domains overlap in part: alignment is on its way."
-_VERDICTS = {
-    ("guesses", "guesses"): _ALIGNED,
+_BY_PROBE = {  # where the discriminator adds nothing to what the probe says
+    "guesses": (
+        "The features of the two domains overlap. That is what alignment means; it does not say "
+        "that class meets class."
+    ),
+    "between": "The domains overlap in part: alignment is on its way.",
+    "sure": "The domains still lie apart: more weight, or more epochs.",
+}
+_TOGETHER = {  # discriminator, probe
     ("guesses", "between"): (
         "The discriminator guesses, a fresh probe does better: it lags behind the encoder. Its 50% "
         "proves nothing yet."
@@ -232,19 +234,12 @@ _VERDICTS = {
         "the discriminator is too weak. Give it a higher rate or more units, or raise the weight "
         "of the reversal more slowly."
     ),
-    ("between", "guesses"): _ALIGNED,
-    ("between", "between"): _ON_THE_WAY,
-    ("between", "sure"): _APART,
     ("sure", "guesses"): (
         "The discriminator sees a difference that no line through the features shows: aligned for "
         "a linear classifier only."
     ),
-    ("sure", "between"): _ON_THE_WAY,
     ("sure", "sure"): (
         "Discriminator and probe agree that the domains lie apart: the encoder hides nothing yet. "
         "Raise the weight of the reversal, or give the discriminator a lower rate."
     ),
-    ("none", "guesses"): _ALIGNED,
-    ("none", "between"): _ON_THE_WAY,
-    ("none", "sure"): _APART,
 }

@@ -35,13 +35,9 @@ class GradientReversal(keras.layers.Layer):
 
     def __init__(self, weight: float = 0.0, **kwargs):
         super().__init__(**kwargs)
-        self.initial = check_weight(weight, cure=_SIGN)
-        self._weight = self.add_weight(
-            shape=(),
-            initializer=keras.initializers.Constant(self.initial),
-            trainable=False,
-            name="weight",
-        )
+        self.initial = check_number("weight", weight, "[0, inf)", _SIGN)
+        start = keras.initializers.Constant(self.initial)
+        self._weight = self.add_weight(shape=(), initializer=start, trainable=False, name="weight")
 
     @property
     def weight(self) -> keras.Variable:
@@ -50,7 +46,7 @@ class GradientReversal(keras.layers.Layer):
 
     @weight.setter
     def weight(self, value: float) -> None:
-        self._weight.assign(check_weight(value, cure=_SIGN))
+        self._weight.assign(check_number("weight", value, "[0, inf)", _SIGN))
 
     def call(self, inputs):
         cut = keras.ops.stop_gradient(inputs)
@@ -90,15 +86,5 @@ def reversal_schedule(progress: float | np.ndarray, gamma: float = 10.0) -> floa
             f"`progress` must lie in 0..1. Received: progress={progress!r}. Divide the steps done "
             "by all steps."
         )
-    value = 2 / (1 + np.exp(-check_gamma(gamma) * p)) - 1
+    value = 2 / (1 + np.exp(-check_number("gamma", gamma, "(0, inf)", "Use 10.") * p)) - 1
     return value if p.ndim else float(value)
-
-
-def check_weight(weight: float, name: str = "weight", cure: str = "0 leaves it out.") -> float:
-    """Return a weight as a float, or say that it must be finite and not negative."""
-    return check_number(name, weight, "[0, inf)", cure)
-
-
-def check_gamma(gamma: float) -> float:
-    """Return gamma as a float, or say that it must be above 0."""
-    return check_number("gamma", gamma, "(0, inf)", "Use 10.")

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 from tlhelpers.adaptation.batches import PairedBatches
 from tlhelpers.adaptation.normalization import DOMAINS, domain_layers, hand_on_parts
-from tlhelpers.adaptation.reversal import check_gamma, check_weight, reversal_schedule
+from tlhelpers.adaptation.reversal import reversal_schedule
 from tlhelpers.checks.data import check_labels
-from tlhelpers.checks.words import check_choice, check_whole
+from tlhelpers.checks.words import check_choice, check_number, check_whole
 from tlhelpers.tuning.freezing import flags_of, restore_flags
 
 import keras
@@ -57,8 +57,8 @@ class Adaptation(keras.Model):
         self.classifier = check_logits(classifier, "classifier")
         hand_on_parts(self.encoder)
         hand_on_parts(self.classifier)
-        self.peak = check_weight(weight)
-        self.gamma = None if gamma is None else check_gamma(gamma)
+        self.peak = check_number("weight", weight, "[0, inf)", "0 leaves the alignment out.")
+        self.gamma = None if gamma is None else check_number("gamma", gamma, "(0, inf)", "Use 10.")
         self._flags = ""
         self._make_weight(self.weight_at(0.0))
         self.label_loss = keras.metrics.Mean("label_loss")
