@@ -22,8 +22,8 @@ _LEAST_ROWS = 10  # per domain: `proxy_a_distance` cuts them into halves
 class DomainReport:
     """What `check_domains` returns; `str` gives it in words.
 
-    `probe_accuracy`: of a linear classifier trained afresh to tell the domains apart, on samples
-    that it did not see; one half is chance. `a_distance`: the same as a distance in 0..2.
+    `probe_accuracy`: of a new linear classifier, trained to tell the domains apart, on samples that
+    it did not see; one half is chance. `a_distance`: the same as a distance in 0..2.
     `domain_accuracy`: of the model's own discriminator; None without one. `source_accuracy`: on the
     source. `label_shift`: total variation distance, in 0..1, between the classes predicted for the
     target and the labels of the source. `collapsed`: the features are the same for all samples.
@@ -81,8 +81,8 @@ def check_domains(model: Adaptation, x_source, y_source, x_target, seed: int = 0
 
     A discriminator at 50 % may mean that the domains are aligned, or that it is too weak, or that
     the encoder has run ahead of it; one at 100 % that nothing is aligned, or that it has learnt its
-    training samples by heart. A linear classifier trained afresh on features of samples that took
-    no part in the training tells which.
+    training samples by heart. A new linear classifier, trained on features of samples that took
+    no part in the training, tells which.
 
     Args:
         model: a trained `DANN`, or another adaptation.

@@ -79,7 +79,9 @@ class SelectEpoch(BestEpoch):
         >>> batches = tl.paired_batches(x_source, y_source, x_target, batch_size=6)
         >>> select = tl.SelectEpoch("information_maximization", x_target=x_target[:1000])
         >>> history = model.fit(batches, epochs=2, callbacks=[select], verbose=0)
-        >>> select.best_epoch == np.argmax(history.history["val_information_maximization"])
+        >>> list(select.scores.values()) == history.history["val_information_maximization"]
+        True
+        >>> select.best_epoch in (0, 1)
         True
     """
 
