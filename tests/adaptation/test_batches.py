@@ -68,6 +68,15 @@ def test_seed_and_epoch_give_the_order_and_nothing_else():
     assert orders(make(50, 30, 10, seed=5), 1)[0] != first[0]
 
 
+def test_an_epoch_can_be_started_at():
+    batches = make(50, 30, 10)
+    first, second, third = orders(batches, 3)
+    batches.start_at(1)
+    assert orders(batches, 2) == [second, third]
+    batches.start_at(0)
+    assert orders(batches, 1) == [first]
+
+
 def test_the_order_of_the_source_does_not_depend_on_the_target():
     source = [[x["source"].tolist() for x, _ in make(50, m, 10)] for m in (20, 50)]
     assert source[0] == source[1]
@@ -104,7 +113,9 @@ def test_there_is_no_place_for_target_labels():
         "x_source", "y_source", "x_target", "batch_size",
     ]  # fmt: skip
     x, y = rows(20), np.arange(20)
-    with pytest.raises(ValueError, match=r"x_target must be one array.*target labels play no part"):
+    with pytest.raises(
+        ValueError, match=r"`x_target` must be one array.*target labels play no part"
+    ):
         tl.paired_batches(x, y, (x, y), 5)
 
 
@@ -116,29 +127,34 @@ BROKEN[17, 1, 2, 0] = np.nan
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((X, Y, X[:0], 5), r"x_target must hold samples. Received: shape=\(0, 4, 4, 1\), an empty"),
-        ((X[:0], Y[:0], X, 5), "x_source must hold samples.*an empty domain"),
+        ((X, Y, X[:0], 5), r"x_target`? must have at least 1 row.*Received: shape=\(0, 4"),
+        ((X[:0], Y[:0], X, 5), r"x_source`? must have at least 1 row.*Received: .*Take"),
         ((X, Y, X[:, :3], 5), r"one shape. Received: x_source \(4, 4, 1\), x_target \(3, 4, 1\)"),
-        ((X, Y, BROKEN, 5), "x_target must hold finite.*NaN or infinity in sample 17"),
-        ((BROKEN, Y, X, 5), "x_source must hold finite numbers.*sample 17"),
+        ((X, Y, BROKEN, 5), "x_target`? must be finite.*NaN or infinity in 1 of 20 .*row 17"),
+        ((BROKEN, Y, X, 5), "x_source`? must be finite.*first in row 17. Remove"),
         ((X, Y[:19], X, 5), "19"),
         ((X, Y, Y, 5), r"x_target.*Received: shape=\(20,\), which looks like labels"),
         ((X, X, X, 5), "Labels must be integers"),
         ((X, np.eye(20), X, 5), "Labels must be integers"),
         ((X, Y, X.astype("uint8"), 5), "one type. Received: x_source float32, x_target uint8"),
-        ((X, Y, X[:2], 5), "at least half.*Received: 2 target samples, batch_size=5.*batch_size=2"),
-        ((X[:2], Y[:2], X, 5), "Received: 2 source samples"),
-        ((X[:4], Y[:4], X[:3], 5), "The larger domain must fill a batch.*batch_size=4 or smaller"),
-        ((X, Y, X, 0), "batch_size must be a whole number, 1 or above. Received: batch_size=0"),
+        ((X, Y, X[:2], 5), "between 1 and 4. .*batch_size=5. There are 20 source and 2 target"),
+        ((X[:2], Y[:2], X, 5), "between 1 and 4. Received: batch_size=5. There are 2 source"),
+        ((X[:4], Y[:4], X[:3], 5), "between 1 and 4. .*the larger domain must fill a batch"),
+        ((X, Y, X, 0), "`batch_size` must be .* between 1 and 20. .*batch_size=0"),
         ((X, Y, X, 2.5), "batch_size=2.5"),
-        ((X.astype(str), Y, X, 5), "x_source must hold numbers"),
+        ((X, Y, X, True), "batch_size=True"),
+        ((X.astype(str), Y, X, 5), "x_source`? must be an array of real numbers.*Received:"),
         ((X, Y, X, 5, -1), "seed"),
-        ((X, Y, X, 5, 0, "flip"), "augment must be a function or None. Received: augment='flip'"),
+        ((X, Y, X, 5, 0, "flip"), "`augment` must be a function.*Received: augment='flip'. Use"),
     ],
 )  # fmt: skip
 def test_bad_input(arguments, message):
     with pytest.raises(ValueError, match=message):
         tl.paired_batches(*arguments)
+
+
+def test_numpys_whole_numbers_are_welcome():
+    assert len(tl.paired_batches(X, Y, X, np.int64(5), seed=np.uint8(3))) == 4
 
 
 def test_augment_must_keep_the_shape():

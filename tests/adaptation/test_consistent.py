@@ -104,9 +104,9 @@ def test_its_metrics_name_the_domain_and_the_views():
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ({"threshold": 1.5}, "0..1"),
-        ({"consistency": -1}, r"consistency must be .*0 or above.* consistency=-1\. (?!.*sign)"),
-        ({"view": np.flip}, "view must be"),
+        ({"threshold": 1.5}, r"`threshold` must be .*in \[0, 1\]. Received: threshold=1.5. 0.8"),
+        ({"consistency": -1}, r"`consistency` must be .*0 or above.* consistency=-1\. (?!.*sign)"),
+        ({"view": np.flip}, "`view` must be a Keras model or layer. Received: view of type"),
     ],
 )
 def test_bad_options_are_refused(option, message):

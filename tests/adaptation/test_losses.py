@@ -124,13 +124,20 @@ def test_cdan_shows_the_discriminator_the_outer_product_without_gradient_of_the_
     "shapes", [((3, 2), (3, 4)), ((3,), (3,)), ((1, 2), (3, 2)), ((3, 2), (0, 2)), ((3, 2, 2),) * 2]
 )
 def test_bad_features(loss, shapes):
-    with pytest.raises(ValueError, match=r"at least two rows, are required. Received: shapes"):
+    with pytest.raises(
+        ValueError, match=r"`a` and `b` must be .*at least two rows. Received: a.shape=.*Flatten"
+    ):
         loss(*(np.zeros(shape) for shape in shapes))
 
 
 @pytest.mark.parametrize(
-    ("logits", "temperature"), [(np.zeros(3), 1), (np.zeros((3, 1)), 1), (np.zeros((3, 2)), 0)]
+    ("logits", "temperature", "message"),
+    [
+        (np.zeros(3), 1, r"`logits` must .*two classes or more. Received: shape=\(3,\). Give"),
+        (np.zeros((3, 1)), 1, r"`logits` must .*two classes or more. Received: shape=\(3, 1\)"),
+        (np.zeros((3, 2)), 0, r"`temperature` must .*above 0. Received: temperature=0. Use 2.5"),
+    ],
 )
-def test_bad_logits(logits, temperature):
-    with pytest.raises(ValueError, match=r"a temperature above 0 are required. Received: shape="):
+def test_bad_logits(logits, temperature, message):
+    with pytest.raises(ValueError, match=message):
         tl.mcc_loss(logits, temperature)

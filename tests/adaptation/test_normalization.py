@@ -35,6 +35,47 @@ def test_each_half_is_normalized_by_itself():
     )
 
 
+class Lazy(keras.Model):
+    """An encoder that makes its layers only when it is built."""
+
+    def build(self, shape):
+        self.inner = keras.Sequential([tl.DomainBatchNormalization(momentum=0.0, name="norm")])
+
+    def call(self, x):
+        return self.inner(x)
+
+
+def functional_encoder():
+    inputs = keras.Input((3,))
+    norm = tl.DomainBatchNormalization(momentum=0.0)
+    return keras.Model(inputs, keras.Sequential([L.Identity(), norm])(inputs))
+
+
+@pytest.mark.parametrize("method", [tl.DANN, tl.CDAN, tl.ConsistentDANN])
+@pytest.mark.parametrize("make", [functional_encoder, Lazy])
+@pytest.mark.parametrize("traced", [False, True])
+def test_the_parts_reach_the_layer_in_any_encoder(method, make, traced):
+    encoder, data = make(), pair(8)
+    encoder(data["source"])  # it may have been called before
+    options = {"view": L.Identity()} if method is tl.ConsistentDANN else {}
+    model = method(encoder, L.Dense(2), **options)
+    if traced:
+        model.compile("sgd")
+        labels = np.zeros(8, int)
+        model.fit(tl.paired_batches(data["source"], labels, data["target"], 8), verbose=0)
+    else:
+        model(data, training=True)
+    (layer,) = (x for x in model._flatten_layers() if isinstance(x, tl.DomainBatchNormalization))
+    np.testing.assert_allclose(layer.means, [x.mean(0) for x in data.values()], rtol=1e-4)
+
+
+def test_the_parts_are_those_of_the_encoder_alone():
+    data, norm = pair(8), tl.DomainBatchNormalization(momentum=0.0)
+    model = tl.DANN(keras.Sequential([L.Identity()]), keras.Sequential([norm, L.Dense(2)]))
+    model(data, training=True)  # the classifier sees the source half, not a joined batch
+    np.testing.assert_allclose(norm.means, [np.zeros(3), data["source"].mean(0)], rtol=1e-4)
+
+
 def test_predictions_are_the_targets_unless_said_otherwise():
     layer = tl.DomainBatchNormalization(momentum=0.0, epsilon=1e-6)
     model, data = model_with(layer), pair()
@@ -79,10 +120,16 @@ def test_a_plain_training_learns_the_statistics_of_the_domain_in_use():
 
 
 @pytest.mark.parametrize(
-    "kwargs", [{"momentum": 1.0}, {"momentum": -1}, {"epsilon": 0}, {"epsilon": "1"}]
+    ("kwargs", "message"),
+    [
+        ({"momentum": 1.0}, r"`momentum` must be .* \[0, 1\). Received: momentum=1.0. Use 0.95"),
+        ({"momentum": -1}, "`momentum` must be .* Received: momentum=-1"),
+        ({"epsilon": 0}, "`epsilon` must be .* above 0. Received: epsilon=0. Use 0.001"),
+        ({"epsilon": "1"}, "`epsilon` must be .* Received: epsilon='1'"),
+    ],
 )
-def test_bad_settings(kwargs):
-    with pytest.raises(ValueError, match=r"momentum must lie in \[0, 1\) and epsilon above 0"):
+def test_bad_settings(kwargs, message):
+    with pytest.raises(ValueError, match=message):
         tl.DomainBatchNormalization(**kwargs)
 
 
@@ -90,7 +137,7 @@ def test_bad_settings(kwargs):
 def test_unknown_domain(layer):
     model = model_with(layer())
     model(pair())
-    refused = pytest.raises(ValueError, match=r"'source' or 'target'. Received: 'sauce'")
+    refused = pytest.raises(ValueError, match=r"one of 'source', 'target'. Received: name='sauce'")
     with refused, model.on_domain("sauce"):
         pass
 

@@ -258,7 +258,7 @@ def test_a_last_batch_of_one_pair_leaves_the_weights_finite(method):
 
 @pytest.mark.parametrize("method", [tl.CORAL, tl.MMD])
 def test_one_sample_per_domain_is_not_enough_to_compare(method):
-    message = rf"{method.__name__} compares several .*batch_size=2 or above. Received: batch_size=1"
+    message = rf"2 or above. Received: batch_size=1. {method.__name__} compares several.*Use"
     with pytest.raises(ValueError, match=message):
         compiled(method).fit(tl.paired_batches(XS, YS, XT, 1), verbose=0)
 
@@ -270,14 +270,14 @@ def test_halves_of_different_size_are_refused(method):
         lambda: iter([({"source": XS[:5], "target": XT[:7]}, YS[:5])]),
         output_signature=(spec, tf.TensorSpec((5,), tf.int32)),
     )
-    with pytest.raises(ValueError, match=r"As many source as target .*5 source and 7 target"):
+    with pytest.raises(ValueError, match=r"as many source as target .*source=5, target=7. Use"):
         compiled(method).fit(data, verbose=0)
 
 
 def test_halves_of_different_size_are_refused_in_a_call():
     model = compiled()
     model({"source": XS[:5], "target": XT[:5]})
-    with pytest.raises(ValueError, match=r"As many source as target .*drop_remainder=True"):
+    with pytest.raises(ValueError, match=r"as many source as target .*drop_remainder=True"):
         model({"source": XS[:5], "target": XT[:7]})
 
 
@@ -395,6 +395,30 @@ def test_a_file_without_flags_is_read_as_keras_reads_it(tmp_path, monkeypatch):
     np.testing.assert_array_equal(loaded(XT[..., 0]), model(XT[..., 0]))
 
 
+class Subclassed(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.out = L.Dense(3)
+
+    def call(self, features):
+        return self.out(features)
+
+
+def functional(units=3):
+    features = keras.Input((8,))
+    return keras.Model(features, L.Dense(units)(features))
+
+
+@pytest.mark.parametrize("make", [functional, Subclassed, lambda: L.Dense(3)])
+def test_the_classes_are_read_off_the_classifier(make, tmp_path):
+    model = tl.DANN(parts()[0], make())
+    model({"source": XS[:2], "target": XT[:2]})
+    assert model.classes == 3
+    if not isinstance(model.classifier, Subclassed):  # which is not registered with Keras
+        model.save(tmp_path / "m.keras")
+        assert keras.saving.load_model(tmp_path / "m.keras").classes == 3
+
+
 def softmax_head(units):
     return keras.Sequential([L.Flatten(), L.Dense(units, activation="softmax")])
 
@@ -409,17 +433,17 @@ def functional_sigmoid():
     [
         (
             {"discriminator": softmax_head(1)},
-            "softmax over one unit is 1 whatever goes in.*Dense.1",
+            "softmax over one unit is always 1.*Dense.1",
         ),
         ({"discriminator": L.Dense(1, activation="softmax")}, "softmax over one unit"),
         ({"discriminator": functional_sigmoid()}, "ending in 'sigmoid'"),
         ({"discriminator": keras.Sequential([softmax_head(2)])}, "ending in 'softmax'"),
         ({"discriminator": keras.Sequential([L.Dense(2), L.Softmax()])}, "ending in 'softmax'"),
-        ({"classifier": softmax_head(3)}, "The classifier must end without an activation"),
-        ({"classifier": lambda x: x}, "classifier must be a Keras model or layer.*function"),
-        ({"encoder": None}, "encoder must be a Keras model or layer.*NoneType"),
-        ({"weight": -1}, "weight must be a number, 0 or above"),
-        ({"gamma": 0}, "gamma must be a number above 0"),
+        ({"classifier": softmax_head(3)}, "`classifier` must end without an activation"),
+        ({"classifier": lambda x: x}, "`classifier` must be a Keras model or layer.*function"),
+        ({"encoder": None}, "`encoder` must be a Keras model or layer.*NoneType"),
+        ({"weight": -1}, "`weight` must be .*number, 0 or above. Received: weight=-1. 0 leaves"),
+        ({"gamma": 0}, "`gamma` must be .*number above 0. Received: gamma=0. Use 10"),
     ],
 )
 def test_bad_parts(kwargs, message):
@@ -445,9 +469,9 @@ def unchanged(model, start):
         (tl.paired_batches(XS, YS + 1, XT, 10), {}, "below 3|0..2|3 classes|num_classes"),
         (None, {"validation_data": (XT, np.full(40, 3))}, "below 3|0..2|3 classes|num_classes"),
         (None, {"validation_data": (XT, np.zeros(39, int))}, "39"),
-        (XS, {}, "fit needs batches of source and target. Received: x of type ndarray"),
-        (None, {"y": YS}, "fit needs batches"),
-        (tf.data.Dataset.from_tensor_slices((XS, YS)).batch(5), {}, "fit needs batches"),
+        (XS, {}, "`x` must be batches of source and target.*Received: x of type ndarray"),
+        (None, {"y": YS}, "and `y` None. Received: .*y of type ndarray. Use"),
+        (tf.data.Dataset.from_tensor_slices((XS, YS)).batch(5), {}, "`x` must .*type .*Batch.*Use"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_refused_before_training(data, kwargs, message):
@@ -493,7 +517,9 @@ def of_unknown_length(batch):
 
 def test_the_schedule_needs_a_length():
     data = of_unknown_length(batches()[0])
-    with pytest.raises(ValueError, match=r"needs to know the number of steps.*steps_per_epoch"):
+    with pytest.raises(
+        ValueError, match=r"must have a known number of batches.*Received.*steps_per_epoch"
+    ):
         compiled().fit(data, verbose=0)
     assert compiled().fit(data, steps_per_epoch=2, verbose=0).params["steps"] == 2
 

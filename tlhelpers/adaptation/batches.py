@@ -4,30 +4,29 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
-from numbers import Integral
 
 from tlhelpers.checks.data import check_labels
-from tlhelpers.checks.words import check_seed
+from tlhelpers.checks.features import check_samples, to_numpy
+from tlhelpers.checks.words import check_seed, check_whole
 
 import keras
 import numpy as np
-
-CHUNK = 4096  # samples looked at in one go for numbers that are not finite
 
 
 class PairedBatches(keras.utils.PyDataset):
     """What `paired_batches` returns: `({"source": x, "target": x}, y_source)` per batch.
 
     `len` is the number of batches in an epoch. Each epoch has an order of its own that depends on
-    the seed and the number of the epoch alone; iterating goes on to the next one. A fit counts the
-    epochs that its model has been trained for, so that several models can share the batches.
+    the seed and the number of the epoch alone. Iterating goes on to the next epoch; `start_at` says
+    which that is. A fit says for how many epochs its model has been trained: several models can
+    share the batches, and a second fit goes on where the first one ended.
     """
 
     def __init__(self, x_source, y_source, x_target, batch_size: int, seed: int, augment):
         super().__init__()
         self.x_source, self.y_source, self.x_target = x_source, y_source, x_target
         self.batch_size, self.seed, self.augment = batch_size, seed, augment
-        self.epoch = self.next_epoch = 0
+        self.epoch = self._next = 0
         self.rows = functools.lru_cache(2)(self._rows)
 
     def __len__(self) -> int:
@@ -49,8 +48,12 @@ class PairedBatches(keras.utils.PyDataset):
         return (self[index] for index in range(len(self)))
 
     def on_epoch_begin(self) -> None:
-        """Go on to the next order."""
-        self.epoch, self.next_epoch = self.next_epoch, self.next_epoch + 1
+        """Go on to the order of the next epoch."""
+        self.epoch, self._next = self._next, self._next + 1
+
+    def start_at(self, epoch: int) -> None:
+        """Let the next pass have the order of this epoch, counted from 0."""
+        self._next = epoch
 
     def _rows(self, epoch: int) -> list[np.ndarray]:
         """Return the rows of an epoch for each domain: whole passes, each in a new order."""
@@ -66,8 +69,8 @@ class PairedBatches(keras.utils.PyDataset):
         changed = np.asarray(self.augment(images, draw))
         if changed.shape != images.shape:
             raise ValueError(
-                f"augment must return images of the same shape, {images.shape}. "
-                f"Received: shape={changed.shape}."
+                f"`augment` must return images of the same shape, {images.shape}. "
+                f"Received: shape={changed.shape}. Crop or pad them back to it."
             )
         return changed.astype(images.dtype, copy=False)
 
@@ -103,15 +106,27 @@ def paired_batches(
             half a batch; two domains smaller than a batch.
 
     Example:
-        >>> batches = tl.paired_batches(x_source, y_source, x_target, batch_size=64)
-        >>> model.fit(batches, epochs=5)
+        >>> batches = tl.paired_batches(x_source, y_source, x_target, batch_size=4)
+        >>> len(batches)
+        3
+        >>> pair, labels = batches[0]
+        >>> pair["source"].shape, pair["target"].shape, labels.shape
+        ((4, 12, 12, 3), (4, 12, 12, 3), (4,))
     """
     x_source, x_target = _check_domain(x_source, "x_source"), _check_domain(x_target, "x_target")
     _check_alike(x_source, x_target)
     y_source = check_labels(y_source, n=len(x_source))
-    _check_batch(batch_size, {"source": len(x_source), "target": len(x_target)})
+    n, m = len(x_source), len(x_target)
+    batch_size = check_whole(
+        "batch_size", batch_size, 1, min(max(n, m), 2 * min(n, m)),
+        cure=f"There are {n} source and {m} target samples: the larger domain must fill a batch, "
+        "the smaller one at least half of its places.",
+    )  # fmt: skip
     if augment is not None and not callable(augment):
-        raise ValueError(f"augment must be a function or None. Received: augment={augment!r}.")
+        raise ValueError(
+            f"`augment` must be a function or None. Received: augment={augment!r}. "
+            "Use a function of images and a numpy.random.Generator."
+        )
     return PairedBatches(
         x_source, y_source.astype("int32"), x_target, batch_size, check_seed(seed), augment
     )
@@ -120,58 +135,30 @@ def paired_batches(
 def _check_domain(x: np.ndarray, name: str) -> np.ndarray:
     if isinstance(x, tuple | list) and len(x) == 2 and np.ndim(x[0]) > 1 and np.ndim(x[1]) == 1:
         raise ValueError(
-            f"{name} must be one array of samples. Received: {name} as a pair, it seems of samples "
-            "and labels. Pass the samples alone: target labels play no part in adaptation."
+            f"`{name}` must be one array of samples. Received: {name} as a pair, it seems of "
+            "samples and labels. Pass the samples alone: target labels play no part in adaptation."
         )
-    x = np.asarray(keras.ops.convert_to_numpy(x) if keras.ops.is_tensor(x) else x)
-    if x.ndim < 2:
+    x = to_numpy(x)
+    if x.ndim == 1 and x.dtype.kind in "iu":
         raise ValueError(
-            f"{name} must hold one sample per row, shape (n, ...). Received: shape={x.shape}"
-            f"{', which looks like labels' if x.dtype.kind in 'iu' and x.ndim == 1 else ''}. "
-            "Pass paired_batches(x_source, y_source, x_target); target labels play no part."
+            f"`{name}` must hold one sample per row, shape (n, ...). Received: shape={x.shape}, "
+            "which looks like labels. Pass paired_batches(x_source, y_source, x_target); target "
+            "labels play no part."
         )
-    if not len(x):
-        raise ValueError(f"{name} must hold samples. Received: shape={x.shape}, an empty domain.")
-    if x.dtype.kind not in "iuf":
-        raise ValueError(f"{name} must hold numbers. Received: dtype={x.dtype}.")
-    for start in range(0, len(x) if x.dtype.kind == "f" else 0, CHUNK):
-        if not np.isfinite(x[start : start + CHUNK]).all():
-            row = start + int(np.argmin([np.isfinite(r).all() for r in x[start : start + CHUNK]]))
-            raise ValueError(
-                f"{name} must hold finite numbers. Received: NaN or infinity in sample {row}. "
-                "Remove such samples; one of them turns every weight into NaN."
-            )
-    return x.astype("float32", copy=False) if x.dtype.kind == "f" else x
+    x = check_samples(x, name)
+    return x.astype("float32", copy=False) if x.dtype.kind in "fb" else x
 
 
 def _check_alike(x_source: np.ndarray, x_target: np.ndarray) -> None:
     if x_source.shape[1:] != x_target.shape[1:]:
         raise ValueError(
-            "Both domains must have samples of one shape. Received: "
-            f"x_source {x_source.shape[1:]}, x_target {x_target.shape[1:]}. Resize one of them, or "
-            "repeat a grey channel: np.repeat(x, 3, axis=-1)."
+            "`x_source` and `x_target` must have samples of one shape. Received: x_source "
+            f"{x_source.shape[1:]}, x_target {x_target.shape[1:]}. Resize one of them, or repeat a "
+            "grey channel: np.repeat(x, 3, axis=-1)."
         )
     if x_source.dtype != x_target.dtype:
         raise ValueError(
-            f"Both domains must have one type. Received: x_source {x_source.dtype}, x_target "
-            f"{x_target.dtype}, perhaps 0..255 against 0..1. Bring both to the same range first."
-        )
-
-
-def _check_batch(batch_size: int, samples: dict[str, int]) -> None:
-    if isinstance(batch_size, bool) or not isinstance(batch_size, Integral) or batch_size < 1:
-        raise ValueError(
-            f"batch_size must be a whole number, 1 or above. Received: batch_size={batch_size!r}."
-        )
-    for name, n in samples.items():
-        if 2 * n < batch_size:
-            raise ValueError(
-                f"Each domain must fill at least half of its {batch_size} places in a batch. "
-                f"Received: {n} {name} samples, batch_size={batch_size}. "
-                f"Use batch_size={n} or smaller."
-            )
-    if max(samples.values()) < batch_size:
-        raise ValueError(
-            f"The larger domain must fill a batch. Received: {samples}, batch_size={batch_size}. "
-            f"Use batch_size={max(samples.values())} or smaller."
+            "`x_source` and `x_target` must have one type. Received: x_source "
+            f"{x_source.dtype}, x_target {x_target.dtype}, perhaps 0..255 against 0..1. Bring both "
+            "to the same range first."
         )

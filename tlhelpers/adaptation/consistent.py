@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from numbers import Real
-
 from tlhelpers.adaptation.dann import DANN
-from tlhelpers.adaptation.normalization import joined_batch
-from tlhelpers.adaptation.reversal import check_weight
 from tlhelpers.adaptation.trainer import check_part
+from tlhelpers.checks.words import check_number
 
 import keras
 from keras import ops
@@ -24,7 +21,9 @@ class RandomChannel(keras.layers.Layer):
         seed: of the draws.
 
     Example:
-        >>> view = RandomChannel(seed=0)(images)  # images (n, height, width, channels)
+        >>> view = RandomChannel(seed=0)(x)  # images (n, height, width, channels)
+        >>> bool((view == view[..., :1]).numpy().all())
+        True
     """
 
     def __init__(self, seed: int | None = None, **kwargs):
@@ -66,7 +65,7 @@ class ConsistentDANN(DANN):
         ValueError: as in `DANN`; a view that is no layer, consistency or threshold out of range.
 
     Example:
-        >>> model = tl.ConsistentDANN(encoder, classifier)
+        >>> model = tl.ConsistentDANN(encoder, classifier, threshold=0.9)
 
     Reference:
         Sohn et al. 2020, FixMatch (arXiv 2001.07685), equation 4, and Blum and Mitchell 1998,
@@ -88,18 +87,16 @@ class ConsistentDANN(DANN):
     ):
         super().__init__(encoder, classifier, discriminator, **kwargs)
         self.view = check_part(RandomChannel() if view is None else view, "view")
-        self.consistency = check_weight(consistency, "consistency")
-        if not isinstance(threshold, Real) or not 0 <= threshold <= 1:
-            raise ValueError(f"threshold must lie in 0..1. Received: threshold={threshold!r}.")
-        self.threshold = float(threshold)
-        self.consistency_loss = keras.metrics.Mean("consistency_loss")
+        self.consistency = check_number("consistency", consistency, "[0, inf)", "0 leaves it out.")
+        cure = "0.8 trusts predictions of 80 % or more."
+        self.threshold: float = check_number("threshold", threshold, "[0, 1]", cure)
+        self.consistency_loss: keras.metrics.Mean = keras.metrics.Mean("consistency_loss")
 
     def call(self, inputs, training=None):
         if not isinstance(inputs, dict):
             return super().call(inputs)
         source, target = inputs["source"], inputs["target"]
-        with joined_batch(parts=3):  # one of them source
-            features = self.encoder(ops.concatenate([source, target, self.view(target)]))
+        features = self.encoder(ops.concatenate([source, target, self.view(target)]), parts=3)
         logits, n = self._classify(features), ops.shape(source)[0]
         return {
             "logits": logits[:n],
@@ -108,10 +105,9 @@ class ConsistentDANN(DANN):
         }
 
     def _disagreement(self, logits, view_logits):
-        p = ops.stop_gradient(ops.softmax(ops.cast(logits, "float32")))
-        each = ops.sparse_categorical_crossentropy(
-            ops.argmax(p, axis=1), ops.cast(view_logits, "float32"), from_logits=True
-        )
+        p = ops.stop_gradient(ops.softmax(logits))
+        trusted = ops.argmax(p, axis=1)
+        each = ops.sparse_categorical_crossentropy(trusted, view_logits, from_logits=True)
         return ops.mean(each * ops.cast(ops.max(p, axis=1) > self.threshold, "float32"))
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
@@ -120,17 +116,10 @@ class ConsistentDANN(DANN):
             loss = loss + self.consistency * y_pred["consistency"]
         return loss
 
-    def _paired_names(self) -> set[str]:
-        return {*super()._paired_names(), "consistency_loss"}
-
-    def _update_alignment(self, outputs: dict) -> None:
-        super()._update_alignment(outputs)
-        self.consistency_loss.update_state(outputs["consistency"])
+    def paired_metrics(self) -> dict[str, keras.metrics.Mean]:
+        return {**super().paired_metrics(), "consistency": self.consistency_loss}
 
     def get_config(self):
         """Return parts and settings, so that `keras.saving.load_model` makes the same model."""
-        return {
-            **super().get_config(),
-            "consistency": self.consistency,
-            "threshold": self.threshold,
-        }
+        settings = {"consistency": self.consistency, "threshold": self.threshold}
+        return {**super().get_config(), **settings}

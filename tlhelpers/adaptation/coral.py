@@ -12,7 +12,7 @@ def coral_loss(a, b):
     r"""Return the squared distance of two covariance matrices, $\frac{1}{4d^2} \|C_a - C_b\|_F^2$.
 
     Args:
-        a, b: features `(n, d)` and `(m, d)`, two rows or more each; arrays or tensors. Inside of a
+        a, b: features `(n, d)` and `(m, d)`, two rows or more each; arrays or tensors. Inside a
             traced step, where the number is not known, one row counts as covariance 0.
 
     Returns:
@@ -22,7 +22,7 @@ def coral_loss(a, b):
         ValueError: not two-dimensional, different widths, fewer than two rows.
 
     Example:
-        >>> float(tl.coral_loss(np.eye(3), 2 * np.eye(3)))  # C_b = 4 C_a
+        >>> round(float(tl.coral_loss(np.eye(3), 2 * np.eye(3))), 3)  # C_b = 4 C_a
         0.125
 
     Reference:
@@ -69,12 +69,13 @@ def _covariance(x):
 
 
 def check_features(a, b) -> tuple:
-    """Return two sets of features as float32 tensors, or say that they must be `(n, d)`."""
+    """Return `a` and `b` as float32 tensors, or say that they must be `(n, d)` and `(m, d)`."""
     a, b = (ops.cast(ops.convert_to_tensor(x), "float32") for x in (a, b))
     short = [x.shape[0] for x in (a, b) if len(x.shape) == 2 and x.shape[0] in (0, 1)]
     if len(a.shape) != 2 or len(b.shape) != 2 or a.shape[1] != b.shape[1] or short:
         raise ValueError(
-            "Two sets of features of one width, (n, d) and (m, d) with at least two rows, are "
-            f"required. Received: shapes {tuple(a.shape)} and {tuple(b.shape)}."
+            "`a` and `b` must be features of one width, (n, d) and (m, d) with at least two rows. "
+            f"Received: a.shape={tuple(a.shape)}, b.shape={tuple(b.shape)}. Flatten maps first: "
+            "keras.ops.reshape(x, (len(x), -1))."
         )
     return a, b

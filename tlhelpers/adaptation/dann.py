@@ -37,8 +37,11 @@ class DANN(Adaptation):
     Example:
         >>> model = tl.DANN(encoder, classifier)
         >>> model.compile(keras.optimizers.SGD(0.01, momentum=0.9))
-        >>> model.fit(tl.paired_batches(x_source, y_source, x_target, 64), epochs=10)
-        >>> logits = model.predict(x_target)
+        >>> batches = tl.paired_batches(x_source, y_source, x_target, batch_size=6)
+        >>> history = model.fit(batches, epochs=2, verbose=0)
+        >>> logits = model.predict(x_target, verbose=0)
+        >>> logits.shape
+        (12, 3)
 
     Reference:
         Ganin et al. 2016, Domain-Adversarial Training of Neural Networks, JMLR 17(59)
@@ -60,7 +63,7 @@ class DANN(Adaptation):
         if discriminator is None:
             discriminator = build_discriminator()
         self.discriminator = check_logits(discriminator, "discriminator")
-        self.domain_accuracy = keras.metrics.BinaryAccuracy("domain_accuracy", threshold=0.0)
+        self.domain_accuracy = keras.metrics.Mean("domain_accuracy")
 
     def _make_weight(self, value: float) -> None:
         self.reversal = GradientReversal(value)
@@ -75,40 +78,31 @@ class DANN(Adaptation):
         return self.tell_apart(features)
 
     def tell_apart(self, features) -> dict:
-        """Return loss and logits of the discriminator on reversed features."""
+        """Return loss and logits of the discriminator on reversed features, and its hits."""
         domain_logits = ops.cast(self.discriminator(self.reversal(features)), "float32")
         if len(domain_logits.shape) != 2 or domain_logits.shape[-1] != 1:
             raise ValueError(
-                "The discriminator must give one logit per sample, shape (n, 1). Received: shape="
+                "`discriminator` must give one logit per sample, shape (n, 1). Received: shape="
                 f"{domain_logits.shape}. End it in keras.layers.Dense(1), behind Flatten."
             )
-        each = ops.binary_crossentropy(domains(domain_logits), domain_logits, from_logits=True)
-        return {"alignment": ops.mean(each), "domain_logits": domain_logits}
+        source, target = halves(domain_logits)
+        domain = ops.concatenate([ops.zeros_like(source), ops.ones_like(target)])
+        each = ops.binary_crossentropy(domain, domain_logits, from_logits=True)
+        return {
+            "alignment": ops.mean(each),
+            "domain_logits": domain_logits,
+            "domain_right": ops.equal(domain_logits > 0, domain > 0),
+        }
 
     def _weighted(self, alignment):
         return alignment  # the reversal has weighted its gradient
 
-    def _paired_names(self) -> set[str]:
-        return {*super()._paired_names(), "domain_accuracy"}
-
-    def _update_alignment(self, outputs: dict) -> None:
-        super()._update_alignment(outputs)
-        self.domain_accuracy.update_state(
-            domains(outputs["domain_logits"]), outputs["domain_logits"]
-        )
+    def paired_metrics(self) -> dict[str, keras.metrics.Mean]:
+        return {**super().paired_metrics(), "domain_right": self.domain_accuracy}
 
 
 def build_discriminator(units: int = 100) -> keras.Sequential:
     """Return the paper's domain head, without the reversal: one hidden layer, one logit."""
-    layers = [
-        keras.layers.Flatten(),
-        keras.layers.Dense(units, activation="relu"),
-        keras.layers.Dense(1, dtype="float32"),
-    ]
-    return keras.Sequential(layers, name="discriminator")
-
-
-def domains(logits):
-    """Return the domain of each row of a joined batch: 0 for source, 1 for target."""
-    source, target = halves(logits)
-    return ops.concatenate([ops.zeros_like(source), ops.ones_like(target)])
+    hidden = keras.layers.Dense(units, activation="relu")
+    last = keras.layers.Dense(1, dtype="float32")
+    return keras.Sequential([keras.layers.Flatten(), hidden, last], name="discriminator")

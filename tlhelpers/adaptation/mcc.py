@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tlhelpers.adaptation.trainer import Adaptation, halves
+from tlhelpers.checks.words import check_number
 
 import keras
 from keras import ops
@@ -36,10 +37,11 @@ def mcc_loss(logits, temperature: float = TEMPERATURE):
         (arXiv 1912.03699), equations 2 to 6.
     """
     logits = ops.cast(ops.convert_to_tensor(logits), "float32")
-    if len(logits.shape) != 2 or logits.shape[1] < 2 or not temperature > 0:
+    temperature = check_number("temperature", temperature, "(0, inf)", "Use 2.5.")
+    if len(logits.shape) != 2 or logits.shape[1] < 2:
         raise ValueError(
-            "Logits (n, classes) and a temperature above 0 are required. Received: "
-            f"shape={tuple(logits.shape)}, temperature={temperature!r}."
+            "`logits` must have shape (n, classes), two classes or more. Received: "
+            f"shape={tuple(logits.shape)}. Give what the classifier returns for a batch."
         )
     logs = ops.log_softmax(logits / temperature)
     p = ops.exp(logs)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from numbers import Integral
 
 from tlhelpers.adaptation.outputs import features_of, outputs_of
 from tlhelpers.adaptation.trainer import Adaptation
 from tlhelpers.checks.data import check_labels
 from tlhelpers.checks.features import check_samples, is_finite, to_numpy
-from tlhelpers.checks.words import check_seed
+from tlhelpers.checks.words import check_seed, check_whole
 from tlhelpers.scores.similarity import proxy_a_distance
 
 import keras
@@ -23,8 +22,8 @@ _LEAST_ROWS = 10  # per domain: `proxy_a_distance` cuts them into halves
 class DomainReport:
     """What `check_domains` returns; `str` gives it in words.
 
-    `probe_accuracy`: of a linear classifier trained afresh to tell the domains apart, on samples
-    that it did not see; one half is chance. `a_distance`: the same as a distance in 0..2.
+    `probe_accuracy`: of a new linear classifier, trained to tell the domains apart, on samples that
+    it did not see; one half is chance. `a_distance`: the same as a distance in 0..2.
     `domain_accuracy`: of the model's own discriminator; None without one. `source_accuracy`: on the
     source. `label_shift`: total variation distance, in 0..1, between the classes predicted for the
     target and the labels of the source. `collapsed`: the features are the same for all samples.
@@ -52,7 +51,8 @@ class DomainReport:
                 "The encoder gives the same features for everything: collapsed, not aligned. Lower "
                 "the learning rate or the weight of the alignment."
             )
-        return _VERDICTS[_level(self.domain_accuracy), _level(self.probe_accuracy)]
+        own, probe = _level(self.domain_accuracy), _level(self.probe_accuracy)
+        return _TOGETHER.get((own, probe), _BY_PROBE[probe])
 
     @property
     def warning(self) -> str:
@@ -77,12 +77,12 @@ class DomainReport:
 
 
 def check_domains(model: Adaptation, x_source, y_source, x_target, seed: int = 0) -> DomainReport:
-    """Find out whether the features of two domains are alike, whatever the discriminator says.
+    """Find out whether the features of two domains are alike; the discriminator may be wrong.
 
     A discriminator at 50 % may mean that the domains are aligned, or that it is too weak, or that
     the encoder has run ahead of it; one at 100 % that nothing is aligned, or that it has learnt its
-    training samples by heart. A linear classifier trained afresh on features of samples that took
-    no part in the training tells which.
+    training samples by heart. A new linear classifier, trained on features of samples that took
+    no part in the training, tells which.
 
     Args:
         model: a trained `DANN`, or another adaptation.
@@ -99,7 +99,10 @@ def check_domains(model: Adaptation, x_source, y_source, x_target, seed: int = 0
             a domain, samples that are not finite, a seed out of range.
 
     Example:
-        >>> print(tl.check_domains(model, x_source_test, y_source_test, x_target_test))
+        >>> model = tl.DANN(encoder, classifier)
+        >>> report = tl.check_domains(model, x_source, y_source, x_target)
+        >>> print(report)
+        Domains told apart: discriminator ...%, fresh probe ...% (chance 50%); source accuracy ...
 
     Reference:
         The probe: Ben-David et al. 2007, Analysis of Representations for Domain Adaptation, NIPS,
@@ -107,8 +110,8 @@ def check_domains(model: Adaptation, x_source, y_source, x_target, seed: int = 0
     """
     if not isinstance(model, Adaptation):
         raise ValueError(
-            f"A DANN or another adaptation is required. Received: {type(model).__name__}. For any "
-            "two sets of features take tl.proxy_a_distance."
+            "`model` must be a DANN or another adaptation. Received: model of type "
+            f"{type(model).__name__}. For any two sets of features take tl.proxy_a_distance."
         )
     x_source, y_source, x_target = _check_data(x_source, y_source, x_target)
     classes = outputs_of(model, x_source[:1]).shape[1]
@@ -154,17 +157,18 @@ class DomainMonitor(keras.callbacks.Callback):
         ValueError: samples or labels that `check_domains` refuses, `every` below 1.
 
     Example:
-        >>> monitor = tl.DomainMonitor(x_source_test, y_source_test, x_target_test)
-        >>> model.fit(batches, epochs=10, callbacks=[monitor], verbose=0)
+        >>> model = tl.DANN(encoder, classifier)
+        >>> model.compile("adam")
+        >>> batches = tl.paired_batches(x_source, y_source, x_target, batch_size=6)
+        >>> monitor = tl.DomainMonitor(x_source, y_source, x_target, every=2)
+        >>> history = model.fit(batches, epochs=2, callbacks=[monitor], verbose=0)
+        Epoch 2: Domains told apart: ...
     """
 
     def __init__(self, x_source, y_source, x_target, every: int = 1):
         super().__init__()
-        if isinstance(every, bool) or not isinstance(every, Integral) or every < 1:
-            raise ValueError(
-                f"every must be a whole number, 1 or above. Received: every={every!r}."
-            )
-        self.data, self.every = _check_data(x_source, y_source, x_target), every
+        self.every: int = check_whole("every", every, 1, cure="1 reports on every epoch.")
+        self.data: tuple = _check_data(x_source, y_source, x_target)
         self.reports: dict[int, DomainReport] = {}
 
     def on_train_begin(self, logs=None):
@@ -212,14 +216,15 @@ def _level(accuracy: float | None) -> str:
     return "guesses" if accuracy < GUESSES else "sure" if accuracy > SURE else "between"
 
 
-_ALIGNED = (
-    "The features of the two domains overlap. That is what alignment means; it does not say that "
-    "class meets class."
-)
-_APART = "The domains still lie apart: more weight, or more epochs."
-_ON_THE_WAY = "The domains overlap in part: alignment is on its way."
-_VERDICTS = {
-    ("guesses", "guesses"): _ALIGNED,
+_BY_PROBE = {  # where the discriminator adds nothing to what the probe says
+    "guesses": (
+        "The features of the two domains overlap. That is what alignment means; it does not say "
+        "that class meets class."
+    ),
+    "between": "The domains overlap in part: alignment is on its way.",
+    "sure": "The domains still lie apart: more weight, or more epochs.",
+}
+_TOGETHER = {  # discriminator, probe
     ("guesses", "between"): (
         "The discriminator guesses, a fresh probe does better: it lags behind the encoder. Its 50% "
         "proves nothing yet."
@@ -229,19 +234,12 @@ _VERDICTS = {
         "the discriminator is too weak. Give it a higher rate or more units, or raise the weight "
         "of the reversal more slowly."
     ),
-    ("between", "guesses"): _ALIGNED,
-    ("between", "between"): _ON_THE_WAY,
-    ("between", "sure"): _APART,
     ("sure", "guesses"): (
         "The discriminator sees a difference that no line through the features shows: aligned for "
         "a linear classifier only."
     ),
-    ("sure", "between"): _ON_THE_WAY,
     ("sure", "sure"): (
         "Discriminator and probe agree that the domains lie apart: the encoder hides nothing yet. "
         "Raise the weight of the reversal, or give the discriminator a lower rate."
     ),
-    ("none", "guesses"): _ALIGNED,
-    ("none", "between"): _ON_THE_WAY,
-    ("none", "sure"): _APART,
 }

@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
-import math
-from collections.abc import Iterator
-from contextvars import ContextVar
-from numbers import Real
+from tlhelpers.checks.words import check_choice, check_number
 
 import keras
 from keras import ops
 
 DOMAINS = ("source", "target")
-_PARTS = ContextVar("parts", default=0)
-
-
-@contextlib.contextmanager
-def joined_batch(parts: int = 2) -> Iterator[None]:
-    """Tell the layers called inside that the first of `parts` is source, the rest target."""
-    token = _PARTS.set(parts)
-    try:
-        yield
-    finally:
-        _PARTS.reset(token)
 
 
 @keras.saving.register_keras_serializable("tlhelpers")
 class DomainBatchNormalization(keras.layers.Layer):
     r"""Normalize source and target by their own mean and variance; scale and shift are shared.
 
-    In place of `BatchNormalization` in the encoder of a `DANN` or another adaptation. In training
-    each half of the batch is normalized by itself. At any other time a batch belongs to one domain:
-    to the target, unless `with model.on_domain("source"):` says otherwise. Under mixed precision
-    the statistics are those of float32.
+    It replaces `BatchNormalization` in the encoder of a `DANN` or another adaptation. They train on
+    joined batches and say so by an argument: `encoder(x, parts=2)` reaches the `call` of this
+    layer, which then normalizes source and target each by itself. Without `parts` a batch belongs
+    to one domain: to the target, unless `with model.on_domain("source"):` says otherwise. Under
+    mixed precision the statistics are those of float32.
 
     Args:
         momentum: of the moving statistics, in [0, 1).
@@ -54,13 +40,9 @@ class DomainBatchNormalization(keras.layers.Layer):
 
     def __init__(self, momentum: float = 0.95, epsilon: float = 1e-3, **kwargs):
         super().__init__(**kwargs)
-        right = isinstance(momentum, Real) and isinstance(epsilon, Real)
-        if not right or not 0 <= momentum < 1 or not 0 < epsilon < math.inf:
-            raise ValueError(
-                "momentum must lie in [0, 1) and epsilon above 0. "
-                f"Received: momentum={momentum!r}, epsilon={epsilon!r}."
-            )
-        self.momentum, self.epsilon = momentum, epsilon
+        self.momentum = check_number("momentum", momentum, "[0, 1)", "Use 0.95.")
+        self.epsilon = check_number("epsilon", epsilon, "(0, inf)", "Use 0.001.")
+        hand_on_parts(self)
 
     def build(self, input_shape):
         width = input_shape[-1]
@@ -78,13 +60,21 @@ class DomainBatchNormalization(keras.layers.Layer):
 
     def use_domain(self, name: str) -> None:
         """Take the batches to come, other than joined ones, for source or for target."""
-        self.domain.assign(DOMAINS.index(check_domain(name)))
+        self.domain.assign(DOMAINS.index(check_choice("name", name, DOMAINS)))
 
-    def call(self, inputs, training=None):
+    def call(self, inputs, training=None, parts=None):
+        """Normalize a batch of one domain, or a joined one.
+
+        Args:
+            inputs: `(n, ..., channels)`.
+            training: whether to learn the statistics.
+            parts: of how many equal parts the batch was joined; the first is source, all others are
+                target. None for a batch of one domain.
+        """
         learns = bool(training) and self.trainable
-        if not _PARTS.get():
+        if parts is None:
             return self._normalize(inputs, self.domain, learns)
-        cut = ops.shape(inputs)[0] // _PARTS.get()
+        cut = ops.shape(inputs)[0] // parts
         domains = [inputs[:cut], inputs[cut:]]
         return ops.concatenate([self._normalize(x, i, learns) for i, x in enumerate(domains)])
 
@@ -110,13 +100,17 @@ class DomainBatchNormalization(keras.layers.Layer):
         return {**super().get_config(), "momentum": self.momentum, "epsilon": self.epsilon}
 
 
-def check_domain(name: str) -> str:
-    """Return the name of a domain, or say which there are."""
-    if name not in DOMAINS:
-        raise ValueError(f"A domain is 'source' or 'target'. Received: {name!r}.")
-    return name
+def hand_on_parts(layer: keras.Layer) -> None:
+    """Let a layer be called with `parts`, which goes on to every layer inside, as `training` does.
+
+    Keras calls such an argument a call-context argument. A layer whose `call` has it gets it. What
+    is handed on stays until another value is given, or the outermost call ends. Keras' own
+    `_register_call_context_args` does the same but for layers that have been called before.
+    """
+    layer._call_context_args = layer._call_context_args | {"parts"}
+    layer._call_has_context_arg["parts"] = "parts" in layer._call_signature.parameters
 
 
 def domain_layers(layer: keras.Layer) -> list[DomainBatchNormalization]:
-    """Return the layers inside of a model that keep statistics per domain."""
+    """Return the layers inside a model that keep statistics per domain."""
     return [x for x in layer._flatten_layers() if isinstance(x, DomainBatchNormalization)]

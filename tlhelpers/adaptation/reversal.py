@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from numbers import Real
+from tlhelpers.checks.words import check_number
 
 import keras
 import numpy as np
@@ -35,13 +35,9 @@ class GradientReversal(keras.layers.Layer):
 
     def __init__(self, weight: float = 0.0, **kwargs):
         super().__init__(**kwargs)
-        self.initial = check_weight(weight, cure=_SIGN)
-        self._weight = self.add_weight(
-            shape=(),
-            initializer=keras.initializers.Constant(self.initial),
-            trainable=False,
-            name="weight",
-        )
+        self.initial = check_number("weight", weight, "[0, inf)", _SIGN)
+        start = keras.initializers.Constant(self.initial)
+        self._weight = self.add_weight(shape=(), initializer=start, trainable=False, name="weight")
 
     @property
     def weight(self) -> keras.Variable:
@@ -50,7 +46,7 @@ class GradientReversal(keras.layers.Layer):
 
     @weight.setter
     def weight(self, value: float) -> None:
-        self._weight.assign(check_weight(value, cure=_SIGN))
+        self._weight.assign(check_number("weight", value, "[0, inf)", _SIGN))
 
     def call(self, inputs):
         cut = keras.ops.stop_gradient(inputs)
@@ -87,24 +83,8 @@ def reversal_schedule(progress: float | np.ndarray, gamma: float = 10.0) -> floa
     p = np.asarray(progress, "float64")
     if not np.all((p >= 0) & (p <= 1)):
         raise ValueError(
-            f"progress must lie in 0..1. Received: progress={progress!r}. Divide the steps done by "
-            "all steps."
+            f"`progress` must lie in 0..1. Received: progress={progress!r}. Divide the steps done "
+            "by all steps."
         )
-    value = 2 / (1 + np.exp(-check_gamma(gamma) * p)) - 1
+    value = 2 / (1 + np.exp(-check_number("gamma", gamma, "(0, inf)", "Use 10.") * p)) - 1
     return value if p.ndim else float(value)
-
-
-def check_weight(weight: float, name: str = "weight", cure: str = "0 leaves it out.") -> float:
-    """Return a weight as a float, or say that it must be finite and not negative."""
-    if isinstance(weight, bool) or not isinstance(weight, Real) or not 0 <= weight < np.inf:
-        raise ValueError(
-            f"{name} must be a number, 0 or above. Received: {name}={weight!r}. {cure}"
-        )
-    return float(weight)
-
-
-def check_gamma(gamma: float) -> float:
-    """Return gamma as a float, or say that it must be above 0."""
-    if isinstance(gamma, bool) or not isinstance(gamma, Real) or not 0 < gamma < np.inf:
-        raise ValueError(f"gamma must be a number above 0. Received: gamma={gamma!r}. Use 10.")
-    return float(gamma)

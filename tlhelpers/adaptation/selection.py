@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from numbers import Integral
-
 from tlhelpers.adaptation import validators
 from tlhelpers.adaptation.outputs import features_of, outputs_of
 from tlhelpers.checks.data import check_labels
 from tlhelpers.checks.features import check_samples, is_finite
-from tlhelpers.checks.words import did_you_mean
+from tlhelpers.checks.words import check_choice, check_whole
 
 import keras
 import numpy as np
@@ -23,11 +21,8 @@ class BestEpoch(keras.callbacks.Callback):
 
     def __init__(self, name: str, patience: int | None):
         super().__init__()
-        if patience is not None and (not isinstance(patience, Integral) or patience < 1):
-            raise ValueError(
-                "patience must be a whole number, 1 or above, or None. "
-                f"Received: patience={patience!r}."
-            )
+        if patience is not None:
+            patience = check_whole("patience", patience, 1, cure="None never stops the fit.")
         self.name, self.patience = name, patience
         self.scores: dict[int, float] = {}
         self.best_epoch: int | None = None
@@ -37,14 +32,16 @@ class BestEpoch(keras.callbacks.Callback):
         raise NotImplementedError
 
     def on_train_begin(self, logs=None):
-        self.scores, self.best_epoch, self._weights, self._waited = {}, None, None, 0
+        self.scores, self.best_epoch, self._best = {}, None, -np.inf
+        self._weights, self._waited = None, 0
 
     def on_epoch_end(self, epoch, logs=None):
         score = self.scores[epoch] = self.score()
         if logs is not None:
             logs[self.name] = score
-        if score > self.scores.get(self.best_epoch, -np.inf):
-            self.best_epoch, self._weights, self._waited = epoch, self.model.get_weights(), 0
+        if score > self._best:
+            self.best_epoch, self._best = epoch, score
+            self._weights, self._waited = self.model.get_weights(), 0
             return
         self._waited += 1
         if self.patience is not None and self._waited >= self.patience:
@@ -77,9 +74,15 @@ class SelectEpoch(BestEpoch):
             not finite, labels that do not fit them.
 
     Example:
+        >>> model = tl.DANN(encoder, classifier)
+        >>> model.compile("adam")
+        >>> batches = tl.paired_batches(x_source, y_source, x_target, batch_size=6)
         >>> select = tl.SelectEpoch("information_maximization", x_target=x_target[:1000])
-        >>> model.fit(batches, epochs=10, callbacks=[select])
-        >>> select.best_epoch
+        >>> history = model.fit(batches, epochs=2, callbacks=[select], verbose=0)
+        >>> list(select.scores.values()) == history.history["val_information_maximization"]
+        True
+        >>> select.best_epoch in (0, 1)
+        True
     """
 
     def __init__(
@@ -90,12 +93,7 @@ class SelectEpoch(BestEpoch):
         y_source=None,
         patience: int | None = None,
     ):
-        if validator not in VALIDATORS:
-            raise ValueError(
-                f"validator must be one of {', '.join(VALIDATORS)}. Received: "
-                f"validator={validator!r}.{did_you_mean(validator, VALIDATORS)}"
-            )
-        super().__init__(f"val_{validator}", patience)
+        super().__init__(f"val_{check_choice('validator', validator, VALIDATORS)}", patience)
         self.validator = validator
         if validator != "source_accuracy":
             self._need(x_target=x_target)
@@ -108,8 +106,8 @@ class SelectEpoch(BestEpoch):
         missing = [name for name, value in arrays.items() if value is None or not len(value)]
         if missing:
             raise ValueError(
-                f"validator={self.validator!r} needs {' and '.join(arrays)}. Received: no "
-                f"{' and no '.join(missing)}."
+                f"`{'` and `'.join(arrays)}` must be given for validator={self.validator!r}. "
+                f"Received: no {' and no '.join(missing)}. Pass them, or use another validator."
             )
         for name, value in arrays.items():
             if name != "y_source":
@@ -140,10 +138,10 @@ class SelectEpoch(BestEpoch):
 
 
 class OracleEpoch(BestEpoch):
-    """Choose the epoch by *target labels*: what no one has in practice, to see what was missed.
+    """Choose the epoch by *target labels*, which no one has in practice, to see what was missed.
 
-    Its score stands in the logs as "val_oracle_accuracy". For teaching and for judging validators;
-    it is the upper end of what any choice of the epoch could reach, and no result.
+    Its score stands in the logs as "val_oracle_accuracy". It is for teaching and for judging
+    validators: no choice of the epoch could reach more, and it is no result.
 
     Args:
         x_target: target samples.
@@ -158,8 +156,13 @@ class OracleEpoch(BestEpoch):
         ValueError: samples that are not finite, labels that do not fit them.
 
     Example:
+        >>> model = tl.DANN(encoder, classifier)
+        >>> model.compile("adam")
         >>> oracle = tl.OracleEpoch(x_target, y_target)
-        >>> model.fit(batches, epochs=10, callbacks=[oracle])
+        >>> batches = tl.paired_batches(x_source, y_source, x_target, batch_size=6)
+        >>> history = model.fit(batches, epochs=2, callbacks=[oracle], verbose=0)
+        >>> list(oracle.scores.values()) == history.history["val_oracle_accuracy"]
+        True
     """
 
     def __init__(self, x_target, y_target):

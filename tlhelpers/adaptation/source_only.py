@@ -23,7 +23,10 @@ class SourceOnly(Adaptation):
     Example:
         >>> model = tl.SourceOnly(encoder, classifier)
         >>> model.compile("adam")
-        >>> model.fit(tl.paired_batches(x_source, y_source, x_target), epochs=5)
+        >>> batches = tl.paired_batches(x_source, y_source, x_target, batch_size=6)
+        >>> history = model.fit(batches, epochs=2, verbose=0)
+        >>> history.history["weight"]
+        [0.0, 0.0]
     """
 
     alignment_name = None

@@ -7,9 +7,10 @@ import math
 from collections.abc import Iterator
 
 from tlhelpers.adaptation.batches import PairedBatches
-from tlhelpers.adaptation.normalization import DOMAINS, check_domain, domain_layers, joined_batch
-from tlhelpers.adaptation.reversal import check_gamma, check_weight, reversal_schedule
+from tlhelpers.adaptation.normalization import DOMAINS, domain_layers, hand_on_parts
+from tlhelpers.adaptation.reversal import reversal_schedule
 from tlhelpers.checks.data import check_labels
+from tlhelpers.checks.words import check_choice, check_number, check_whole
 from tlhelpers.tuning.freezing import flags_of, restore_flags
 
 import keras
@@ -54,19 +55,22 @@ class Adaptation(keras.Model):
         super().__init__(**kwargs)
         self.encoder = check_part(encoder, "encoder")
         self.classifier = check_logits(classifier, "classifier")
-        self.peak = check_weight(weight)
-        self.gamma = None if gamma is None else check_gamma(gamma)
+        hand_on_parts(self.encoder)
+        hand_on_parts(self.classifier)
+        self.peak = check_number("weight", weight, "[0, inf)", "0 leaves the alignment out.")
+        self.gamma = None if gamma is None else check_number("gamma", gamma, "(0, inf)", "Use 10.")
         self._flags = ""
         self._make_weight(self.weight_at(0.0))
         self.label_loss = keras.metrics.Mean("label_loss")
-        self.alignment = self.alignment_name and keras.metrics.Mean(self.alignment_name)
+        if self.alignment_name:
+            self.alignment = keras.metrics.Mean(self.alignment_name)
 
     def compile(self, optimizer="rmsprop", loss=None, *, metrics=None, **kwargs):
         """Set the optimizer, and metrics of the logits beside the accuracy; the loss is given.
 
         Args:
             optimizer: as in Keras.
-            loss: None; the place that it has in Keras.
+            loss: None. It is here because Keras has it in this place.
             metrics: list of metrics of labels and logits, as in Keras.
             **kwargs: other settings of Keras' own compile.
 
@@ -75,7 +79,8 @@ class Adaptation(keras.Model):
         """
         if loss is not None:
             raise ValueError(
-                f"{type(self).__name__} has a loss of its own. Received: loss={loss!r}. "
+                f"`loss` must be None: {type(self).__name__} has a loss of its own. "
+                f"Received: loss={loss!r}. "
                 "Use model.compile(optimizer), or model.compile(optimizer, metrics=[...])."
             )
         others = [metric for metric in metrics or () if metric != "accuracy"]
@@ -108,7 +113,17 @@ class Adaptation(keras.Model):
 
     def weight_at(self, progress: float) -> float:
         """Return the weight of the alignment when a share `progress` of a fit is done."""
-        return self.peak * (1.0 if self.gamma is None else reversal_schedule(progress, self.gamma))
+        share = 1.0 if self.gamma is None else float(reversal_schedule(progress, self.gamma))
+        return self.peak * share
+
+    @property
+    def classes(self) -> int:
+        """The number of classes: the width of what the classifier, once built, gives."""
+        part = self.classifier
+        if not hasattr(part, "output_shape"):  # a single layer, or a subclass of keras.Model
+            features = keras.KerasTensor(part.get_build_config()["input_shape"])
+            return part.compute_output_spec(features).shape[-1]
+        return part.output_shape[-1]
 
     def align(self, features, logits) -> dict:
         """Return the alignment loss under "alignment", and what else the metrics need.
@@ -123,20 +138,19 @@ class Adaptation(keras.Model):
         if not isinstance(inputs, dict):
             return self._classify(self.encoder(inputs))
         check_pair(inputs)
-        with joined_batch():
-            features = self.encoder(ops.concatenate([inputs["source"], inputs["target"]]))
+        features = self.encoder(ops.concatenate([inputs["source"], inputs["target"]]), parts=2)
         logits = self._classify(features if self.classifies_target else halves(features)[0])
         aligned = self.align(features, logits)
         return {"logits": halves(logits)[0] if self.classifies_target else logits, **aligned}
 
     def _classify(self, features):
-        logits = ops.cast(self.classifier(features), "float32")  # whatever the precision
+        logits = self.classifier(features, parts=None)  # or Keras hands on those of the encoder
+        logits = ops.cast(logits, "float32")  # also under mixed precision
         if len(logits.shape) != 2 or logits.shape[-1] in (None, 1):
             raise ValueError(
-                "The classifier must give logits of shape (n, classes), two classes or more. "
+                "`classifier` must give logits of shape (n, classes), two classes or more. "
                 f"Received: shape={tuple(logits.shape)}. End it in keras.layers.Dense(classes)."
             )
-        self.classes = logits.shape[-1]
         return logits
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
@@ -156,21 +170,21 @@ class Adaptation(keras.Model):
         return ops.mean(each if sample_weight is None else each * sample_weight)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        """Update the metrics; those of the alignment only where there is a target half."""
+        """Update the metrics; those of pairs only where there is a target half."""
+        paired = self.paired_metrics()
         logits = y_pred["logits"] if isinstance(y_pred, dict) else y_pred
         self.label_loss.update_state(self._label_loss(y, logits, sample_weight))
         results = super().compute_metrics(x, y, logits, sample_weight)
         if not isinstance(y_pred, dict):
-            return {name: results[name] for name in results if name not in self._paired_names()}
-        self._update_alignment(y_pred)
+            hidden = {"label_loss", *(metric.name for metric in paired.values())}
+            return {name: value for name, value in results.items() if name not in hidden}
+        for output, metric in paired.items():
+            metric.update_state(y_pred[output])
         return self.get_metrics_result()
 
-    def _paired_names(self) -> set[str]:
-        return {"label_loss", self.alignment_name}
-
-    def _update_alignment(self, outputs: dict) -> None:
-        if self.alignment is not None:
-            self.alignment.update_state(outputs["alignment"])
+    def paired_metrics(self) -> dict[str, keras.metrics.Mean]:
+        """Return the metrics of pairs, each under the output of `align` whose mean it is."""
+        return {"alignment": self.alignment} if self.alignment_name else {}
 
     def fit(self, x=None, y=None, *, epochs: int = 1, callbacks=None, **kwargs):
         """Train on `paired_batches`; everything else is as in Keras' own fit.
@@ -197,29 +211,29 @@ class Adaptation(keras.Model):
 
     def _check_fit(self, x, y, validation) -> None:
         spec = getattr(x, "element_spec", None)
-        paired = isinstance(spec, tuple) and isinstance(spec[0], dict) and {*DOMAINS} <= {*spec[0]}
-        if y is not None or not (isinstance(x, PairedBatches) or paired):
+        pair = spec[0] if isinstance(spec, tuple) else None
+        pair = pair if isinstance(pair, dict) and {*DOMAINS} <= {*pair} else None
+        if y is not None or not (isinstance(x, PairedBatches) or pair):
             raise ValueError(
-                f"fit needs batches of source and target. Received: x of type {type(x).__name__}. "
+                "`x` must be batches of source and target, and `y` None. Received: x of type "
+                f"{type(x).__name__}, y of type {type(y).__name__}. "
                 "Use model.fit(tl.paired_batches(x_source, y_source, x_target, batch_size))."
             )
-        if paired:
-            check_pair(spec[0])
-        if isinstance(x, PairedBatches):
-            if x.batch_size < self.least_rows:
-                raise ValueError(
-                    f"{type(self).__name__} compares several samples of each domain and requires "
-                    f"batch_size={self.least_rows} or above. Received: batch_size={x.batch_size}. "
-                    "Use tl.paired_batches(x_source, y_source, x_target, batch_size=64)."
-                )
+        if pair is not None:
+            return check_pair(pair)
+        check_whole(
+            "batch_size", x.batch_size, self.least_rows,
+            cure=f"{type(self).__name__} compares several samples of each domain. "
+            "Use tl.paired_batches(x_source, y_source, x_target, batch_size=64).",
+        )  # fmt: skip
+        if not self.built:
             sample = keras.KerasTensor((None, *x.x_source.shape[1:]), x.x_source.dtype.name)
-            if not self.built:
-                self({"source": sample, "target": sample})
-            if self.optimizer is not None:
-                self.optimizer.build(self.trainable_variables)  # or the step is traced twice
-            check_labels(x.y_source, num_classes=self.classes)
-            if isinstance(validation, tuple):
-                check_labels(validation[1], num_classes=self.classes, n=len(validation[0]))
+            self({"source": sample, "target": sample})
+        if self.optimizer is not None:
+            self.optimizer.build(self.trainable_variables)  # or the step is traced twice
+        check_labels(x.y_source, num_classes=self.classes)
+        if isinstance(validation, tuple):
+            check_labels(validation[1], num_classes=self.classes, n=len(validation[0]))
 
     @contextlib.contextmanager
     def on_domain(self, name: str) -> Iterator[None]:
@@ -228,7 +242,7 @@ class Adaptation(keras.Model):
         Outside they are those of the target. Without `DomainBatchNormalization` it changes nothing.
         """
         layers = domain_layers(self)
-        check_domain(name)
+        check_choice("name", name, DOMAINS)
         try:
             for layer in layers:
                 layer.use_domain(name)
@@ -252,7 +266,7 @@ class Adaptation(keras.Model):
         settings = {**config, **made}
         flags = settings.pop("flags", "")
         model = cls(**settings)
-        model._flags = flags  # Keras forgets those of layers inside of layers
+        model._flags = flags  # Keras forgets those of layers inside layers
         model._restore_flags()
         return model
 
@@ -260,8 +274,8 @@ class Adaptation(keras.Model):
 class WeightSchedule(keras.callbacks.Callback):
     """Move the weight of the alignment with the progress of the fit, before every step.
 
-    `fit` adds it by itself. At the end of an epoch the weight stands in the logs as "weight".
-    Paired batches are told how many epochs the model has been trained for.
+    `fit` adds it. At the end of an epoch the weight stands in the logs as "weight". Paired batches
+    are told, by `start_at`, for how many epochs the model has been trained.
     """
 
     def __init__(self, batches):
@@ -279,7 +293,7 @@ class WeightSchedule(keras.callbacks.Callback):
         if isinstance(self.batches, PairedBatches):
             optimizer = getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer)
             done = int(ops.convert_to_numpy(optimizer._iterations))  # batches, not updates
-            self.batches.next_epoch = -(-done // len(self.batches))  # loss scaling skips some
+            self.batches.start_at(-(-done // len(self.batches)))  # loss scaling skips some
 
     def on_epoch_end(self, epoch, logs=None):
         if logs is not None:
@@ -289,7 +303,8 @@ class WeightSchedule(keras.callbacks.Callback):
         steps = self.params["steps"]
         if steps is None:
             raise ValueError(
-                "The schedule needs to know the number of steps. Received: data of unknown length. "
+                "`x` must have a known number of batches, for the schedule of the weight. "
+                "Received: x of unknown length. "
                 "Pass steps_per_epoch, or gamma=None for a constant weight."
             )
         return min((self.epoch + batch / steps) / self.params["epochs"], 1.0)
@@ -300,9 +315,9 @@ def check_pair(pair: dict) -> None:
     sizes = {name: getattr(pair[name], "shape", (None,))[0] for name in DOMAINS}
     if None not in sizes.values() and sizes["source"] != sizes["target"]:
         raise ValueError(
-            "As many source as target samples are required in every batch. Received: "
-            f"{sizes['source']} source and {sizes['target']} target samples. Use tl.paired_batches,"
-            " or batch both domains alike, with drop_remainder=True."
+            "A batch must hold as many source as target samples. Received: "
+            f"source={sizes['source']}, target={sizes['target']}. Use tl.paired_batches, or batch "
+            "both domains alike, with drop_remainder=True."
         )
 
 
@@ -321,7 +336,7 @@ def check_part(part: keras.Layer, name: str) -> keras.Layer:
     """Return a part of the model, or say that it must be a Keras layer or model."""
     if not isinstance(part, keras.Layer):
         raise ValueError(
-            f"{name} must be a Keras model or layer. Received: {name} of type "
+            f"`{name}` must be a Keras model or layer. Received: {name} of type "
             f"{type(part).__name__}. Wrap layers in keras.Sequential([...])."
         )
     return part
@@ -340,11 +355,11 @@ def check_logits(part: keras.Layer, name: str) -> keras.Layer:
     why = "the loss takes logits and applies the activation itself, which is exact"
     if activation == "softmax" and getattr(last, "units", None) == 1:
         why = (
-            "a softmax over one unit is 1 whatever goes in, its gradient is 0, and nothing would "
-            "be trained adversarially"
+            "a softmax over one unit is always 1, its gradient is 0, and nothing would be trained "
+            "adversarially"
         )
     raise ValueError(
-        f"The {name} must end without an activation: {why}. Received: {name} ending in "
+        f"`{name}` must end without an activation: {why}. Received: {name} ending in "
         f"{activation!r}. End it in keras.layers.Dense({getattr(last, 'units', None) or 'units'})."
     )
 
