@@ -1,10 +1,8 @@
 """The candidates of a ranking: named, checked, run over the images once, and scored."""
 
-from __future__ import annotations
-
 import contextlib
 import math
-import time
+import timeit
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -218,9 +216,5 @@ def _modes(model: keras.Model) -> list[str]:
 
 def _milliseconds(model: keras.Model, batch: np.ndarray, repeats: int = 3) -> float:
     """Return the median time for one image, once the model has been run before."""
-    seconds = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        model.predict_on_batch(batch)
-        seconds.append(time.perf_counter() - start)
+    seconds = timeit.repeat(lambda: model.predict_on_batch(batch), number=1, repeat=repeats)
     return 1000 * float(np.median(seconds)) / len(batch)

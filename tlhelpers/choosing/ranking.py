@@ -1,7 +1,5 @@
 """Compare pretrained networks on your own images before any of them is trained."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
