@@ -14,7 +14,7 @@ FEW, MANY = 50, 1000  # samples per class: below and from here on
 SIMILAR = 0.5  # on the scale of `similarity`, from here on
 MINUTES = 10  # of a laptop: below it, the network runs over the data once and no more
 
-_WORDS = {"similar": 1.0, "different": 0.0}
+_WORDS = {"similar": (1.0, 1.0, 1.0), "different": (0.0, 0.0, 0.0)}
 _MARGIN, _OFF = 1.5, 0.15  # how far off the borders may well be
 _LEAST_UNLABELLED = 200
 
@@ -52,8 +52,7 @@ class Advice:
     @property
     def path(self) -> Path:
         """Where the recipe lies on this machine: in a checkout, or in the installed package."""
-        folder, name = self.recipe.split("/")
-        return folder_beside(folder) / name
+        return folder_beside("recipes") / Path(self.recipe).name
 
     @property
     def code(self) -> str:
@@ -90,19 +89,17 @@ def advise(
 
     The skeleton is the classic table: few or many samples, similar to the source or different. It
     has a row between few and many, and a column for what the machine can do in time. The borders
-    (50 and 1,000 samples per class, similarity 0.5) are rules of thumb. The advice says so, and is
-    not `sure`, where a third fewer samples, half as many again, or a similarity 0.15 off would
-    change it.
+    (50 and 1,000 samples per class, similarity 0.5) are rules of thumb. The advice is not `sure`
+    where a third fewer samples, half as many again, or a similarity 0.15 off would change it.
 
     Args:
         samples: labelled samples of the target task, all classes together; at least one per class,
             or 0 beside `unlabelled`.
         classes: classes of the target task, at least 2.
         similarity: how much of what the network knows is of use here. A number in 0..1 (0 another
-            world, 1 the same kind of data); "similar" or "different"; or, best of all, what
-            `linear_probe` returns for the frozen network's features: it counts from chance (0) to
-            no error (1), with its interval. A proxy A-distance d becomes 1 - d / 2. None if you do
-            not know it.
+            world, 1 the same kind of data); "similar" or "different"; None if unknown; or, best
+            of all, what `linear_probe` returns for the frozen network's features: it counts from
+            chance (0) to no error (1), with its interval. A proxy A-distance d gives 1 - d / 2.
         budget: "laptop", "gpu", or minutes of a laptop.
         task: "image" or "text".
         unlabelled: target samples without labels, for a model that also learns from labelled data
@@ -114,8 +111,7 @@ def advise(
         text of the recipe.
 
     Raises:
-        ValueError: counts that are not whole numbers or are too small, a similarity outside 0..1,
-            an unknown word.
+        ValueError: a count too small or not whole, a similarity outside 0..1, an unknown word.
 
     Example:
         >>> advice = tl.advise(samples=500, classes=10, similarity="similar", budget="gpu")
@@ -230,20 +226,15 @@ def _similarity(value, classes: int) -> tuple[float, float, float]:
     """Return the lowest, the most likely and the highest similarity, in 0..1."""
     if value is None:
         return 0.0, 1.0, 1.0
-    if isinstance(value, Probe):
-        low, high = (_above_chance(border, classes) for border in value.interval)
-        return low, _above_chance(value.accuracy, classes), high
+    if isinstance(value, Probe):  # from an accuracy by chance, 0, to one without error, 1
+        chance, (low, high) = 1 / classes, value.interval
+        above = [max((a - chance) / (1 - chance), 0.0) for a in (low, value.accuracy, high)]
+        return above[0], above[1], above[2]
     if isinstance(value, str):
-        word = _WORDS[check_choice("similarity", value, _WORDS)]
-        return word, word, word
+        return _WORDS[check_choice("similarity", value, _WORDS)]
     cure = "It may also be 'similar', 'different', or what linear_probe returns. A proxy A-distance"
     value = check_number("similarity", value, "[0, 1]", f"{cure} d becomes 1 - d / 2.")
     return max(value - _OFF, 0.0), value, min(value + _OFF, 1.0)
-
-
-def _above_chance(accuracy: float, classes: int) -> float:
-    """Return 0 for an accuracy by chance or below, 1 for one without error."""
-    return max((accuracy - 1 / classes) / (1 - 1 / classes), 0.0)
 
 
 def _machine(budget) -> str:
