@@ -9,8 +9,7 @@ from pathlib import Path
 import tlhelpers as tl
 from tlhelpers.checks import files
 from tlhelpers.choosing import advice as advice_module
-from tlhelpers.choosing.advice import advise
-from tlhelpers.choosing.playbook import CHANGES, MEASURE, PAPERS, RECIPES, STRATEGIES, TABLES
+from tlhelpers.choosing.advice import advise, playbook
 from tlhelpers.models.anatomy import find_base
 from tlhelpers.scores.probes import Probe
 
@@ -23,6 +22,9 @@ from hypothesis import strategies as st
 from toys import TinyBert, make_preprocessor
 
 ROOT = Path(__file__).parents[2]
+BOOK = playbook()
+STRATEGIES, PAPERS, TASKS = BOOK["strategies"], BOOK["papers"], BOOK["tasks"]
+RECIPES = {task: known["recipes"] for task, known in TASKS.items()}
 LADDER = {
     "image": ["early", "features", "block", "half", "whole"],
     "text": ["features", "lora", "whole"],
@@ -61,16 +63,60 @@ def test_every_case_has_an_answer_with_reasons_and_a_recipe():
 
 
 def test_every_paper_speaks_and_every_row_is_on_the_ladder():
-    for task, table in TABLES.items():
-        assert {key for row in table.values() for key in row} == set(LADDER[task])
-        assert set(CHANGES[task]) <= set(RECIPES[task]) == {*LADDER[task], "adapt"}
+    for task, known in TASKS.items():
+        rows = [row for near in known["table"].values() for row in near.values()]
+        assert {key for row in rows for key in row} == set(LADDER[task])
+        assert {len(row) for row in rows} == {len(BOOK["machines"])}
+        assert set(known["changes"]) <= set(RECIPES[task]) == {*LADDER[task], "adapt"}
     given = [
         {"samples": s, "similarity": d, "task": t, "budget": b, "unlabelled": u}
-        for s in (20, 1000, 10**6) for d in (0, 1) for t in TABLES
+        for s in (20, 1000, 10**6) for d in (0, 1) for t in TASKS
         for b in ("gpu", "laptop", 1) for u in (0, 900)
     ]  # fmt: skip
-    said = {paper for case in given for paper in advise(classes=2, **case).papers}
-    assert said == set(PAPERS.values())
+    advices = [advise(classes=2, **case) for case in given]
+    assert {paper for advice in advices for paper in advice.papers} == set(PAPERS.values())
+    said = {reason for advice in advices for reason in advice.reasons}
+    assert said == {f"{reason['text']} [{reason['paper']}]" for reason in BOOK["reasons"]}
+
+
+def test_a_reason_of_the_playbook_speaks_only_of_what_advise_knows():
+    words = {
+        "strategy": set(STRATEGIES), "task": set(TASKS), "size": {"few", "some", "many"},
+        "similarity": {"similar", "different"}, "machine": set(BOOK["machines"]),
+    }  # fmt: skip
+    for reason in BOOK["reasons"]:
+        fields = reason.keys() - {"text", "paper"}
+        assert fields <= words.keys() and reason["paper"] in PAPERS
+        assert all(isinstance(reason[field], list) for field in fields)
+        assert all(set(reason[field]) <= words[field] for field in fields)
+
+
+@pytest.mark.parametrize("size", ["few", "some", "many"])
+@pytest.mark.parametrize("near", ["similar", "different"])
+def test_why_it_is_so_depends_on_the_case(size, near):
+    """The conditions of the reasons, said here once more in other words."""
+    count = {"few": 20, "some": 500, "many": 10**5}[size]
+    for task, budget in itertools.product(TASKS, [1, "laptop", "gpu"]):
+        given = {"similarity": near, "task": task, "budget": budget}
+        advice = advise(samples=2 * count, classes=2, **given)
+        image, hurried, tuned = task == "image", budget == 1, "fine-tuning" in advice.strategy
+        whole, far = advice.strategy == STRATEGIES["whole"], near == "different"
+        expected = {
+            "In these minutes": hurried,
+            "With few samples": image and size == "few" and not hurried,
+            "With few texts": not image and size == "few",
+            "You have enough": image and tuned,
+            "The nearer": image and not far,
+            "Lower layers": image and far,
+            "Whether an encoder": not image,
+            "Small matrices": advice.strategy == STRATEGIES["lora"],
+            "The head learns": tuned,
+            "Begin from": whole,
+            "So far from": image and whole and far,
+        }
+        begun = [start for start, holds in expected.items() if holds]
+        assert len(begun) == len(advice.reasons)
+        assert all(map(str.startswith, advice.reasons, begun))
 
 
 @settings(deadline=None, max_examples=200, derandomize=True)
@@ -147,6 +193,8 @@ def test_a_linear_probe_says_how_similar():
 def test_unlabelled_samples_of_another_domain():
     advice = advise(samples=0, classes=10, unlabelled=5000)
     assert advice.strategy == "domain adaptation" and advice.sure
+    cited = [reason.rsplit("[", 1)[1] for reason in advice.reasons]
+    assert cited == ["Ben-David 2010]", "Ganin 2016]"]
     assert "no labelled images" in str(advice) and "5,000 without labels" in str(advice)
     assert "So few unlabelled samples" in advise(samples=0, classes=10, unlabelled=50).doubts[-1]
     enough = advise(samples=2000, classes=10, similarity="similar", unlabelled=5000)
@@ -226,7 +274,7 @@ SHORT = functools.partial(tl.fine_tune, head_epochs=1, epochs=1)
 
 def changes(task, key):
     """Return the arguments of `fine_tune` that an advice changes, as a program would read them."""
-    (written,) = re.findall(r"In its call of fine_tune, write (.*)\.$", CHANGES[task][key])
+    (written,) = re.findall(r"In its call of fine_tune, write (.*)\.$", TASKS[task]["changes"][key])
     call = ast.parse(f"fine_tune({written})", mode="eval").body
     return {argument.arg: ast.literal_eval(argument.value) for argument in call.keywords}
 
@@ -273,14 +321,14 @@ def test_the_changed_recipe_for_images_trains_what_it_says(key, learn, eager):
 
 
 def test_an_early_cut_serves_as_a_base():
-    written = re.findall(r"base = (tl\..*)\.$", CHANGES["image"]["early"])
+    written = re.findall(r"base = (tl\..*)\.$", TASKS["image"]["changes"]["early"])
     cut = eval(written[0], {"tl": tl, "base": tiny_vgg()})
     assert tl.extract_features(cut, X).shape == (30, 2, 2, 6)  # three poolings of 16, not four
 
 
 def test_the_features_that_tell_the_similarity_of_images():
     names = {"tl": tl, "base": tiny_vgg(), "x": X}
-    exec(MEASURE["image"], names)
+    exec(TASKS["image"]["measure"], names)
     assert names["features"].shape == (30, 6)
 
 
@@ -292,7 +340,7 @@ def test_the_changed_recipe_for_texts_trains_what_it_says(key, eager):
     SHORT(model, (tokens, y), (tokens, y), **changes("text", key))
     assert bool(find_base(model).trainable_weights) == (key == "whole")
     names = {"tl": tl, "model": model, "tokens": tokens}
-    exec(MEASURE["text"], names)
+    exec(TASKS["text"]["measure"], names)
     assert names["features"].shape == (16, 8)
 
 

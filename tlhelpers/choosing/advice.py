@@ -1,35 +1,28 @@
 """What to try first: a strategy, why, how to run it, and how sure that is."""
 
-from __future__ import annotations
-
+import functools
 import textwrap
+import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tlhelpers.checks.files import PACKAGE, folder_beside
 from tlhelpers.checks.words import check_choice, check_number, check_whole
-from tlhelpers.choosing.playbook import (
-    CAN_WAIT,
-    CHANGES,
-    CHECK,
-    CHECK_ADAPTATION,
-    MACHINES,
-    MEASURE,
-    PAPERS,
-    RECIPES,
-    STRATEGIES,
-    TABLES,
-    reasons_for,
-)
 from tlhelpers.scores.probes import Probe
 
 FEW, MANY = 50, 1000  # samples per class: below and from here on
 SIMILAR = 0.5  # on the scale of `similarity`, from here on
 MINUTES = 10  # of a laptop: below it, the network runs over the data once and no more
 
-_WORDS = {"similar": 1.0, "different": 0.0}
+_WORDS = {"similar": (1.0, 1.0, 1.0), "different": (0.0, 0.0, 0.0)}
 _MARGIN, _OFF = 1.5, 0.15  # how far off the borders may well be
 _LEAST_UNLABELLED = 200
+
+
+@functools.cache
+def playbook() -> dict:
+    """Return what `advise` knows: strategies, tables, recipes, reasons, papers and checks."""
+    return tomllib.loads(Path(__file__).with_name("playbook.toml").read_text(encoding="utf8"))
 
 
 @dataclass(frozen=True)
@@ -59,8 +52,7 @@ class Advice:
     @property
     def path(self) -> Path:
         """Where the recipe lies on this machine: in a checkout, or in the installed package."""
-        folder, name = self.recipe.split("/")
-        return folder_beside(folder) / name
+        return folder_beside("recipes") / Path(self.recipe).name
 
     @property
     def code(self) -> str:
@@ -97,19 +89,17 @@ def advise(
 
     The skeleton is the classic table: few or many samples, similar to the source or different. It
     has a row between few and many, and a column for what the machine can do in time. The borders
-    (50 and 1,000 samples per class, similarity 0.5) are rules of thumb. The advice says so, and is
-    not `sure`, where a third fewer samples, half as many again, or a similarity 0.15 off would
-    change it.
+    (50 and 1,000 samples per class, similarity 0.5) are rules of thumb. The advice is not `sure`
+    where a third fewer samples, half as many again, or a similarity 0.15 off would change it.
 
     Args:
         samples: labelled samples of the target task, all classes together; at least one per class,
             or 0 beside `unlabelled`.
         classes: classes of the target task, at least 2.
         similarity: how much of what the network knows is of use here. A number in 0..1 (0 another
-            world, 1 the same kind of data); "similar" or "different"; or, best of all, what
-            `linear_probe` returns for the frozen network's features: it counts from chance (0) to
-            no error (1), with its interval. A proxy A-distance d becomes 1 - d / 2. None if you do
-            not know it.
+            world, 1 the same kind of data); "similar" or "different"; None if unknown; or, best
+            of all, what `linear_probe` returns for the frozen network's features: it counts from
+            chance (0) to no error (1), with its interval. A proxy A-distance d gives 1 - d / 2.
         budget: "laptop", "gpu", or minutes of a laptop.
         task: "image" or "text".
         unlabelled: target samples without labels, for a model that also learns from labelled data
@@ -121,8 +111,7 @@ def advise(
         text of the recipe.
 
     Raises:
-        ValueError: counts that are not whole numbers or are too small, a similarity outside 0..1,
-            an unknown word.
+        ValueError: a count too small or not whole, a similarity outside 0..1, an unknown word.
 
     Example:
         >>> advice = tl.advise(samples=500, classes=10, similarity="similar", budget="gpu")
@@ -137,22 +126,37 @@ def advise(
         The papers in `Advice.papers`, above all Yosinski et al., "How transferable are features in
         deep neural networks?", NeurIPS 2014, and Kornblith et al., CVPR 2019.
     """
-    _check_counts(samples, classes, unlabelled)
-    machine = _machine(budget)
-    check_choice("task", task, TABLES)
+    cure = "Count them: len(y), len(np.unique(y))."
+    check_whole("samples", samples, 0, cure=cure)
+    check_whole("classes", classes, 2, cure=cure)
+    check_whole("unlabelled", unlabelled, 0, cure=cure)
+    if samples < classes and not unlabelled:
+        raise ValueError(
+            "`samples` must be at least one for each class. Received: "
+            f"samples={samples}, classes={classes}. Count all classes together. If you have labels "
+            "from another domain alone, say how many target samples there are: unlabelled=."
+        )
+    machine, book = _machine(budget), playbook()
+    known = book["tasks"][check_choice("task", task, book["tasks"])]
     case = _Case(samples / classes, *_similarity(similarity, classes), machine, task, unlabelled)
     choice = case.choose()
-    reasons = reasons_for(choice, task, case.size, case.similar, machine)
-    cited = [reason.rsplit("[", 1)[1].rstrip("]") for reason in reasons]
+    words = {"strategy": choice, "task": task, "size": case.size, "machine": machine}
+    words["similarity"] = case.nearness
+    reasons = [
+        reason for reason in book["reasons"]
+        if all(word in reason.get(field, [word]) for field, word in words.items())
+    ]  # fmt: skip
+    check = "adapt" if choice == "adapt" else "usual"
+    waiting = f" {book['checks']['can_wait']}" if unlabelled and choice != "adapt" else ""
     return Advice(
-        strategy=STRATEGIES[choice],
+        strategy=book["strategies"][choice],
         situation=_describe(samples, classes, similarity, case),
-        reasons=reasons,
-        papers=tuple(PAPERS[name] for name in dict.fromkeys(cited)),
-        recipe=f"recipes/{RECIPES[task][choice]}.py",
-        change=CHANGES[task].get(choice, ""),
+        reasons=tuple(f"{reason['text']} [{reason['paper']}]" for reason in reasons),
+        papers=tuple(dict.fromkeys(book["papers"][reason["paper"]] for reason in reasons)),
+        recipe=f"recipes/{known['recipes'][choice]}.py",
+        change=known["changes"].get(choice, ""),
         doubts=_doubts(case, similarity),
-        check=_check_by(case),
+        check=book["checks"][check] + waiting,
     )
 
 
@@ -175,13 +179,14 @@ class _Case:
         return "few" if self.per_class < FEW else "some" if self.per_class < MANY else "many"
 
     @property
-    def similar(self) -> bool:
-        return self.similarity >= SIMILAR
+    def nearness(self) -> str:
+        return "similar" if self.similarity >= SIMILAR else "different"
 
     def choose(self) -> str:
         if self.unlabelled and self.size == "few":
             return "adapt"
-        return TABLES[self.task][self.size, self.similar][MACHINES.index(self.machine)]
+        row = playbook()["tasks"][self.task]["table"][self.size][self.nearness]
+        return row[list(playbook()["machines"]).index(self.machine)]
 
 
 def _doubts(case: _Case, given) -> tuple[str, ...]:
@@ -192,57 +197,44 @@ def _doubts(case: _Case, given) -> tuple[str, ...]:
         "Should the data be further from the source": replace(case, similarity=case.low),
         "Should the data be nearer to the source": replace(case, similarity=case.high),
     }
-    choice = case.choose()
+    choice, named = case.choose(), playbook()["strategies"]
     others = {when: other.choose() for when, other in near.items()}
-    lines = [f"{when}, I would try {STRATEGIES[o]}." for when, o in others.items() if o != choice]
+    lines = [f"{when}, I would try {named[o]}." for when, o in others.items() if o != choice]
     if given is None and any("source" in line for line in lines):
-        lines.append(f"Measure it: {MEASURE[case.task]}, then similarity=tl.linear_probe(...).")
+        measure = playbook()["tasks"][case.task]["measure"]
+        lines.append(f"Measure it: {measure}, then similarity=tl.linear_probe(...).")
     if choice == "adapt" and case.unlabelled < _LEAST_UNLABELLED:
         lines.append("So few unlabelled samples hardly show a domain: collect more of them.")
     return tuple(lines)
 
 
-def _check_by(case: _Case) -> str:
-    if case.choose() == "adapt":
-        return CHECK_ADAPTATION
-    return f"{CHECK} {CAN_WAIT}" if case.unlabelled else CHECK
-
-
 def _describe(samples: int, classes: int, similarity, case: _Case) -> str:
-    what = "images" if case.task == "image" else "texts"
     count = f"about {case.per_class:,.0f}" if case.per_class >= 1 else "less than one"
-    have = f"{count if samples else 'no'} labelled {what} for each of {classes:,} classes"
+    have = f"{count if samples else 'no'} labelled {case.task}s for each of {classes:,} classes"
     have += f" and {case.unlabelled:,} without labels" if case.unlabelled else ""
     source = "the labelled domain" if case.choose() == "adapt" else "what the network has seen"
-    where = f"They are {'near to' if case.similar else 'far from'} {source}"
+    where = f"They are {'near to' if case.nearness == 'similar' else 'far from'} {source}"
     if similarity is None:
         where = f"You do not say how near they are to {source}"
     if isinstance(similarity, Probe):
-        where += (
-            f": a linear classifier on its features gets {similarity.accuracy:.2f} of them right"
-        )
-    machine = {"minutes": "a few minutes", "laptop": "a laptop", "gpu": "a GPU"}[case.machine]
-    return f"You have {have}, and {machine}. {where}."
+        right = f"{similarity.accuracy:.2f} of them right"
+        where += f": a linear classifier on its features gets {right}"
+    return f"You have {have}, and {playbook()['machines'][case.machine]}. {where}."
 
 
 def _similarity(value, classes: int) -> tuple[float, float, float]:
     """Return the lowest, the most likely and the highest similarity, in 0..1."""
     if value is None:
         return 0.0, 1.0, 1.0
-    if isinstance(value, Probe):
-        low, high = (_above_chance(border, classes) for border in value.interval)
-        return low, _above_chance(value.accuracy, classes), high
+    if isinstance(value, Probe):  # from an accuracy by chance, 0, to one without error, 1
+        chance, (low, high) = 1 / classes, value.interval
+        above = [max((a - chance) / (1 - chance), 0.0) for a in (low, value.accuracy, high)]
+        return above[0], above[1], above[2]
     if isinstance(value, str):
-        word = _WORDS[check_choice("similarity", value, _WORDS)]
-        return word, word, word
+        return _WORDS[check_choice("similarity", value, _WORDS)]
     cure = "It may also be 'similar', 'different', or what linear_probe returns. A proxy A-distance"
     value = check_number("similarity", value, "[0, 1]", f"{cure} d becomes 1 - d / 2.")
     return max(value - _OFF, 0.0), value, min(value + _OFF, 1.0)
-
-
-def _above_chance(accuracy: float, classes: int) -> float:
-    """Return 0 for an accuracy by chance or below, 1 for one without error."""
-    return max((accuracy - 1 / classes) / (1 - 1 / classes), 0.0)
 
 
 def _machine(budget) -> str:
@@ -250,16 +242,3 @@ def _machine(budget) -> str:
         return check_choice("budget", budget, ("laptop", "gpu"))
     cure = "Give the minutes that a laptop may take, 'laptop', or 'gpu'."
     return "laptop" if check_number("budget", budget, "(0, inf)", cure) >= MINUTES else "minutes"
-
-
-def _check_counts(samples, classes, unlabelled) -> None:
-    cure = "Count them: len(y), len(np.unique(y))."
-    check_whole("samples", samples, 0, cure=cure)
-    check_whole("classes", classes, 2, cure=cure)
-    check_whole("unlabelled", unlabelled, 0, cure=cure)
-    if samples < classes and not unlabelled:
-        raise ValueError(
-            "`samples` must be at least one for each class. Received: "
-            f"samples={samples}, classes={classes}. Count all classes together. If you have labels "
-            "from another domain alone, say how many target samples there are: unlabelled=."
-        )

@@ -1,13 +1,10 @@
 """The candidates of a ranking: named, checked, run over the images once, and scored."""
 
-from __future__ import annotations
-
 import contextlib
 import math
-import time
+import timeit
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from tlhelpers.checks.words import did_you_mean
 from tlhelpers.models.anatomy import find_base, find_blocks, head_start
@@ -59,8 +56,7 @@ class Candidate:
 def cut_at_blocks(base: keras.Model) -> dict[str, keras.Model]:
     """Cut a base behind each of its blocks, so that the cuts can be ranked as candidates.
 
-    Early blocks hold edges and textures, which suit any task. Late blocks hold what the source task
-    needed.
+    Early blocks hold edges and textures, which suit any task. Late ones suit the source task.
 
     Args:
         base: a base, such as `load_backbone` returns, or a model with one.
@@ -103,8 +99,8 @@ def name_candidates(candidates) -> dict[str, str | keras.Model]:
     if not listed or len(candidates) < 2:
         raise ValueError(
             "`candidates` must be a list, or a dict from names to models, of at least two. "
-            f"Received: candidates={candidates!r}. A score says which of several is better and "
-            "means nothing by itself: add another, such as the same model with random weights."
+            f"Received: candidates={candidates!r}. A score by itself means nothing: add another, "
+            "such as the same model with random weights."
         )
     given = list(candidates.values() if isinstance(candidates, Mapping) else candidates)
     for candidate in given:
@@ -115,8 +111,8 @@ def name_candidates(candidates) -> dict[str, str | keras.Model]:
                 f"Received: candidates={given!r}, with {candidate!r}."
                 + did_you_mean(candidate, backbone_names())
             )
-    own_names = [c if isinstance(c, str) else c.name for c in given]
-    names = list(candidates) if isinstance(candidates, Mapping) else own_names
+    names = [c if isinstance(c, str) else c.name for c in given]
+    names = list(candidates) if isinstance(candidates, Mapping) else names
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ValueError(
@@ -135,14 +131,7 @@ def source_head(given: str | keras.Model) -> Callable | None:
 
 
 def assess(
-    name: str,
-    model: keras.Model,
-    head: Callable | None,
-    x,
-    labels: np.ndarray,
-    batch_size: int,
-    cache: str | Path | None,
-    seed: int,
+    name: str, model: keras.Model, head: Callable | None, x, labels, batch_size: int, cache, seed
 ) -> Candidate:
     """Run one candidate over the images, and fill its row."""
     shape = _input_shape(name, model, tuple(x.shape[1:]))
@@ -198,9 +187,7 @@ def _input_shape(name: str, model: keras.Model, image_shape: tuple[int, ...]) ->
     return tuple(own or images for own, images in zip(first[1:], image_shape, strict=True))
 
 
-def _extractor(
-    model: keras.Model, image_shape: tuple[int, ...], shape: tuple[int, ...]
-) -> keras.Model:
+def _extractor(model: keras.Model, image_shape: tuple, shape: tuple) -> keras.Model:
     """Return a candidate from images to pooled features: resize, prepare, run, average."""
     x = images = keras.Input(image_shape, name="images")
     if shape != image_shape:
@@ -218,9 +205,5 @@ def _modes(model: keras.Model) -> list[str]:
 
 def _milliseconds(model: keras.Model, batch: np.ndarray, repeats: int = 3) -> float:
     """Return the median time for one image, once the model has been run before."""
-    seconds = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        model.predict_on_batch(batch)
-        seconds.append(time.perf_counter() - start)
+    seconds = timeit.repeat(lambda: model.predict_on_batch(batch), number=1, repeat=repeats)
     return 1000 * float(np.median(seconds)) / len(batch)

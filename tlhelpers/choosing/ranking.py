@@ -1,7 +1,5 @@
 """Compare pretrained networks on your own images before any of them is trained."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -15,9 +13,6 @@ from tlhelpers.sources.backbones import load_backbone
 
 import keras
 import numpy as np
-
-PROMISES = ("logme", "h_score", "probe")
-COSTS = ("weights", "multiply_adds", "activations", "milliseconds")
 
 
 @dataclass(frozen=True, repr=False)
@@ -57,7 +52,7 @@ class Ranking:
         Raises:
             ValueError: an unknown cost.
         """
-        check_choice("cost", cost, COSTS)
+        check_choice("cost", cost, ("weights", "multiply_adds", "activations", "milliseconds"))
         best, front = -math.inf, []
         known = [row for row in self.candidates if not math.isnan(getattr(row, cost))]
         for row in sorted(known, key=lambda c: (getattr(c, cost), -getattr(c, self.by))):
@@ -80,8 +75,7 @@ class Ranking:
         widths = [max(map(len, column)) for column in zip(*table, strict=True)]
         lines = []
         for name, *cells in table:
-            rest = (cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True))
-            lines.append("  ".join([name.ljust(widths[0]), *rest]))
+            lines.append("  ".join([name.ljust(widths[0]), *map(str.rjust, cells, widths[1:])]))
         return "\n".join([*lines, _caption(self)])
 
     __repr__ = __str__
@@ -115,11 +109,6 @@ def _or_dash(number: float) -> str:
     return "-" if math.isnan(number) else f"{number:.3f}"
 
 
-def _probe(row: Candidate) -> str:
-    low, high = row.probe_interval
-    return f"{row.probe:.3f} ({low:.3f} to {high:.3f})"
-
-
 _COLUMNS: dict[str, Callable[[Candidate], str]] = {
     "candidate": lambda row: row.name,
     "input": lambda row: row.input,
@@ -130,7 +119,7 @@ _COLUMNS: dict[str, Callable[[Candidate], str]] = {
     "ms/image": lambda row: f"{row.milliseconds:.2f}",
     "LogME": lambda row: f"{row.logme:.3f}",
     "H-score": lambda row: f"{row.h_score:.2f}",
-    "linear probe": _probe,
+    "linear probe": lambda row: "{:.3f} ({:.3f} to {:.3f})".format(row.probe, *row.probe_interval),
     "LEEP": lambda row: _or_dash(row.leep),
     "NCE": lambda row: _or_dash(row.nce),
 }
@@ -195,7 +184,7 @@ def rank_backbones(
     heads = source_heads or {}
     for name in heads:
         check_choice("source_heads", name, named)
-    check_choice("by", by, PROMISES)
+    check_choice("by", by, ("logme", "h_score", "probe"))
     x = x if hasattr(x, "shape") else np.asarray(x)
     if len(x.shape) != 4:
         raise ValueError(
@@ -203,11 +192,9 @@ def rank_backbones(
             f"shape={x.shape}. For a single image: x[None]."
         )
     labels = check_classes(y, n=len(x))
-    rows = []
+    rows, shape = [], tuple(input_shape or x.shape[1:])
     for name, given in named.items():
-        model = given
-        if isinstance(given, str):
-            model = load_backbone(given, tuple(input_shape or x.shape[1:]))
+        model = load_backbone(given, shape) if isinstance(given, str) else given
         head = heads[name] if name in heads else source_head(given)
         rows.append(assess(name, model, head, x, labels, batch_size, cache, seed))
     rows.sort(key=lambda row: -getattr(row, by))
