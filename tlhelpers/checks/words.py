@@ -18,13 +18,15 @@ def announce(line: str) -> None:
 
 
 def did_you_mean(name: str, known: Iterable[str], shown: int = 6) -> str:
-    """Return " Did you mean a, b?" or, when nothing is near, " Known: a, b, c, ..."."""
+    """Return " Did you mean a, b?" or, if nothing is near, " Known: a, b, c, ..." (so many)."""
     known = list(known)
     lower = {k.lower(): k for k in known}
     near = get_close_matches(str(name).lower(), lower, n=3, cutoff=0.5)
     if near:
         return f" Did you mean {', '.join(repr(lower[n]) for n in near)}?"
     more = ", ..." if len(known) > shown else ""
+    if not shown:
+        return ""
     return f" Known: {', '.join(repr(k) for k in known[:shown])}{more}."
 
 
@@ -39,7 +41,7 @@ def check_choice(name: str, value: str, known: Iterable[str], cure: str = "") ->
     if not isinstance(value, str) or value not in known:
         raise ValueError(
             f"`{name}` must be one of {', '.join(map(repr, known))}. Received: {name}={value!r}."
-            + (f" {cure}" if cure else did_you_mean(value, known))
+            + (f" {cure}" if cure else did_you_mean(value, known, shown=0))
         )
     return value
 
