@@ -25,9 +25,7 @@ def did_you_mean(name: str, known: Iterable[str], shown: int = 6) -> str:
     if near:
         return f" Did you mean {', '.join(repr(lower[n]) for n in near)}?"
     more = ", ..." if len(known) > shown else ""
-    if not shown:
-        return ""
-    return f" Known: {', '.join(repr(k) for k in known[:shown])}{more}."
+    return f" Known: {', '.join(repr(k) for k in known[:shown])}{more}." if shown else ""
 
 
 def check_choice(name: str, value: str, known: Iterable[str], cure: str = "") -> str:
