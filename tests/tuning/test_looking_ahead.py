@@ -5,7 +5,7 @@ from tlhelpers.models.anatomy import Anatomy
 from tlhelpers.models.heads import build_classifier, build_text_classifier
 from tlhelpers.tuning import fine_tuning
 from tlhelpers.tuning.fine_tuning import fine_tune
-from tlhelpers.tuning.freezing import nothing_of_the_base, top_of_the_base, unfreeze
+from tlhelpers.tuning.freezing import Choice, top_of_the_base, unfreeze
 from tlhelpers.tuning.gradual import GradualUnfreezing
 
 import numpy as np
@@ -96,7 +96,7 @@ def test_what_is_planned_is_what_trains(amount, layout, begin):
     table = planned.apply()
     assert {id(v) for v in model.trainable_variables} == ahead
     assert table.trainable == count
-    frozen = nothing_of_the_base(reading)
+    frozen = Choice(reading, [])
     ahead = {id(v) for v in frozen.variables}
     frozen.apply()
     assert {id(v) for v in model.trainable_variables} == ahead

@@ -32,25 +32,35 @@ class Block:
 class Anatomy:
     """A model, read once: the verbs that freeze, cut and train share one reading.
 
-    Each part is read when it is first asked for, and kept. Nothing here depends on what is
-    frozen, and reading changes nothing.
+    Nothing here depends on what is frozen, and reading changes nothing.
 
     Args:
         model: any built Keras model, with a nested or inlined base, or a base alone.
+
+    Attributes:
+        base: the model in which the pretrained layers live; `model` itself where they are inlined.
+        body, head: the layers of the base and those of the head, each in order. A base alone (a
+            backbone without a top) has no head. A layer that both use belongs to the base.
 
     Raises:
         ValueError: not a Keras model.
     """
 
     def __init__(self, model: keras.Model):
-        self.model = model
-        self.base = find_base(model)
+        self.model, self.base = model, find_base(model)
+        self.is_nested = self.base is not model
         self._graphs: dict = {}
-
-    @property
-    def is_nested(self) -> bool:
-        """Whether the base is a model of its own inside the model."""
-        return self.base is not self.model
+        if self.is_nested:
+            inside = {id(layer) for layer in self.base._flatten_layers()}
+            self.body = list(self.base.layers)
+            self.head = [x for x in leaves(model) if id(x) not in inside and x not in self.body]
+        else:
+            steps = self._base_steps or ()
+            used = {id(step.layer) for step in steps}
+            rest = self.graph.steps[len(steps) :] if steps else ()
+            head = {id(step.layer): step.layer for step in rest if id(step.layer) not in used}
+            self.body = [layer for layer in model.layers if id(layer) not in head]
+            self.head = list(head.values())
 
     @cached_property
     def graph(self) -> Graph:
@@ -69,36 +79,6 @@ class Anatomy:
             return graph.steps
         except ValueError:
             return None
-
-    @cached_property
-    def parts(self) -> tuple[list[keras.Layer], list[keras.Layer]]:
-        """The layers of the base and those of the head, each in order.
-
-        A base alone (a backbone without a top, a nested base asked for directly) has no head. A
-        layer that both use belongs to the base.
-        """
-        if self.is_nested:
-            inside = {id(layer) for layer in self.base._flatten_layers()}
-            head = [part for part in leaves(self.model) if id(part) not in inside]
-            return list(self.base.layers), [part for part in head if part not in self.base.layers]
-        if self._base_steps is None:
-            return list(self.model.layers), []
-        used = {id(step.layer) for step in self._base_steps}
-        later = self.graph.steps[len(self._base_steps) :]
-        head = list(
-            {id(step.layer): step.layer for step in later if id(step.layer) not in used}.values()
-        )
-        return [layer for layer in self.model.layers if layer not in head], head
-
-    @property
-    def body(self) -> list[keras.Layer]:
-        """The layers of the base, in order."""
-        return self.parts[0]
-
-    @property
-    def head(self) -> list[keras.Layer]:
-        """The layers of the head, in order; empty for a base alone."""
-        return self.parts[1]
 
     @cached_property
     def blocks(self) -> list[Block]:
@@ -170,8 +150,9 @@ def find_blocks(model: keras.Model) -> list[Block]:
 
 
 def split_head(model: keras.Model) -> tuple[list[keras.Layer], list[keras.Layer]]:
-    """Return the layers of the base and those of the head, each in order; see `Anatomy.parts`."""
-    return Anatomy(model).parts
+    """Return the layers of the base and those of the head, each in order; see `Anatomy`."""
+    anatomy = Anatomy(model)
+    return anatomy.body, anatomy.head
 
 
 def head_start(steps: Sequence[Step]) -> int:

@@ -12,7 +12,7 @@ from tlhelpers.models.graph import Graph
 from tlhelpers.models.splitting import FrozenPrefix
 from tlhelpers.tuning.batches import is_dataset
 from tlhelpers.tuning.fitting import check_data, compile_afresh, loss_of
-from tlhelpers.tuning.freezing import Choice, nothing_of_the_base, top_of_the_base
+from tlhelpers.tuning.freezing import Choice, top_of_the_base
 from tlhelpers.tuning.guard import FitGuard
 from tlhelpers.tuning.history import FineTuning, KeepBest, Phase, monitor_of
 from tlhelpers.tuning.lora import check_no_adapters
@@ -116,7 +116,7 @@ def fine_tune(
         check_data(model, validation, loss, "validation")
     cache = PrefixCache(anatomy, cache_prefix, passes, is_dataset(train))
     phases = {"head": Phase("head", head_epochs, head_learning_rate)}
-    choices = {"head": nothing_of_the_base(anatomy)}
+    choices = {"head": Choice(anatomy, [])}
     if amount is not None:
         phases["fine-tuning"] = Phase("fine-tuning", epochs, learning_rate)
         choices["fine-tuning"] = top_of_the_base(anatomy, **amount)
@@ -173,8 +173,10 @@ def _train(
             found = None if planned is plan[-1] else cache.find(planned.choice, Graph(whole.model))
         part = cache.run(whole, found)
         phase.cached_behind = part.layer
-        steps = phase.epochs * part.steps(batch_size)
-        compile_afresh(part.model, _optimizer(phase.learning_rate, steps), **settings)
+        rate, steps = phase.learning_rate, phase.epochs * part.steps(batch_size)
+        if isinstance(rate, Real) and steps > 0:  # it falls to zero along half a cosine
+            rate = keras.optimizers.schedules.CosineDecay(float(rate), steps)
+        compile_afresh(part.model, keras.optimizers.Adam(rate), **settings)
         if phase.name != "head" and not done:
             result.start(part.score(result.monitor))
         keep.hold(part.model)  # the better one, before
@@ -184,13 +186,6 @@ def _train(
             compile_afresh(model, part.model.optimizer, **settings)
         done += phase.epochs
         begin, phase.seconds = time.perf_counter(), time.perf_counter() - begin
-
-
-def _optimizer(rate, steps: int) -> keras.optimizers.Optimizer:
-    """Return a fresh Adam whose rate falls to zero along half a cosine."""
-    if isinstance(rate, Real) and steps > 0:
-        rate = keras.optimizers.schedules.CosineDecay(float(rate), steps)
-    return keras.optimizers.Adam(rate)
 
 
 def _amount(unfreeze) -> Mapping | None:

@@ -39,7 +39,7 @@ def freeze(model: keras.Model) -> Trainability:
         >>> tl.freeze(model).trainable, tl.freeze(base).trainable  # the head's weights, none
         (18, 0)
     """
-    return nothing_of_the_base(Anatomy(model)).apply()
+    return Choice(Anatomy(model), []).apply()
 
 
 def unfreeze(
@@ -91,7 +91,7 @@ def unfreeze(
 
 @dataclass(frozen=True)
 class Choice:
-    """What shall learn in a model: layers of its base, beside the head as it is.
+    """What shall learn in a model: layers of its base (none: it is frozen), and the head as it is.
 
     `variables` and `learning` look ahead and change nothing; `apply` sets the flags.
     """
@@ -133,11 +133,6 @@ class Choice:
 
     def _frozen_norms(self, layers: Sequence[keras.Layer]) -> list[keras.Layer]:
         return batchnorms_of(layers) if self.batchnorm == "frozen" else []
-
-
-def nothing_of_the_base(anatomy: Anatomy) -> Choice:
-    """Return the choice that `freeze` applies."""
-    return Choice(anatomy, [])
 
 
 def top_of_the_base(anatomy: Anatomy, batchnorm: str = "frozen", **amount) -> Choice:

@@ -13,7 +13,7 @@ from tlhelpers.models.anatomy import Anatomy
 from tlhelpers.models.graph import learns
 from tlhelpers.tuning.batches import Shuffled, count_steps, is_dataset
 from tlhelpers.tuning.fitting import check_data, compile_afresh, loss_of
-from tlhelpers.tuning.freezing import BATCHNORM, Choice, nothing_of_the_base, top_of_the_base
+from tlhelpers.tuning.freezing import BATCHNORM, Choice, top_of_the_base
 from tlhelpers.tuning.guard import FitGuard
 from tlhelpers.tuning.history import FineTuning, KeepBest, Phase, monitor_of
 from tlhelpers.tuning.layerwise import layerwise, renew
@@ -158,7 +158,7 @@ class GradualUnfreezing:
     def _choice(self, anatomy: Anatomy, blocks: int) -> Choice:
         """Return what learns when so many blocks are unfrozen."""
         if not blocks:
-            return nothing_of_the_base(anatomy)
+            return Choice(anatomy, [])
         return top_of_the_base(anatomy, blocks=blocks, batchnorm=self.batchnorm)
 
     def _phases(self, anatomy: Anatomy) -> list[_PhasePlan]:
