@@ -1,9 +1,6 @@
 """Transfer learning with Keras 3: `import tlhelpers as tl`."""
 
-from tlhelpers import (
-    _start,  # noqa: F401  (first: keras is imported inside it)
-    adaptation,
-)
+from tlhelpers import _start, adaptation  # noqa: F401  (keras is imported inside _start)
 from tlhelpers.adaptation import *  # noqa: F403
 from tlhelpers.checks.seeds import set_seed
 from tlhelpers.choosing.advice import advise
