@@ -70,7 +70,7 @@ def test_import_is_quiet_and_light():
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
 
 
-def test_public_names_are_unique():  # and sorted, which ruff sees to
+def test_public_names_are_unique():
     assert len(tlhelpers.__all__) == len(set(tlhelpers.__all__))
 
 

@@ -299,7 +299,8 @@ def test_the_plot_shows_cost_and_promise(table):
 
 def test_a_candidate_with_a_head_of_its_own_brings_it_under_any_name(monkeypatch):
     kernel, bias = RNG.normal(size=(12, 4)).astype("float32"), np.zeros(4, "float32")
-    monkeypatch.setattr(candidates, "dog_breed_head", lambda: (kernel, bias, list("abcd")))
+    heads = {"mobilenetv2-dogs": (kernel, bias, tuple("abcd"))}
+    monkeypatch.setattr(candidates, "stored_head", heads.get)
     monkeypatch.setattr(ranking, "load_backbone", lambda name, shape: net(name))
     named = {"dogs": "mobilenetv2-dogs", "vgg": "vgg16"}
     table = rank_backbones(named, IMAGES, LABELS)

@@ -15,7 +15,8 @@ from tlhelpers.models.preprocessing import Preprocess, preprocessing
 from tlhelpers.reading.evaluation import to_probabilities
 from tlhelpers.scores.probes import linear_probe
 from tlhelpers.scores.transferability import h_score, leep, logme, nce
-from tlhelpers.sources.backbones import backbone_names, dog_breed_head
+from tlhelpers.sources.backbones import backbone_names
+from tlhelpers.sources.backbones import source_head as stored_head
 from tlhelpers.tuning.features import extract_features
 
 import keras
@@ -124,9 +125,10 @@ def name_candidates(candidates) -> dict[str, str | keras.Model]:
 
 def source_head(given: str | keras.Model) -> Callable | None:
     """Return the source classifier that a candidate brings with it, if it brings one."""
-    if given != "mobilenetv2-dogs":
+    stored = stored_head(given) if isinstance(given, str) else None
+    if stored is None:
         return None
-    kernel, bias, _ = dog_breed_head()
+    kernel, bias, _ = stored
     return lambda features: features @ kernel + bias
 
 

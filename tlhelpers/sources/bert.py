@@ -55,8 +55,8 @@ class Bert:
 def load_bert(name: str = "minilm-l6") -> Bert:
     """Return a pretrained text encoder, frozen, with its tokenizer.
 
-    Accents are stripped where the settings of a Hugging Face tokenizer say so. KerasHub's reader
-    alone would leave them, and "cliché" would be an unknown word.
+    Accents are stripped where a Hugging Face tokenizer's settings say so; KerasHub's reader alone
+    would leave them, and "cliché" would be an unknown word.
 
     Args:
         name: "minilm-l6" (MiniLM, 6 layers, 384 wide, from a mirror on the package index), any
@@ -68,8 +68,7 @@ def load_bert(name: str = "minilm-l6") -> Bert:
         `.preprocessor(sequence_length)`, `.origin` and `.name`.
 
     Raises:
-        ValueError: KerasHub is missing; an unknown name; the source does not answer; the preset
-            is not a text encoder.
+        ValueError: KerasHub is missing; unknown name; no answer; the preset is no text encoder.
 
     Example:
         >>> bert = load_bert()  # doctest: +SKIP
@@ -80,9 +79,9 @@ def load_bert(name: str = "minilm-l6") -> Bert:
     """
     hub = import_keras_hub()
     if not isinstance(name, str | os.PathLike):
+        kind = type(name).__name__
         raise ValueError(
-            f"{_REQUIRED} Received: name={name!r} of type {type(name).__name__}. "
-            "Use load_bert('minilm-l6')."
+            f"{_REQUIRED} Received: name={name!r} of type {kind}. Use load_bert('minilm-l6')."
         )
     name = os.fspath(name)
     preset, origin = _locate(name, hub)
@@ -113,10 +112,9 @@ def import_keras_hub():
         import safetensors  # noqa: F401  (KerasHub reads Hugging Face folders with it)
     except ImportError as error:
         raise ValueError(
-            "load_bert needs keras-hub and safetensors. Received: no module "
-            f"{error.name!r}. Install them: pip install 'tlhelpers[text]', or pip install -r "
-            "requirements.txt in a checkout. Where tensorflow-text has no wheel, these two are "
-            "enough: texts are then tokenized in Python."
+            f"load_bert needs keras-hub and safetensors. Received: no module {error.name!r}. "
+            "Install them: pip install 'tlhelpers[text]', or pip install -r requirements.txt in a "
+            "checkout. Without a wheel of tensorflow-text texts are tokenized in Python."
         ) from error
     return keras_hub
 
@@ -155,7 +153,7 @@ def _reach(name: str, handle: str) -> str:
     raise ValueError(
         f"`name` must be a preset that can be had. Received: name={name!r}, not downloaded yet, "
         f"and its host {host} does not answer within 3 seconds (or TL_OFFLINE=1). Use 'minilm-l6', "
-        "which comes from the package index, or a local folder."
+        "which the package index has, or a local folder."
     )
 
 

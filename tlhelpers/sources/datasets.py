@@ -60,7 +60,7 @@ def load_dataset(
 
     Raises:
         ValueError: unknown name; a number below the classes or above what the source has; a bad
-            seed; no source; a prepared folder that is damaged.
+            seed; no source; a damaged prepared folder.
 
     Example:
         >>> data = tl.load_dataset("mnist", train=100, test=50)
@@ -79,14 +79,15 @@ def load_dataset(
 
 
 def _take(name: str, split: str, samples: Split, size: int | None, seed: int) -> Split:
-    """Return `size` samples of one split, decoded, with their labels."""
     x, y = samples
     cure = f"Take one sample per class at least; {split}=None takes all that this source has."
-    if size is None:
-        size = len(y)
-    size = check_whole(split, size, len(np.unique(y)), len(y), cure)
+    size = check_whole(split, len(y) if size is None else size, len(np.unique(y)), len(y), cure)
     chosen = choose_stratified(y, size, [seed, split == "test"], last=name == "mnist_m")
-    x = _decode(x[chosen])
+    x = x[chosen]
+    if x.dtype == object and isinstance(x[0], bytes):  # TFDS's images, still compressed
+        import tensorflow as tf
+
+        x = np.stack([tf.io.decode_image(one, expand_animations=False).numpy() for one in x])
     if name == "mnist_m":
         x = blend(x[..., 0], chosen, seed, _REGIONS[split])
     return x, y[chosen]
@@ -106,12 +107,3 @@ def choose_stratified(y: np.ndarray, size: int, seed, last: bool = False) -> np.
         turn[members] = (np.arange(len(members)) + 0.5) / len(members)
     chosen = order[np.argsort(turn, kind="stable")[:size]]
     return rng.permutation(chosen)
-
-
-def _decode(x: np.ndarray) -> np.ndarray:
-    """Turn compressed images (TFDS leaves them to us) into pixels; the rest stays as it is."""
-    if x.dtype != object or not isinstance(x[0], bytes):
-        return x
-    import tensorflow as tf
-
-    return np.stack([tf.io.decode_image(image, expand_animations=False).numpy() for image in x])

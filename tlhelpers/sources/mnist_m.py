@@ -12,10 +12,10 @@ def make_mnist_m(
 ) -> np.ndarray:
     r"""Blend each digit into a random piece of a photograph: $|patch - digit|$ per channel.
 
-    The digit is binarised (above 0 becomes 255) and the difference is taken in signed integers;
-    in unsigned bytes it would wrap around. The photographs are the two sample images of
-    scikit-learn; the paper took BSDS500. Result `i` depends on digit `i`, `seed` and
-    `i` alone, so the first results stay the same when digits are appended.
+    The digit is binarised (above 0 becomes 255) and the difference is taken in signed integers,
+    as unsigned bytes would wrap around. The photographs are scikit-learn's two sample images; the
+    paper took BSDS500. Result `i` depends on digit `i`, `seed` and `i` alone, so the first results
+    stay the same when digits are appended.
 
     Args:
         digits: uint8 `(n, 28, 28)` or `(n, 28, 28, 1)`, 0..255, bright strokes on black.
@@ -47,30 +47,20 @@ def make_mnist_m(
 
 def blend(digits: np.ndarray, ids: np.ndarray, seed: int, region: tuple) -> np.ndarray:
     """Blend digits whose pieces are drawn by their number `ids`; see `make_mnist_m`."""
-    photos = _load_photos(region)
-    top = int(ids.max()) + 1 if len(ids) else 0
-    draws = np.random.default_rng(check_seed(seed)).random((top, 3))[ids]
-    which, row, column = (
-        (draws * [len(photos), *(np.array(photos.shape[1:3]) - SIDE + 1)]).astype(int).T
-    )
-    across = np.arange(SIDE)
-    patches = photos[
-        which[:, None, None],
-        row[:, None, None] + across[:, None],
-        column[:, None, None] + across,
-    ].astype("int16")
-    ink = np.where(digits > 0, 255, 0).astype("int16")[..., None]
-    return np.abs(patches - ink).astype("uint8")
-
-
-def _load_photos(region: tuple[float, float]) -> np.ndarray:
     from sklearn.datasets import load_sample_images
 
     photos = np.stack(load_sample_images().images)  # 2 of 427 x 640 x 3
-    start, stop = (round(edge * photos.shape[2]) for edge in region)
-    if not 0 <= start < stop <= photos.shape[2] or stop - start < SIDE:
+    width = photos.shape[2]
+    start, stop = (round(edge * width) for edge in region)
+    if not 0 <= start <= stop - SIDE <= width - SIDE:
         raise ValueError(
             "`region` must be two fractions of the width, from left to right, at least "
-            f"{SIDE / photos.shape[2]:.3f} apart. Received: region={region}. Take (0.0, 1.0)."
+            f"{SIDE / width:.3f} apart. Received: region={region}. Take (0.0, 1.0)."
         )
-    return photos[:, :, start:stop]
+    view = np.lib.stride_tricks.sliding_window_view
+    pieces = view(photos[:, :, start:stop], (SIDE, SIDE), axis=(1, 2))
+    draws = np.random.default_rng(check_seed(seed)).random((ids.max(initial=-1) + 1, 3))[ids]
+    which, row, column = (draws * pieces.shape[:3]).astype(int).T
+    patches = np.moveaxis(pieces[which, row, column], 1, -1).astype("int16")
+    ink = np.where(digits > 0, 255, 0).astype("int16")[..., None]
+    return np.abs(patches - ink).astype("uint8", order="C")

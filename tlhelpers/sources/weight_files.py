@@ -10,27 +10,14 @@ import numpy as np
 # First values of Keras' official VGG16 file, so that a fine-tuned copy is not taken for it.
 # block1_conv1: kernel[0, 0, 0, 0] and bias[:3].
 _VGG16_FIRST = (0.42947057, 0.73429835, 0.09340367, 0.06775674)
-_BREEDS = (
-    "Chihuahua",
-    "Maltese dog",
-    "Shih-Tzu",
-    "papillon",
-    "Yorkshire terrier",
-    "West Highland white terrier",
-    "golden retriever",
-    "Labrador retriever",
-    "Rottweiler",
-    "German shepherd",
-    "Doberman",
-    "bull mastiff",
-    "French bulldog",
-    "Siberian husky",
-    "pug",
-    "Samoyed",
-    "Pomeranian",
-    "toy poodle",
-    "miniature poodle",
-)  # fmt: skip  (sorted by WordNet id, as the head's columns are)
+_BREEDS = (  # sorted by WordNet id, as the head's columns are
+    "Chihuahua", "Maltese dog", "Shih-Tzu", "papillon", "Yorkshire terrier",
+    "West Highland white terrier", "golden retriever", "Labrador retriever", "Rottweiler",
+    "German shepherd", "Doberman", "bull mastiff", "French bulldog", "Siberian husky", "pug",
+    "Samoyed", "Pomeranian", "toy poodle", "miniature poodle",
+)  # fmt: skip
+
+Head = tuple[np.ndarray, np.ndarray, tuple[str, ...]]  # kernel, bias, names of the classes
 
 
 def read_vgg16(base: keras.Model, path: Path) -> None:
@@ -38,18 +25,16 @@ def read_vgg16(base: keras.Model, path: Path) -> None:
     import onnx
 
     graph = onnx.load(path).graph
-    tensors = {tensor.name: tensor for tensor in graph.initializer}
-    nodes = {
-        layer: node.input
-        for node in graph.node
-        if node.op_type == "Conv"
-        for layer in [node.input[1].split("/")[1].removesuffix("_1")]
-    }
+    tensors = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    parts = {}
+    for node in graph.node:
+        if node.op_type == "Conv":
+            _, kernel, bias = node.input  # "net/block1_conv1_1/kernel" is of block1_conv1
+            layer = kernel.split("/")[1].removesuffix("_1")
+            parts[layer] = [tensors[kernel].transpose(2, 3, 1, 0), tensors[bias]]
     for layer in base.layers:
         if isinstance(layer, keras.layers.Conv2D):
-            _, kernel, bias = nodes[layer.name]
-            kernel = onnx.numpy_helper.to_array(tensors[kernel]).transpose(2, 3, 1, 0)
-            _assign(layer, [kernel, onnx.numpy_helper.to_array(tensors[bias])])
+            _assign(layer, parts[layer.name])
     kernel, bias = base.get_layer("block1_conv1").get_weights()
     if not np.allclose([kernel[0, 0, 0, 0], *bias[:3]], _VGG16_FIRST, rtol=1e-6, atol=0):
         raise ValueError(
@@ -74,7 +59,7 @@ def read_mobilenetv2_dogs(base: keras.Model, path: Path) -> None:
         raise ValueError(f"Every mirrored tensor must have a layer. Received: {sorted(left)} left.")
 
 
-def read_dog_breed_head(path: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+def read_dog_breed_head(path: Path) -> Head:
     """Return kernel `(1280, 19)`, bias `(19,)` and the breeds of the dense layer."""
     import h5py
 
@@ -95,18 +80,11 @@ def _assign(layer: keras.layers.Layer, values: list[np.ndarray]) -> None:
 
 @dataclass(frozen=True)
 class Mirrored:
-    """One mirrored base.
+    """A mirrored base: how it is built, and how its fetched file is read."""
 
-    Attributes:
-        build: makes the architecture; called with `include_top`, `weights` and `input_shape`.
-        read: fills the built base from the fetched file.
-        read_head: returns kernel, bias and class names of the classifier in the same file; None
-            where the file has no classifier.
-    """
-
-    build: Callable[..., keras.Model]
-    read: Callable[[keras.Model, Path], None]
-    read_head: Callable[[Path], tuple[np.ndarray, np.ndarray, tuple[str, ...]]] | None = None
+    build: Callable[..., keras.Model]  # called with `include_top`, `weights` and `input_shape`
+    read: Callable[[keras.Model, Path], None]  # fills the built base
+    read_head: Callable[[Path], Head] | None = None  # None where the file has no classifier
 
 
 MIRRORED = {  # by their names in data/catalog.toml

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 from tlhelpers.checks.files import is_intact, sha256
@@ -14,17 +15,10 @@ from tqdm import tqdm
 
 
 def download_wheel(entry: dict, folder: Path) -> Path:
-    """Download the wheel of a catalog entry into `folder` with the user's own pip.
+    """Return the wheel of a catalog entry, downloaded with the user's own pip and checked.
 
-    Args:
-        entry: Catalog entry of kind "mirror".
-        folder: Empty folder for the wheel and for pip's temporary files.
-
-    Returns:
-        The wheel, its SHA-256 checked.
-
-    Raises:
-        ValueError: pip is missing or fails, or the wheel is not the catalog's.
+    `folder`, which must be empty, takes the wheel and pip's temporary files. A ValueError says
+    that pip is missing or fails, or that the wheel is not the catalog's.
     """
     wheel, options = entry["wheel"], ["--no-deps", "--only-binary", ":all:", "--no-cache-dir"]
     command = [sys.executable, "-m", "pip", "download", wheel, "-d", str(folder), *options]
@@ -40,16 +34,14 @@ def download_wheel(entry: dict, folder: Path) -> Path:
             process.kill()
             process.wait()
         log.seek(0)
-        said = log.read()
-    if process.returncode:
-        raise ValueError(_explain(wheel, said))
+        if process.returncode:
+            raise ValueError(_explain(wheel, log.read()))
     (path,) = folder.glob("*.whl")
     found = sha256(path)
     if found != entry["wheel_sha256"]:
         raise ValueError(
-            f"The wheel of {wheel} must have SHA-256 {entry['wheel_sha256']}. Received: {found}. "
-            "The package index serves another file than the one that was checked; nothing of it "
-            "is used. Report it, or configure another index with `pip config`."
+            f"The wheel of {wheel} must have SHA-256 {entry['wheel_sha256']}. Received: {found}, "
+            "another file, which is not used. Report it, or take another index with `pip config`."
         )
     return path
 
@@ -73,16 +65,11 @@ def _watch(process: subprocess.Popen, folder: Path, wheel: str, size: int) -> No
     bar = {"total": size, "unit": "B", "unit_scale": True, "unit_divisor": 1000}
     with tqdm(desc=wheel, disable=None, file=sys.stderr, leave=False, **bar) as progress:
         while process.poll() is None:
-            progress.n = min(size, sum(_size(p) for p in folder.rglob("*")))
+            with suppress(FileNotFoundError):  # pip has just renamed one
+                sizes = (path.stat().st_size for path in folder.rglob("*") if path.is_file())
+                progress.n = min(size, sum(sizes))
             progress.refresh()
             time.sleep(0.2)
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size if path.is_file() else 0
-    except FileNotFoundError:  # pip has just renamed it
-        return 0
 
 
 def _explain(wheel: str, said: str) -> str:
@@ -96,8 +83,8 @@ def _explain(wheel: str, said: str) -> str:
         cure = "Free some disk space, or set TL_CACHE to a folder on another disk"
     elif "No matching distribution" in said or "Could not find a version" in said:
         cure = (
-            "No package index answered, or yours does not hold it: connect to the network, or "
-            "see `pip config list` for the index in use (PIP_INDEX_URL sets another one)"
+            "No package index answered, or yours does not hold it: connect to the network, or see "
+            "`pip config list` for the index in use (PIP_INDEX_URL sets another one)"
         )
     else:
         cure = f"Try `pip download --no-deps {wheel}` by hand"
