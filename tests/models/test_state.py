@@ -1,4 +1,4 @@
-from tlhelpers.checks.writing import write_atomically
+from tlhelpers.checks.files import write_atomically
 from tlhelpers.models import state
 
 import keras

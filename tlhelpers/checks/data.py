@@ -8,45 +8,45 @@ import numpy as np
 _MOST_VALUES = 2**28  # values looked at by check_images; above, evenly spaced images
 
 
-def check_images(x, input_shape: tuple | None = None, channels: int | None = 3) -> None:
+def check_images(x, input_shape: tuple = (None, None, 3)) -> None:
     """Refuse images that a model with built-in preprocessing would misread.
 
-    The commonest silent mistake of transfer learning is to scale the images oneself although
-    the model does it too; this says so before any time is spent.
+    The commonest silent mistake of transfer learning is to scale images that the model scales too.
 
     Args:
-        x: Images `(n, height, width, channels)`, uint8 or float, 0..255.
-        input_shape: What the model takes, `(height, width, channels)` with None for any size,
+        x: images `(n, height, width, channels)`, uint8 or float, 0..255.
+        input_shape: what the model takes, `(height, width, channels)` with None for any size,
             or with the leading None of `model.input_shape`.
-        channels: Channels expected where `input_shape` is not given; None for any number.
 
     Raises:
         ValueError: no images; not four dimensions; another size or number of channels; NaN or
-            infinity; floats in 0..1; negative values or values above 255; not numbers.
-
-    Example:
-        >>> check_images(np.zeros((2, 8, 8, 3), "uint8"))
+            infinity; floats in 0..1; values below 0 or above 255; not numbers.
     """
-    expected = tuple(input_shape)[-3:] if input_shape is not None else (None, None, channels)
+    expected = tuple(input_shape)[-3:]
     x = x if keras.ops.is_tensor(x) else np.asarray(x)
     shape = tuple(x.shape)
-    shown = "(n, " + ", ".join("any" if e is None else str(e) for e in expected) + ")"
     if len(shape) == 4 and 0 in shape:
         raise ValueError(f"Images must be one or more. Received: shape={shape}. Check the source.")
-    if len(shape) != 4 or any(e not in (None, s) for e, s in zip(expected, shape[1:], strict=True)):
-        cure = _cure_of_shape(shape, expected)
-        raise ValueError(f"Images must have shape {shown}. Received: shape={shape}.{cure}")
+    if len(shape) != 4 or not _fits(shape, (None, *expected)):
+        cure = ""
+        if len(shape) == 3:
+            cure = " Add the first axis with x[None]."
+        elif len(shape) == 4 and expected[-1] == 3 and shape[-1] == 1:
+            cure = " Repeat the grey channel: np.repeat(x, 3, axis=-1)."
+        elif len(shape) == 4 and expected[-1] in (None, shape[-1]):
+            cure = f" Resize them: keras.ops.image.resize(x, {expected[:2]})."
+        raise ValueError(
+            f"Images must have shape {_shown(expected)}. Received: shape={shape}.{cure}"
+        )
     _check_range(x, shape)
 
 
-def _cure_of_shape(shape: tuple, expected: tuple) -> str:
-    if len(shape) == 3:
-        return " Add the first axis with x[None]."
-    if len(shape) == 4 and expected[-1] == 3 and shape[-1] == 1:
-        return " Repeat the grey channel: np.repeat(x, 3, axis=-1)."
-    if len(shape) == 4 and expected[-1] in (None, shape[-1]):
-        return f" Resize them: keras.ops.image.resize(x, {expected[:2]})."
-    return ""
+def _fits(shape: tuple, expected: tuple) -> bool:
+    return all(e in (None, s) for e, s in zip(expected, shape, strict=True))
+
+
+def _shown(expected: tuple) -> str:
+    return f"(n, {', '.join('any' if e is None else str(e) for e in expected)})"
 
 
 def _check_range(x, shape) -> None:
@@ -84,11 +84,10 @@ def check_tokens(model: keras.Model, x) -> None:
     """Refuse texts, and parts of other shapes, for a model that takes a dictionary.
 
     Raises:
-        ValueError: anything but a dictionary with the model's inputs, no more and no less (Keras
-            would take them in the wrong order), all with one number of samples, each of the shape
-            that the model takes: a model of 16 tokens takes no 24.
+        ValueError: not a dictionary with exactly the model's inputs (Keras would take them in the
+            wrong order), of one number of samples, each of the shape that the model takes.
     """
-    wanted = getattr(model, "input", None) if getattr(model, "inputs", None) else None
+    wanted = model.input if getattr(model, "inputs", None) else None
     if not isinstance(wanted, dict):
         return
     names = ", ".join(wanted)
@@ -102,45 +101,33 @@ def check_tokens(model: keras.Model, x) -> None:
     if len(set(lengths.values())) > 1:
         raise ValueError(f"Arrays of one length are required. Received: {lengths}.")
     for name, tensor in wanted.items():
-        shape, given = tuple(tensor.shape), tuple(np.shape(x[name]))
-        pairs = zip(shape[1:], given[1:], strict=False)
-        if len(shape) == len(given) and any(s not in (None, g) for s, g in pairs):
-            shown = ", ".join("any" if s is None else str(s) for s in shape[1:])
+        shape, given = (None, *tensor.shape[1:]), tuple(np.shape(x[name]))
+        if len(shape) == len(given) and not _fits(given, shape):
             raise ValueError(
-                f"{name} of shape (n, {shown}) is required. Received: shape={given}. Turn texts "
-                "into as many tokens as the model takes, bert.preprocessor(sequence_length), or "
-                "build it for any length, with sequence_length=None."
+                f"{name} of shape {_shown(shape[1:])} is required. Received: shape={given}. Turn "
+                "texts into as many tokens with bert.preprocessor(sequence_length), or build the "
+                "model for any length, with sequence_length=None."
             )
 
 
 def check_labels(y, num_classes: int | None = None, n: int | None = None) -> np.ndarray:
-    """Refuse anything but one integer class label per sample, and return them as an array.
+    """Return one integer class label per sample as an array `(n,)`, and refuse anything else.
 
     Args:
-        y: Labels, shape `(n,)`, integers from 0.
-        num_classes: Every label must be below it, when given.
-        n: Number of samples that the labels belong to, when given.
-
-    Returns:
-        The labels as a numpy array of shape `(n,)`.
+        y: labels, shape `(n,)`, integers from 0.
+        num_classes: every label must be below it, when given.
+        n: number of samples that the labels belong to, when given.
 
     Raises:
         ValueError: no labels; one-hot or column labels; not integers; below 0 or not below
             `num_classes`; another number than `n`.
-
-    Example:
-        >>> check_labels([0, 2, 1], num_classes=3)
-        array([0, 2, 1])
     """
     y = np.asarray(keras.ops.convert_to_numpy(y) if keras.ops.is_tensor(y) else y)
     required = "Labels must be integers of shape (n,)."
-    if y.ndim == 2 and y.shape[1] > 1:
-        raise ValueError(
-            f"{required} Received: shape={y.shape}, which looks one-hot. "
-            "Turn it into integers: np.argmax(y, axis=-1)."
-        )
     if y.ndim != 1:
         cure = " Flatten them: np.ravel(y)." if y.ndim == 2 else ""
+        if y.ndim == 2 and y.shape[1] > 1:
+            cure = " If they are one-hot, turn them into integers: np.argmax(y, axis=-1)."
         raise ValueError(f"{required} Received: shape={y.shape}.{cure}")
     if n is not None and len(y) != n:
         raise ValueError(f"One label per sample is needed. Received: {n} samples, {len(y)} labels.")

@@ -1,7 +1,10 @@
 """Files: where those of the package lie, whether they are whole, how they are written."""
 
 import hashlib
+import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -28,3 +31,13 @@ def sha256(path: Path) -> str:
 def is_intact(path: Path, file: dict) -> bool:
     """Tell whether `path` is the catalog's file: there, of its size, of its SHA-256."""
     return path.is_file() and path.stat().st_size == file["size"] and sha256(path) == file["sha256"]
+
+
+def write_atomically(path: str | os.PathLike, write: Callable[[BinaryIO], object]) -> None:
+    """Let `write` fill a file beside `path`, then give it that name: a kill leaves the old file."""
+    part = Path(f"{os.fspath(path)}.part")
+    with part.open("wb") as file:
+        write(file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(part, path)

@@ -1,7 +1,5 @@
 """What a model costs to run, read off its graph: weights, multiply-adds, activations."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 
@@ -26,9 +24,8 @@ class Cost:
         weights: numbers that the model holds; shared layers count once.
         multiply_adds: multiplications, each with its addition, of one forward pass in
             convolutions and dense layers; NaN where a layer of another kind has matrices.
-        activations: numbers that all layers put out for one sample. Four bytes each, times the
-            batch, is about what training every layer keeps in memory. Of a nested model without a
-            graph only the output is counted.
+        activations: numbers that all layers put out for one sample (a nested model without a graph:
+            its output). Training every layer keeps about four bytes for each, times the batch.
     """
 
     weights: int
@@ -37,9 +34,9 @@ class Cost:
 
 
 def count_cost(model: keras.Model, input_shape: tuple[int, ...] | None = None) -> Cost:
-    """Count what one sample costs in a functional or built Sequential model.
+    """Return the `Cost` of one sample in a functional or built Sequential model.
 
-    Nested models are opened (one without a graph, a subclassed one, counts as a layer of another
+    Nested models are opened (a subclassed one, which has no graph, counts as a layer of another
     kind), and a layer that is called twice costs twice. Additions, activation functions, pooling
     and normalization are left out of the multiply-adds, as in most papers.
 
@@ -47,9 +44,6 @@ def count_cost(model: keras.Model, input_shape: tuple[int, ...] | None = None) -
         model: a model with one input.
         input_shape: of one sample, without the batch axis. Defaults to the model's own, which must
             then leave no size open.
-
-    Returns:
-        A `Cost`.
 
     Raises:
         ValueError: a model without a graph or with several inputs; a size that is left open.
@@ -62,8 +56,8 @@ def count_cost(model: keras.Model, input_shape: tuple[int, ...] | None = None) -
     walk(model)  # a model with a graph, or an error
     if len(model.inputs) != 1:
         raise ValueError(
-            f"`model` must have one input. Received: model={model.name!r} with "
-            f"{len(model.inputs)}. Count its parts one by one."
+            f"`model` must have one input. Received: {model.name!r} with {len(model.inputs)}. "
+            "Count its parts one by one."
         )
     shape = tuple(model.inputs[0].shape[1:]) if input_shape is None else tuple(input_shape)
     if None in shape:

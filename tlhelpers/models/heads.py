@@ -1,8 +1,7 @@
 """Heads, and whole classifiers: preprocessing, base and head in one functional model."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
+from functools import partial
 
 from tlhelpers.checks.words import check_choice, check_number, check_whole
 from tlhelpers.models.preprocessing import preprocessing
@@ -12,7 +11,6 @@ import numpy as np
 from keras import ops
 
 TASKS = ("multiclass", "binary", "multilabel", "regression")
-_CLASSES = ("multiclass", "binary")  # the tasks in which a sample has one of several classes
 POOLINGS = ("avg", "max", "avgmax", "flatten", "token", "mean")
 
 
@@ -44,9 +42,8 @@ class GlobalPooling(_EndsMask):
 
     def call(self, x, mask=None):
         reducers = {"avg": [_mean], "max": [_max], "avgmax": [_mean, _max]}[self.mode]
-        if len(x.shape) == 2:
-            return ops.concatenate([x for _ in reducers], axis=-1)
-        return ops.concatenate([reduce(x, mask) for reduce in reducers], axis=-1)
+        pooled = [x if len(x.shape) == 2 else reduce(x, mask) for reduce in reducers]
+        return ops.concatenate(pooled, axis=-1)
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], input_shape[-1] * (2 if self.mode == "avgmax" else 1))
@@ -100,18 +97,17 @@ def build_head(
         num_classes: classes, labels of a multilabel task, or targets of a regression, at least 1
             (2 for "multiclass"; "binary" takes 2 and ends in one logit).
         task: "multiclass", "binary", "multilabel" or "regression".
-        pooling: how maps `(n, h, w, c)` or sequences `(n, tokens, c)` become one vector: "avg",
-            "max", "avgmax" (both joined), "flatten", "token" (the first token), "mean" ("avg" by
-            the name that is usual for text). Where a mask is given, padding does not count.
+        pooling: how maps `(n, h, w, c)` or sequences `(n, tokens, c)` become one vector: "avg" or
+            "mean", "max", "avgmax" (both joined), "flatten", "token" (the first token). Where a
+            mask is given, padding does not count.
         hidden: units of each hidden layer (ReLU), each followed by dropout.
         dropout: rate in [0, 1), in front of every dense layer.
         normalize: put a LayerNormalization behind the pooling. It has no statistics that could
             drift, and makes one learning rate fit bases whose features differ in scale.
 
     Returns:
-        An unbuilt Sequential named "head", with layers "pooling", "normalization",
-        "dropout", "hidden_1", ..., "logits". It ends in float32 without an activation, also under
-        mixed precision.
+        An unbuilt Sequential named "head", with layers "pooling", "normalization", "dropout",
+        "hidden_1", ..., "logits". It ends in float32 logits, also under mixed precision.
 
     Raises:
         ValueError: an unknown task or pooling, a number out of its range.
@@ -122,7 +118,8 @@ def build_head(
     """
     check_choice("task", task, TASKS)
     check_choice("pooling", pooling, POOLINGS)
-    num_classes = check_whole("num_classes", num_classes, 2 if task in _CLASSES else 1)
+    least = 2 if task in ("multiclass", "binary") else 1
+    num_classes = check_whole("num_classes", num_classes, least)
     if task == "binary" and num_classes != 2:
         raise ValueError(
             f"`num_classes` must be 2 for a binary task. Received: num_classes={num_classes}. "
@@ -130,12 +127,12 @@ def build_head(
         )
     if np.ndim(hidden) != 1:
         raise ValueError(
-            "`hidden` must be a sequence of units, one number for each layer. Received: "
-            f"hidden={hidden!r}. Write one layer as (256,)."
+            f"`hidden` must be a sequence of units. Received: hidden={hidden!r}. Try (256,)."
         )
     hidden = [check_whole("hidden", units, 1) for units in hidden]
     dropout = check_number("dropout", dropout, "[0, 1)")
-    layers = [_pooling_layer(pooling)]
+    kinds = {"flatten": keras.layers.Flatten, "token": FirstToken, "mean": GlobalPooling}
+    layers = [kinds.get(pooling, partial(GlobalPooling, pooling))(name="pooling")]
     if normalize:
         layers.append(keras.layers.LayerNormalization(name="normalization"))
     layers.append(keras.layers.Dropout(dropout, name="dropout"))
@@ -147,14 +144,6 @@ def build_head(
     return Head(layers, name="head")
 
 
-def _pooling_layer(pooling: str) -> keras.layers.Layer:
-    if pooling == "flatten":
-        return keras.layers.Flatten(name="pooling")
-    if pooling == "token":
-        return FirstToken(name="pooling")
-    return GlobalPooling("avg" if pooling == "mean" else pooling, name="pooling")
-
-
 def build_classifier(base: keras.Model, num_classes: int, **head) -> keras.Model:
     """Build one functional model: preprocessing, base and head.
 
@@ -164,8 +153,7 @@ def build_classifier(base: keras.Model, num_classes: int, **head) -> keras.Model
     Args:
         base: a backbone of `load_backbone` or `keras.applications`, without a top. It is used, not
             copied: what is trained in the model is trained in the base.
-        num_classes: classes; see `build_head`.
-        **head: further arguments of `build_head`.
+        num_classes, **head: arguments of `build_head`.
 
     Returns:
         A functional `keras.Model`, images `(n, height, width, 3)` to float32 logits
@@ -182,9 +170,8 @@ def build_classifier(base: keras.Model, num_classes: int, **head) -> keras.Model
     shape = tuple(base.output_shape)
     if len(shape) < 3:
         raise ValueError(
-            "`base` must have no top and end in feature maps. Received: "
-            f"base={base.name!r} with output shape {shape}. Load it with include_top=False and "
-            "pooling=None, as load_backbone does."
+            f"`base` must have no top and end in feature maps. Received: base={base.name!r} with "
+            f"output shape {shape}. Load it with include_top=False, pooling=None."
         )
     prepare = preprocessing(base)
     top = build_head(num_classes, **head)
@@ -199,27 +186,32 @@ def build_text_classifier(
 
     Args:
         bert: what `load_bert` returns; its encoder is used, not copied.
-        num_classes: classes; see `build_head`.
-        sequence_length: tokens per text, 3 up to what the encoder was built for, or None for any
-            length, as the batches of `bucket_by_length` need it. Texts become inputs with
-            `bert.preprocessor(sequence_length)`.
-        **head: further arguments of `build_head`; `pooling` defaults to "mean". "flatten" would
-            count padding, so it is refused.
+        num_classes: as in `build_head`.
+        sequence_length: tokens per text, as in `bert.preprocessor(sequence_length)`; 3 up to what
+            the encoder was built for, or None for any length (for `bucket_by_length`).
+        **head: further arguments of `build_head`; `pooling` defaults to "mean", and "flatten",
+            which would count padding, is refused.
 
     Returns:
         A functional `keras.Model` over the preprocessor's dictionary (`token_ids`, `padding_mask`,
         `segment_ids`, each `(n, sequence_length)`), to float32 logits `(n, num_classes)`.
 
     Raises:
-        ValueError: something else than `load_bert` returns, a pooling for images ("flatten"), a
-            length out of range; what `build_head` refuses.
+        ValueError: something else than `load_bert` returns, a length out of range, "flatten", or
+            what `build_head` refuses.
 
     Example:
         >>> model = tl.build_text_classifier(bert, 2, sequence_length=6, task="binary")
         >>> model.predict(bert.preprocessor(6)(["a fine film"]), verbose=0).shape
         (1, 1)
     """
-    encoder = _encoder_of(bert)
+    encoder = getattr(bert, "backbone", None)
+    inputs = getattr(encoder, "input", None)
+    if not isinstance(inputs, dict) or "padding_mask" not in inputs:
+        raise ValueError(
+            "`bert` must be what load_bert returns. Received: "
+            f"bert={bert!r} of type {type(bert).__name__}. Load one: bert = tl.load_bert()."
+        )
     longest = getattr(encoder, "max_sequence_length", None) or 512  # as in `Bert.preprocessor`
     if sequence_length is not None:
         cure = "Two of them are markers. Use None for any length."
@@ -232,7 +224,7 @@ def build_text_classifier(
         )
     inputs = {
         name: keras.Input((sequence_length,), dtype=tensor.dtype, name=name)
-        for name, tensor in encoder.input.items()
+        for name, tensor in inputs.items()
     }
     top = build_head(num_classes, **head)
     output = encoder.output  # BERT gives a dictionary, DistilBERT and RoBERTa the sequence itself
@@ -240,14 +232,3 @@ def build_text_classifier(
     tokens = keras.Model(encoder.input, output, name=encoder.name)
     logits = top(tokens(inputs), mask=inputs["padding_mask"])  # without the unused pooled output
     return keras.Model(inputs, logits, name=f"{encoder.name}_classifier")
-
-
-def _encoder_of(bert) -> keras.Model:
-    encoder = getattr(bert, "backbone", None)
-    inputs = getattr(encoder, "input", None)
-    if not isinstance(inputs, dict) or "padding_mask" not in inputs:
-        raise ValueError(
-            "`bert` must be what load_bert returns, with its encoder in .backbone. Received: "
-            f"bert={bert!r} of type {type(bert).__name__}. Load one: bert = tl.load_bert()."
-        )
-    return encoder

@@ -8,17 +8,13 @@ import keras
 
 MODES = ("caffe", "tf", "torch", "identity")
 
-# The first pattern found in a base's name decides. Order matters: inception_resnet_v2 before
-# resnet, a V2 before the family that it continues.
+# The first pattern found in a base's name decides, so a V2 comes before what it continues.
 _FAMILIES = (
-    (r"inception_?resnet_?v2|inception_?v3", "tf"),
-    (r"resnet\d+_?v2", "tf"),
+    (r"inception_?resnet_?v2|inception_?v3|resnet\d+_?v2", "tf"),
     (r"resnet\d+|vgg1[69]", "caffe"),
     (r"densenet\d+", "torch"),
-    (r"mobilenet_?v3", "identity"),
-    (r"mobilenet(_?v2)?", "tf"),
-    (r"nasnet|xception", "tf"),
-    (r"efficientnet|convnext", "identity"),
+    (r"mobilenet_?v3|efficientnet|convnext", "identity"),
+    (r"mobilenet|nasnet|xception", "tf"),
 )
 _CAFFE_MEAN = (103.939, 116.779, 123.68)  # blue, green, red
 _TORCH_MEAN = (0.485, 0.456, 0.406)
@@ -29,8 +25,8 @@ _TORCH_STD = (0.229, 0.224, 0.225)
 class Preprocess(keras.layers.Layer):
     """Turn 0..255 RGB images into what a keras.applications base was trained on.
 
-    The same arithmetic as the base's own `preprocess_input`, as part of the model: it travels
-    with the saved file, it never changes its argument, and it cannot be forgotten or done twice.
+    It computes what the base's own `preprocess_input` does, as part of the model: it travels with
+    the saved file, never changes its argument, and cannot be forgotten or done twice.
 
     Args:
         mode: "caffe" (BGR minus the ImageNet mean; VGG, ResNet), "tf" (-1..1; MobileNet,
@@ -83,20 +79,16 @@ class Preprocess(keras.layers.Layer):
 
 
 def preprocessing(base: keras.Model) -> Preprocess:
-    """Return the layer that prepares 0..255 RGB images for `base`.
+    """Return a new `Preprocess` layer that prepares 0..255 RGB images for `base`.
 
     The family is read from the base's name ("vgg16", "mobilenetv2_1.00_96"), so it is found for
-    a base that was saved and loaded again, or renamed by a prefix, as well.
+    a base that was loaded from a file, or renamed by a prefix, as well.
 
     Args:
-        base: Model of `load_backbone`, or any keras.applications model.
-
-    Returns:
-        A new `Preprocess` layer.
+        base: a model of `load_backbone` or keras.applications.
 
     Raises:
-        ValueError: The name tells no known family, or a base that should rescale its input
-            itself holds no layer that does.
+        ValueError: a name of no known family, or no layer that rescales where its family has one.
 
     Example:
         >>> preprocessing(keras.applications.VGG16(weights=None, include_top=False)).mode
@@ -106,28 +98,21 @@ def preprocessing(base: keras.Model) -> Preprocess:
     mode = next((mode for p, mode in _FAMILIES if re.search(p, name.lower())), None)
     if mode is None:
         raise ValueError(
-            "`base` must be named after its keras.applications family, such as 'vgg16' or "
-            f"'mobilenetv2_1.00_96', for its preprocessing to be known. Received: base={name!r}. "
-            "Rename it, or use the layer itself: Preprocess('caffe' | 'tf' | 'torch' | "
-            "'identity'), 'identity' for a base that rescales its input itself."
+            "`base` must be named after its keras.applications family, such as 'vgg16'. Received: "
+            f"base={name!r}. Rename it, or use the layer itself: Preprocess('caffe' | 'tf' | "
+            "'torch' | 'identity'), 'identity' for a base that rescales its input itself."
         )
     rescales = (keras.layers.Rescaling, keras.layers.Normalization)
-    if mode == "identity" and not any(
-        isinstance(layer, rescales) for layer in base._flatten_layers()
-    ):
+    if mode == "identity" and not any(isinstance(x, rescales) for x in base._flatten_layers()):
         raise ValueError(
-            "`base` must rescale 0..255 images itself, as its family does. Received: "
-            f"base={name!r} without a Rescaling or Normalization layer. Build it with "
-            "include_preprocessing=True (the default)."
+            f"`base` must rescale 0..255 images. Received: base={name!r} without a Rescaling or "
+            "Normalization layer. Build it with include_preprocessing=True (the default)."
         )
     return Preprocess(mode, name=f"preprocess_{mode}")
 
 
 def images_of(model: keras.Model) -> tuple[int | None, ...] | None:
-    """Return `(height, width, channels)` of a model that takes 0..255 images, None for others.
-
-    Such a model holds a `Preprocess` layer, as those of `build_classifier` do.
-    """
+    """Return the shape of one image for a model with `Preprocess` inside, None for others."""
     inside = any(isinstance(layer, Preprocess) for layer in model._flatten_layers())
     single = len(getattr(model, "inputs", None) or ()) == 1
     return tuple(model.inputs[0].shape[1:]) if inside and single else None

@@ -1,7 +1,5 @@
 """The state of a model, kept for a moment or in one file."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os
@@ -9,7 +7,7 @@ import random
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from tlhelpers.checks.writing import write_atomically
+from tlhelpers.checks.files import write_atomically
 
 import keras
 import numpy as np
@@ -29,12 +27,8 @@ def check_built(model: keras.Model, name: str = "model") -> None:
 
 def variables_of(model: keras.Model) -> list[keras.Variable]:
     """Return all that a training changes, each once: weights, seeds, metrics, optimizer."""
-    optimizer = getattr(model, "optimizer", None)
-    every = [
-        *model.variables,
-        *model.metrics_variables,
-        *(optimizer.variables if optimizer else ()),
-    ]
+    of_optimizer = getattr(getattr(model, "optimizer", None), "variables", ())
+    every = [*model.variables, *model.metrics_variables, *of_optimizer]
     return list({id(v): v for v in every}.values())
 
 
@@ -49,8 +43,8 @@ def write(variables: Sequence[keras.Variable], values: Sequence[np.ndarray]) -> 
     shapes = [(tuple(v.shape), a.shape) for v, a in zip(variables, values, strict=True)]
     if any(mine != theirs for mine, theirs in shapes):
         raise ValueError(
-            "`values` must have the shapes of the variables. Received: (variable, value) of shapes "
-            f"{shapes}. Take the values of the same model."
+            f"`values` must have the shapes of the variables. Received: {shapes}, variable and "
+            "value. Take the values of the same model."
         )
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)

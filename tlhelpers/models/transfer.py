@@ -1,7 +1,5 @@
 """Weights from one model into another, by the names of the layers, with a full account."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from tlhelpers.models.graph import leaves
@@ -42,23 +40,19 @@ class Transfer:
 
 
 def transfer_weights(source: keras.Model, target: keras.Model) -> Transfer:
-    """Load the weights that fit from one model into another, in place.
+    """Load the weights that fit from one model into another, in place; return a `Transfer`.
 
     Layers are matched by name, in nested models too; a layer is loaded whole, when all of its
     weights have equal shapes, or not at all. Statistics of BatchNormalization and of adapted
-    Normalization count as weights. Whether a layer is trainable does not matter and does not
-    change.
+    Normalization count as weights. Whether a layer is trainable does not matter or change.
 
     Args:
         source: a built model; it stays as it is.
         target: a built model. It need not be compiled again.
 
-    Returns:
-        A `Transfer`: names of the loaded, mismatched, skipped and unused layers.
-
     Raises:
-        ValueError: nothing fits (the report is in the message); a model without weights; a name
-            that two layers of one model share. The target is as before then.
+        ValueError: nothing fits (the message has the report); a model without weights; a name that
+            two layers of one model share. The target is as before then.
 
     Example:
         >>> pretrained = tl.build_classifier(base, 5)
@@ -70,12 +64,9 @@ def transfer_weights(source: keras.Model, target: keras.Model) -> Transfer:
     theirs, mine = _layers_by_name(source, "source"), _layers_by_name(target, "target")
     skipped = tuple(name for name in mine if name not in theirs)
     unused = tuple(name for name in theirs if name not in mine)
-    mismatched = {}
-    for name in [name for name in mine if name in theirs]:
-        found, needed = (_shapes(part[name]) for part in (theirs, mine))
-        if found != needed:
-            mismatched[name] = f"source {found}, target {needed}"
-    loaded = tuple(name for name in mine if name in theirs and name not in mismatched)
+    shapes = {n: (_shapes(theirs[n]), _shapes(mine[n])) for n in mine if n in theirs}
+    mismatched = {n: f"source {a}, target {b}" for n, (a, b) in shapes.items() if a != b}
+    loaded = tuple(name for name in shapes if name not in mismatched)
     count = sum(mine[name].count_params() for name in loaded), target.count_params()
     report = Transfer(loaded, mismatched, skipped, unused, count)
     if not loaded:
@@ -96,13 +87,11 @@ def _shapes(layer: keras.Layer) -> str:
 
 def _layers_by_name(model: keras.Model, role: str) -> dict[str, keras.Layer]:
     check_built(model, role)
-    every = {id(layer): layer for layer in leaves(model) if getattr(layer, "weights", ())}
     named: dict[str, keras.Layer] = {}
-    for layer in every.values():
-        if layer.name in named:
+    for layer in leaves(model):
+        if layer.weights and named.setdefault(layer.name, layer) is not layer:
             raise ValueError(
                 f"`{role}` must have one layer of each name. Received: {role}={model.name!r} with "
                 f"two layers {layer.name!r}. Transfer its nested models one by one."
             )
-        named[layer.name] = layer
     return named

@@ -1,12 +1,11 @@
 """Batches of texts of like length, so that short ones do not pay for long ones."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
-from tlhelpers.checks.data import check_labels, count_samples
+from tlhelpers.checks.data import check_labels
 from tlhelpers.checks.words import check_seed, check_whole
 
+import keras
 import numpy as np
 
 
@@ -25,9 +24,8 @@ def bucket_by_length(
     first epoch, give the same epochs again.
 
     Args:
-        inputs: what a preprocessor returns for n texts: arrays `(n, sequence_length)`, with a
-            `padding_mask` whose real tokens come first. The sequence length is the longest that
-            you are ready to pay for.
+        inputs: what a preprocessor returns for n texts: arrays `(n, sequence_length)`, at most the
+            length that you will pay for, with a `padding_mask` whose real tokens come first.
         labels: integers `(n,)`; None for texts without.
         batch_size: texts per batch; the last batch of a bucket may have fewer.
         buckets: how many lengths to tell apart, by quantiles, at least 1.
@@ -36,29 +34,36 @@ def bucket_by_length(
 
     Returns:
         A finite `tf.data.Dataset` of `(inputs, labels)`, or of inputs alone, for `fit` and
-        `fine_tune`. The model must take any length:
-        `build_text_classifier(bert, 2, sequence_length=None)`.
+        `fine_tune` of a model that takes any length (`sequence_length=None`). It cannot be cached
+        behind a layer that still has tokens: `fine_tune(..., cache_prefix=False)`.
 
     Raises:
         ValueError: no dictionary with a padding mask, or one with padding before real tokens; not
             one label for each text; numbers below 1.
 
     Example:
-        >>> inputs = bert.preprocessor(12)(texts)
-        >>> batches = tl.bucket_by_length(inputs, sentiments, batch_size=4)
+        >>> batches = tl.bucket_by_length(bert.preprocessor(12)(texts), sentiments, batch_size=4)
         >>> model = tl.build_text_classifier(bert, 2, sequence_length=None)
         >>> model.compile("adam", loss)
         >>> history = model.fit(batches, epochs=3, shuffle=False, verbose=0)  # shuffled already
-
-    Note:
-        Batches of different lengths cannot be cached behind a layer that still has tokens:
-        `fine_tune(..., cache_prefix=False)`.
     """
     import tensorflow as tf
 
-    lengths = _lengths(inputs)
-    batch_size = check_whole("batch_size", batch_size, least=1)
-    buckets = check_whole("buckets", buckets, least=1)
+    mask = inputs.get("padding_mask") if isinstance(inputs, Mapping) else None
+    if mask is None or np.ndim(mask) != 2 or not len(mask):
+        raise ValueError(
+            "`inputs` must be a dictionary with a padding_mask (n, tokens). Received: type "
+            f"{type(inputs).__name__}. Use what bert.preprocessor(sequence_length)(texts) returns."
+        )
+    mask = np.asarray(mask, bool)
+    if np.any(mask[:, 1:] & ~mask[:, :-1]):
+        raise ValueError(
+            "`inputs` must have real tokens before the padding. Received: a padding_mask with "
+            "padding in front of a real token. Pad on the right."
+        )
+    lengths = mask.sum(axis=1, dtype="int32")
+    batch_size = check_whole("batch_size", batch_size, 1)
+    buckets = check_whole("buckets", buckets, 1)
     given = () if labels is None else (check_labels(labels, n=len(lengths)),)
     edges = np.unique(np.quantile(lengths, np.arange(1, buckets) / buckets).astype(int) + 1)
     counts = np.bincount(np.digitize(lengths, edges))
@@ -73,24 +78,6 @@ def bucket_by_length(
 
 
 def _trim(inputs: dict, lengths, *labels):
-    import tensorflow as tf
-
-    longest = tf.reduce_max(lengths)
+    longest = keras.ops.max(lengths)
     inputs = {name: part[:, :longest] for name, part in inputs.items()}
     return (inputs, *labels) if labels else inputs
-
-
-def _lengths(inputs) -> np.ndarray:
-    mask = inputs.get("padding_mask") if isinstance(inputs, Mapping) else None
-    if mask is None or np.ndim(mask) != 2 or not count_samples(inputs):
-        raise ValueError(
-            "`inputs` must be a dictionary with a padding_mask (n, tokens). Received: type "
-            f"{type(inputs).__name__}. Use what bert.preprocessor(sequence_length)(texts) returns."
-        )
-    mask = np.asarray(mask, bool)
-    if np.any(mask[:, 1:] & ~mask[:, :-1]):
-        raise ValueError(
-            "`inputs` must have their real tokens before the padding. Received: a padding_mask "
-            "with padding in front of a real token. Pad on the right."
-        )
-    return mask.sum(axis=1, dtype="int32")

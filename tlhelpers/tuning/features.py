@@ -1,22 +1,23 @@
 """Run a frozen model over data once, and keep what comes out."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os
 from collections.abc import Iterator
+from operator import methodcaller
 from pathlib import Path
 
 from tlhelpers.checks.data import check_images, check_tokens, count_samples
 from tlhelpers.checks.features import to_numpy
+from tlhelpers.checks.files import write_atomically
 from tlhelpers.checks.words import check_whole
-from tlhelpers.checks.writing import write_atomically
 from tlhelpers.models.graph import Step, walk
 from tlhelpers.models.preprocessing import images_of, preprocessing
+from tlhelpers.tuning.batches import is_dataset
 
 import keras
 import numpy as np
+from numpy.lib.format import open_memmap
 
 _ROWS_BETWEEN_SAVES = 2048
 
@@ -34,36 +35,33 @@ def extract_features(model, x, y=None, batch_size: int = 64, cache=None):
             `tf.data.Dataset` of batches `x` or `(x, y)`.
         y: array of labels `(n, ...)`, beside arrays `x`. A dataset brings its own.
         batch_size: inputs per step, for an array.
-        cache: a folder. Features are kept in it under a key of weights, architecture (hence
-            preprocessing) and data: the same call reads them again, a change of any computes new
-            ones, and a run that was killed goes on where it stopped. For arrays only.
+        cache: a folder, for arrays only. Features are kept in it under a key of weights,
+            architecture (hence preprocessing) and data: the same call reads them again, any change
+            computes new ones, and a run that was killed goes on where it stopped.
 
     Returns:
         Features, a float array `(n, ...)` (with `cache`, memory-mapped and read-only; bfloat16
-        becomes float32), or a dictionary of arrays for such a model; with labels a pair
-        `(features, labels)`, both from the same pass, so that row i belongs to row i even when the
-        dataset shuffles.
+        becomes float32), or a dictionary of arrays for such a model. With labels, a pair
+        `(features, labels)` from one pass: row i belongs to row i even when the dataset shuffles.
 
     Raises:
-        ValueError: images out of 0..255 or of another shape, unequal numbers of inputs and labels,
-            labels beside a dataset, an endless dataset or one with sample weights, a cache for a
-            dataset, a model with several outputs without names, batches whose features differ
-            in length, no data.
+        ValueError: images out of 0..255 or of another shape; not one label for each input; labels
+            or a cache beside a dataset; a dataset that is endless, has sample weights, or gives
+            features of several lengths; a model with several outputs without names; no data.
 
     Example:
         >>> features, labels = tl.extract_features(base, x_train, y_train, cache="build/features")
         >>> features.shape, labels.shape
         ((12, 8, 8, 5), (12,))
     """
-    batch_size = check_whole("batch_size", batch_size, least=1)
+    batch_size = check_whole("batch_size", batch_size, 1)
     model = _with_preprocessing(model)
     if len(model.outputs) != 1 and not isinstance(model.output, dict):
         raise ValueError(
-            "`model` must have one output, or a dictionary of them. Received: "
-            f"model={model.name!r} with {len(model.outputs)} outputs. Choose one: "
-            "keras.Model(model.input, model.outputs[0])."
+            f"`model` must have one output, or a dictionary. Received: model={model.name!r} with "
+            f"{len(model.outputs)}. Choose one: keras.Model(model.input, model.outputs[0])."
         )
-    if hasattr(x, "element_spec"):
+    if is_dataset(x):
         _check_dataset(x, y, cache)
         return _from_dataset(model, x)
     check_tokens(model, x)
@@ -75,9 +73,7 @@ def extract_features(model, x, y=None, batch_size: int = 64, cache=None):
             "Take both from the same rows."
         )
     if not samples:
-        raise ValueError(
-            "`x` must have at least one input. Received: an empty array. Check how it was selected."
-        )
+        raise ValueError("`x` must have at least one input. Received: none. Check its source.")
     if (images := images_of(model)) is not None:
         check_images(x, images)
     collect = _in_memory if cache is None else _in_files
@@ -87,9 +83,8 @@ def extract_features(model, x, y=None, batch_size: int = 64, cache=None):
 
 def _with_preprocessing(model: keras.Model) -> keras.Model:
     """Put the preprocessing in front of a bare backbone; return any other model unchanged."""
-    if images_of(model) is not None or len(model.inputs) != 1:
-        return model
-    if len(model.input_shape) != 4 or model.input_shape[-1] != 3:
+    rgb = len(model.inputs) == 1 and len(model.input_shape) == 4 and model.input_shape[-1] == 3
+    if not rgb or images_of(model) is not None:
         return model
     try:
         prepare = preprocessing(model)
@@ -102,8 +97,8 @@ def _with_preprocessing(model: keras.Model) -> keras.Model:
 def _check_dataset(dataset, y, cache) -> None:
     if y is not None:
         raise ValueError(
-            "`y` must be None beside a dataset, which brings its own labels. Received: an array, "
-            "whose order need not be the dataset's. Zip them: tf.data.Dataset.zip(dataset, labels)."
+            "`y` must be None beside a dataset, which brings its own labels. Received: an array. "
+            "Zip them in the same order: tf.data.Dataset.zip(dataset, labels)."
         )
     if cache is not None:
         raise ValueError(
@@ -130,9 +125,7 @@ def _from_dataset(model: keras.Model, dataset):
         batches.append(_predict(model, inputs))
         labels += map(np.asarray, rest)
     if not batches:
-        raise ValueError(
-            "`x` must have at least one batch. Received: an empty dataset. Check its source."
-        )
+        raise ValueError("`x` must have at least one batch. Received: none. Check its source.")
     shapes = {first.shape[1:] for first, *_ in batches}
     if len(shapes) > 1:
         raise ValueError(
@@ -144,23 +137,12 @@ def _from_dataset(model: keras.Model, dataset):
 
 
 def _predict(model: keras.Model, inputs) -> list[np.ndarray]:
-    """Return the features of a batch, one array for each output of the model."""
     return [to_numpy(part) for part in keras.tree.flatten(model.predict_on_batch(inputs))]
 
 
 def _like_output(model: keras.Model, parts: list):
-    """Return a list of features as the model has its outputs: an array, or a dictionary of them."""
+    """Return features in the form of the model's outputs: an array, or a dictionary of them."""
     return keras.tree.pack_sequence_as(model.output, parts) if len(parts) > 1 else parts[0]
-
-
-def _run(model: keras.Model, x, batch_size: int, start: int = 0) -> Iterator[tuple]:
-    """Yield the rows of a batch, and its features; batches of one size, so that one trace does."""
-    samples = count_samples(x)
-    for begin in _progress(range(start, samples, batch_size), model):
-        first = max(0, min(begin, samples - batch_size))  # the last batch reaches back
-        end = min(first + batch_size, samples)
-        parts = _predict(model, _rows(x, first, end))
-        yield slice(begin, end), [part[begin - first :] for part in parts]
 
 
 def _rows(x, start: int, stop: int):
@@ -175,13 +157,25 @@ def _progress(items, model: keras.Model):
     return tqdm(items, f"features of {model.name}", unit="batch", leave=False, disable=None)
 
 
-def _in_memory(model: keras.Model, x, batch_size: int, cache: None) -> list[np.ndarray]:
+def _fill(features: list, files: list, model, x, batch_size: int, start=0) -> Iterator[int]:
+    """Put features into files, or into memory without; yield after each batch the rows so far."""
     samples = count_samples(x)
+    for begin in _progress(range(start, samples, batch_size), model):
+        first = max(0, min(begin, samples - batch_size))  # the last reaches back: one size for all
+        end = min(first + batch_size, samples)
+        for i, part in enumerate(_predict(model, _rows(x, first, end))):
+            if i == len(features):
+                kind, shape = part.dtype, (samples, *part.shape[1:])
+                new = open_memmap(files[i], "w+", kind, shape) if files else np.empty(shape, kind)
+                features.append(new)
+            features[i][begin:end] = part[begin - first :]
+        yield end
+
+
+def _in_memory(model: keras.Model, x, batch_size: int, cache: None) -> list[np.ndarray]:
     features: list[np.ndarray] = []
-    for rows, batch in _run(model, x, batch_size):
-        features = features or [np.empty((samples, *p.shape[1:]), p.dtype) for p in batch]
-        for whole, part in zip(features, batch, strict=True):
-            whole[rows] = part
+    for _ in _fill(features, [], model, x, batch_size):
+        pass
     return features
 
 
@@ -194,8 +188,8 @@ def _in_files(model: keras.Model, x, batch_size: int, cache) -> list[np.memmap]:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ValueError(
-            f"`cache` must be a folder that can be written. Received: cache={str(cache)!r} "
-            f"({error}). Name another folder."
+            f"`cache` must be a folder to write in. Received: cache={str(cache)!r} ({error}). "
+            "Name another folder."
         ) from error
     key, count = _key(model, x), len(model.outputs)
     files = [folder / (f"{key}.{i}.npy" if count > 1 else f"{key}.npy") for i in range(count)]
@@ -203,46 +197,35 @@ def _in_files(model: keras.Model, x, batch_size: int, cache) -> list[np.memmap]:
         if not all(file.exists() for file in files):
             partials = [file.with_suffix(".partial.npy") for file in files]
             progress = folder / f"{key}.rows"
-            _fill(partials, progress, model, x, batch_size)
+            _fill_files(partials, progress, model, x, batch_size)
             for partial, file in zip(partials, files, strict=True):
                 os.replace(partial, file)
             progress.unlink(missing_ok=True)
     return [_open(file, count_samples(x)) for file in files]
 
 
-def _fill(partials: list[Path], progress: Path, model: keras.Model, x, batch_size: int) -> None:
+def _fill_files(partials: list[Path], progress: Path, model, x, batch_size: int) -> None:
     """Write features into files, from the row on at which an earlier run has stopped."""
-    samples, open_new = count_samples(x), np.lib.format.open_memmap
+    samples = count_samples(x)
     begun = progress.exists() and all(partial.exists() for partial in partials)
     saved = int(progress.read_text()) if begun else 0
     features = [_open(partial, samples, "r+") for partial in partials] if saved else []
-    for rows, batch in _run(model, x, batch_size, saved):
-        features = features or [
-            open_new(partial, "w+", part.dtype, (samples, *part.shape[1:]))
-            for partial, part in zip(partials, batch, strict=True)
-        ]
-        for whole, part in zip(features, batch, strict=True):
-            whole[rows] = part
-        if rows.stop - saved >= _ROWS_BETWEEN_SAVES or rows.stop == samples:
+    for done in _fill(features, partials, model, x, batch_size, saved):
+        if done - saved >= _ROWS_BETWEEN_SAVES or done == samples:
             for whole in features:
                 whole.flush()
-            saved = rows.stop
-            _note(progress, saved)
-
-
-def _note(progress: Path, rows: int) -> None:
-    write_atomically(progress, lambda file: file.write(str(rows).encode()))
+            saved = done
+            write_atomically(progress, methodcaller("write", str(saved).encode()))
 
 
 def _open(path: Path, samples: int, mode: str = "r") -> np.memmap:
     try:
-        features = np.lib.format.open_memmap(path, mode)
+        features = open_memmap(path, mode)
     except (ValueError, EOFError, OSError):
         features = None
     if features is None or features.shape[:1] != (samples,):
         raise ValueError(
-            f"A cached file must be whole. Received: a damaged {path}. Remove it; the next call "
-            "computes it again."
+            f"A cached file must be whole. Received: a damaged {path}. Remove it and call again."
         )
     return features
 

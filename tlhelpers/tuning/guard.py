@@ -1,7 +1,5 @@
 """Stop a fit that would not train what you think."""
 
-from __future__ import annotations
-
 import keras
 
 
@@ -10,9 +8,8 @@ class FitGuard(keras.callbacks.Callback):
 
     Keras captures the weights to train when the training step is traced, in the first fit after
     `compile`. Unfreezing later trains nothing new, freezing later goes on training, and an
-    optimizer that is used again knows only the old weights. Keras 3.15 says nothing about it: the
-    warning it has for this stands behind a `raise` and cannot be reached. This callback compares
-    the set at the start of each fit with the one at `compile`.
+    optimizer that is used again knows only the old weights. Keras 3.15 says nothing about it: its
+    warning for this stands behind a `raise` and cannot be reached.
 
     Raises:
         ValueError: (from `fit`) layers were frozen or unfrozen since `compile`, the optimizer was
@@ -34,7 +31,7 @@ class FitGuard(keras.callbacks.Callback):
                 f"`model` must have something trainable. Received: model={model.name!r} with every "
                 "weight frozen. Use tl.unfreeze(model, blocks=1), or give it a head."
             )
-        if changed := _changed_layers(model) or _changed_variables(model):
+        if changed := _changes(model):
             shown = ", ".join(changed[:4]) + (", ..." if len(changed) > 4 else "")
             raise ValueError(
                 "The trainable weights must be those of the last compile. Received: a change in "
@@ -43,21 +40,17 @@ class FitGuard(keras.callbacks.Callback):
             )
 
 
-def _changed_layers(model: keras.Model) -> list[str]:
-    """Return layers with weights of their own whose flag differs from the one at compile."""
-    at_compile = getattr(model, "_compiled_trainable_state", {})
-    own = [part for part in model._flatten_layers() if part._trainable_variables]
-    return [part.name for part in own if at_compile.get(part, part.trainable) != part.trainable]
-
-
-def _changed_variables(model: keras.Model) -> list[str]:
-    """Return the variables that the optimizer was built for but that no longer train, or reverse.
+def _changes(model: keras.Model) -> list[str]:
+    """Return layers with another flag than at compile, or variables that the optimizer lacks.
 
     An optimizer that is not built yet takes what is trainable now.
     """
+    flags = getattr(model, "_compiled_trainable_state", {})
+    own = [part for part in model._flatten_layers() if part._trainable_variables]
+    layers = [part.name for part in own if flags.get(part, part.trainable) != part.trainable]
     optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
-    if optimizer is None or not optimizer.built:
-        return []
+    if layers or optimizer is None or not optimizer.built:
+        return layers
     built = {id(v): v for v in optimizer._trainable_variables}
     now = {id(v): v for v in model.trainable_variables}
     return [v.path for key, v in {**built, **now}.items() if key not in built or key not in now]

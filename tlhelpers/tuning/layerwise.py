@@ -4,16 +4,15 @@ Adam divides a scaled gradient by its own size and takes the same step as before
 multiplies the learning rate of every single update, and that of the weight decay with it.
 """
 
-from __future__ import annotations
-
 import weakref
 from collections.abc import Callable, Mapping
 
 from tlhelpers.checks.words import check_choice, check_number, did_you_mean
-from tlhelpers.models.anatomy import find_blocks, split_head
+from tlhelpers.models.anatomy import Anatomy
 from tlhelpers.models.state import check_built
 
 import keras
+from keras.optimizers import SGD, Adam, AdamW, RMSprop
 
 DECAYS = {"ulmfit": 1 / 2.6, "bert": 0.95}  # Howard & Ruder 2018, 3.3; Sun et al. 2019, 5.4.3
 
@@ -46,27 +45,23 @@ class _Layerwise(keras.Optimizer):
 
     def _match(self, variables) -> tuple:
         """Return the path, shape and factor of each of these variables, in their order."""
-        if not self._known:
-            return self._saved_for(variables)
-        strange = [v.path for v in variables if self._var_key(v) not in self._known]
-        if strange:
-            raise ValueError(
-                "The optimizer must be used with the model that it was made for. Received: "
-                f"variables of another model, {strange[:3]}. "
-                "Call tl.layerwise(optimizer, model, ...) for this one."
-            )
-        return tuple((v.path, tuple(v.shape), self._known[self._var_key(v)]) for v in variables)
-
-    def _saved_for(self, variables) -> tuple:
         paths, shapes = [v.path for v in variables], [tuple(v.shape) for v in variables]
-        saved = [path for path, _, _ in self.factors]
-        if shapes != [shape for _, shape, _ in self.factors]:
-            raise ValueError(
-                "The optimizer must be used with the trainable variables that it was saved with "
-                f"({len(saved)}: {saved[:3]}, ...). Received: {len(paths)}: {paths[:3]}, .... "
-                "Make a new one with tl.layerwise(optimizer, model, ...)."
-            )
-        return self.factors
+        if self._known:
+            strange = [v.path for v in variables if self._var_key(v) not in self._known]
+            if not strange:
+                factors = [self._known[self._var_key(v)] for v in variables]
+                return tuple(zip(paths, shapes, factors, strict=True))
+            required, received = "made for", f"variables of another model, {strange[:3]}"
+        elif shapes == [shape for _, shape, _ in self.factors]:
+            return self.factors
+        else:
+            saved = [path for path, _, _ in self.factors]
+            required = f"saved with ({len(saved)} variables: {saved[:3]}, ...)"
+            received = f"{len(paths)} variables: {paths[:3]}, ..."
+        raise ValueError(
+            f"The optimizer must be used with the model that it was {required}. Received: "
+            f"{received}. Make one for this model with tl.layerwise(optimizer, model, ...)."
+        )
 
     def _factor(self, variable) -> float:
         return self.factors[self._get_variable_index(variable)][2]
@@ -89,42 +84,20 @@ class _Layerwise(keras.Optimizer):
 
     def get_config(self):
         """Return the base optimizer's settings and the factors."""
-        model = self._model()
-        factors = self.factors
+        model, factors = self._model(), self.factors
         if not self.built and model is not None:
             factors = self._match(model.trainable_variables)
         return {**super().get_config(), "factors": [[p, list(s), f] for p, s, f in factors]}
 
 
-_register = keras.saving.register_keras_serializable("tlhelpers")
+def _with_factors(kind: type[keras.Optimizer]) -> type:
+    """Return the class "LayerwiseAdam" of Adam, which a saved model finds by this name."""
+    name, doc = f"Layerwise{kind.__name__}", f"{kind.__name__} with a learning rate per layer."
+    made = type(name, (_Layerwise, kind), {"__doc__": doc, "__module__": __name__})
+    return keras.saving.register_keras_serializable("tlhelpers")(made)
 
 
-@_register
-class LayerwiseSGD(_Layerwise, keras.optimizers.SGD):
-    """SGD with a learning rate per layer; made by `layerwise`."""
-
-
-@_register
-class LayerwiseAdam(_Layerwise, keras.optimizers.Adam):
-    """Adam with a learning rate per layer; made by `layerwise`."""
-
-
-@_register
-class LayerwiseAdamW(_Layerwise, keras.optimizers.AdamW):
-    """AdamW with a learning rate and a weight decay per layer; made by `layerwise`."""
-
-
-@_register
-class LayerwiseRMSprop(_Layerwise, keras.optimizers.RMSprop):
-    """RMSprop with a learning rate per layer; made by `layerwise`."""
-
-
-_KINDS = {
-    keras.optimizers.SGD: LayerwiseSGD,
-    keras.optimizers.Adam: LayerwiseAdam,
-    keras.optimizers.AdamW: LayerwiseAdamW,
-    keras.optimizers.RMSprop: LayerwiseRMSprop,
-}
+_KINDS = {kind: _with_factors(kind) for kind in (SGD, Adam, AdamW, RMSprop)}
 
 
 def layerwise(
@@ -142,8 +115,7 @@ def layerwise(
     holds: a layer's before its block's.
 
     Args:
-        optimizer: a fresh SGD, Adam, AdamW or RMSprop, or a LossScaleOptimizer around one; it stays
-            as it is.
+        optimizer: a fresh SGD, Adam, AdamW or RMSprop, or a LossScaleOptimizer around one.
         model: the built model that will be compiled with the result.
         decay: factor per block in (0, 1], or "ulmfit" (1/2.6), "bert" (0.95).
         multipliers: factors, 0 or above, by the name of a layer, of a block of `find_blocks`, of a
@@ -151,8 +123,8 @@ def layerwise(
             `path` of one layer ("encoder/attention/query") for that one.
 
     Returns:
-        A new optimizer of the same kind and settings. A model compiled with it saves and loads
-        (`safe_mode=True`) with state and factors once `tlhelpers` is imported.
+        A new optimizer of the same kind and settings; `optimizer` stays as it is. A model compiled
+        with it saves and loads (`safe_mode=True`), factors included, once `tlhelpers` is imported.
 
     Raises:
         ValueError: both or neither of decay and multipliers; a decay outside (0, 1]; an unknown
@@ -191,13 +163,7 @@ def renew(
     learning_rate: float | keras.optimizers.schedules.LearningRateSchedule | None = None,
     kind: type[keras.Optimizer] | None = None,
 ) -> keras.Optimizer:
-    """Return a fresh optimizer with the settings of another, and without its state.
-
-    Args:
-        optimizer: any Keras optimizer.
-        learning_rate: a rate or schedule instead of its own.
-        kind: a class instead of its own.
-    """
+    """Return a fresh optimizer with another's settings; a rate or a class instead of its own."""
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         settings = {k: v for k, v in optimizer.get_config().items() if k != "inner_optimizer"}
         return type(optimizer)(renew(optimizer.inner_optimizer, learning_rate, kind), **settings)
@@ -219,9 +185,9 @@ def _by_decay(model: keras.Model, decay: float | str) -> dict[int, float]:
         decay = DECAYS[check_choice("decay", decay, DECAYS)]
     cure = "Use 0.5 to halve the rate per block, 1.0 for one rate everywhere."
     decay = check_number("decay", decay, "(0, 1]", cure)
-    _, head = split_head(model)
-    levels = [head] if any(layer.weights for layer in head) else []
-    levels += [list(block.layers) for block in reversed(find_blocks(model))]
+    anatomy = Anatomy(model)
+    levels = [anatomy.head] if any(layer.weights for layer in anatomy.head) else []
+    levels += [list(block.layers) for block in reversed(anatomy.blocks)]
     factors = dict.fromkeys(map(id, model.variables), decay ** (len(levels) - 1))
     for depth, layers in enumerate(levels):
         factors |= {id(v): decay**depth for layer in layers for v in layer.variables}
@@ -234,7 +200,15 @@ def _by_name(model: keras.Model, multipliers) -> dict[int, float]:
             "`multipliers` must be a dict of names and factors. Received: "
             f"multipliers={multipliers!r}. Write it as {{'block1': 0.1}}."
         )
-    named = _variables_by_name(model)
+    anatomy = Anatomy(model)
+    parts = [("head", layer) for layer in anatomy.head]
+    parts += [(block.name, layer) for block in anatomy.blocks for layer in block.layers]
+    for layer in model._flatten_layers(include_self=False):
+        parts += [(layer.name, layer), (layer.path or layer.name, layer)]
+    named: dict[str, set[int]] = {}
+    for name, layer in parts:
+        if layer.variables:
+            named.setdefault(name, set()).update(map(id, layer.variables))
     cure = "Use freeze and unfreeze to say what learns at all."
     for name, factor in multipliers.items():
         if name not in named:
@@ -247,15 +221,3 @@ def _by_name(model: keras.Model, multipliers) -> dict[int, float]:
     for name in sorted(multipliers, key=lambda name: -len(named[name])):  # the narrowest wins
         factors |= dict.fromkeys(named[name], float(multipliers[name]))
     return factors
-
-
-def _variables_by_name(model: keras.Model) -> dict[str, set[int]]:
-    """Return the `id` of the variables behind "head", a block, a layer's name or its path."""
-    named = [("head", layer) for layer in split_head(model)[1]]
-    named += [(block.name, layer) for block in find_blocks(model) for layer in block.layers]
-    for layer in model._flatten_layers(include_self=False):
-        named += [(layer.name, layer), (layer.path or layer.name, layer)]
-    found: dict[str, set[int]] = {}
-    for name, layer in named:
-        found.setdefault(name, set()).update(map(id, layer.variables))
-    return {name: ids for name, ids in found.items() if ids}

@@ -1,14 +1,12 @@
 """Low-rank adapters (LoRA) on the layers you name: add them, merge them."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from tlhelpers.checks.words import check_number, check_whole, did_you_mean
-from tlhelpers.models.anatomy import split_head
+from tlhelpers.models.anatomy import Anatomy
 from tlhelpers.tuning.describing import Trainability, describe
 from tlhelpers.tuning.freezing import ask_for_compile, freeze, ids_of_trained
 
@@ -27,12 +25,8 @@ class Place:
         return self.layer.name, self.layer.path or self.layer.name
 
     @property
-    def width(self) -> int:
-        return min(math.prod(self.matrix.shape[:-1]), self.matrix.shape[-1])
-
-    @property
     def adapter(self) -> list[keras.Variable]:
-        """Its A and B, or nothing before LoRA."""
+        """Its A and B; empty before LoRA."""
         names = ("lora_kernel_a", "lora_kernel_b", "lora_embeddings_a", "lora_embeddings_b")
         return [v for n in names if (v := getattr(self.layer, n, None)) is not None]
 
@@ -40,7 +34,7 @@ class Place:
 def add_lora(
     model: keras.Model, rank: int, targets: str | Sequence[str], alpha: float | None = None
 ) -> Trainability:
-    r"""Freeze a model's base and put trainable low-rank adapters beside some of its layers.
+    r"""Freeze a model's base, put low-rank adapters beside some layers, return `describe(model)`.
 
     A layer that computed $x W$ computes $x (W + \frac{\alpha}{r} A B)$, where $A$ is random, $B$
     begins at zero, so that nothing changes at first, and only $A$ and $B$ learn. All else in the
@@ -48,24 +42,21 @@ def add_lora(
 
     Args:
         model: a built model with a nested or inlined base, or a base alone; changed in place.
-        rank: $r$, from 1 to the width of the layers: the smaller side of $W$.
-        targets: shell patterns (`*`, `?`, `[ab]`, as in `fnmatch`) for the names of Dense,
-            EinsumDense, Embedding and convolution layers of the base, or for their whole `path`:
-            `["query", "value"]` in a transformer, `"block5_conv*"`, `"*layer_1/*"`.
+        rank: $r$, from 1 to the width of the layers (the smaller side of $W$).
+        targets: shell patterns (as in `fnmatch`) for the names, or whole paths, of Dense,
+            EinsumDense, Embedding and convolution layers of the base: `["query", "value"]` in a
+            transformer, `"block5_conv*"`, `"*layer_1/*"`.
         alpha: scale of the adapter. Defaults to `rank`, a factor of 1.
-
-    Returns:
-        The table of `describe(model)`.
 
     Raises:
         ValueError: a rank below 1 or above a layer's width; a pattern that matches nothing (near
             matches are listed); LoRA twice; a kernel with a constraint. The model is unchanged.
 
     Note:
-        A model that has been fitted must be compiled again before it is fitted again: its next
-        `fit` says so. Adapters belong to the layers: another model on the same base has them too,
-        and must be compiled again before it predicts. Saving the model itself merges the adapters,
-        and it cannot be trained on after loading; use `save_adapters`, or `merge_lora` first.
+        Compile again a model that has been fitted: its next `fit` says so. Another model on the
+        same base has the adapters too, and must be compiled again before it predicts. Saving the
+        model itself merges them, and it cannot be trained on after loading; use `save_adapters`,
+        or `merge_lora` first.
 
     Example:
         >>> print(tl.add_lora(text_model, rank=2, targets=["query", "value"]))
@@ -80,12 +71,12 @@ def add_lora(
     Reference:
         Hu et al. 2021, LoRA: Low-Rank Adaptation (arXiv 2106.09685), eq. 3.
     """
-    places = places_of(model)
-    chosen = _choose(places, targets)
+    chosen = _choose(places_of(Anatomy(model)), targets)
     check_no_adapters(model, "Name all targets in one call")
     for place in chosen:
         cure = f"The width of {place.layer.name!r} is the border. Common ranks are 4 to 16."
-        rank = check_whole("rank", rank, 1, place.width, cure)
+        *rows, columns = place.matrix.shape
+        rank = check_whole("rank", rank, 1, min(math.prod(rows), columns), cure)
         if place.matrix.constraint is not None:
             raise ValueError(
                 "`targets` must be layers without a constraint, which LoRA would break. "
@@ -97,26 +88,20 @@ def add_lora(
 
 
 def merge_lora(model: keras.Model) -> Trainability:
-    """Add the adapters to the weights they stand beside, and take them away, in place.
+    """Add the adapters to the weights they stand beside, in place, and return `describe(model)`.
 
     Afterwards the model is made of plain layers, predicts the same up to rounding, and its base is
-    frozen; the head stays as it is.
-
-    Returns:
-        The table of `describe(model)`.
+    frozen; the head stays as it is. A model that has been fitted must be compiled again.
 
     Raises:
         ValueError: a model without LoRA.
-
-    Note:
-        A model that has been fitted must be compiled again before it is fitted again.
 
     Example:
         >>> table = tl.add_lora(model, rank=2, targets="conv*")
         >>> table = tl.merge_lora(model)
         >>> model.save("merged.keras")
     """
-    adapted = [place for place in places_of(model) if place.adapter]
+    adapted = [place for place in places_of(Anatomy(model)) if place.adapter]
     if not adapted:
         raise ValueError(
             f"`model` must have LoRA. Received: model={model.name!r} without adapters. "
@@ -137,19 +122,18 @@ def merge_lora(model: keras.Model) -> Trainability:
 
 
 def check_no_adapters(model: keras.Model, instead: str = "Compile and fit it") -> None:
-    """Refuse a model with adapters where freezing and unfreezing would put them out of use."""
-    adapted = next((place.layer.name for place in places_of(model) if place.adapter), None)
-    if adapted is not None:
-        raise ValueError(
-            f"`model` must be without LoRA. Received: model={model.name!r} with an adapter on "
-            f"{adapted!r}. {instead}, or merge_lora(model) first."
-        )
+    """Refuse a model with adapters, which freezing and unfreezing would put out of use."""
+    for place in places_of(Anatomy(model)):
+        if place.adapter:
+            raise ValueError(
+                f"`model` must be without LoRA. Received: model={model.name!r} with an adapter on "
+                f"{place.layer.name!r}. {instead}, or merge_lora(model) first."
+            )
 
 
-def places_of(model: keras.Model) -> list[Place]:
+def places_of(anatomy: Anatomy) -> list[Place]:
     """Return where LoRA can stand in the base of a model, in order."""
-    body, _ = split_head(model)
-    layers = {id(part): part for layer in body for part in layer._flatten_layers()}
+    layers = {id(part): part for layer in anatomy.body for part in layer._flatten_layers()}
     places = []
     for layer in layers.values():
         matrix = getattr(layer, "_kernel", getattr(layer, "_embeddings", None))
@@ -183,8 +167,7 @@ def enable(model: keras.Model, chosen: list[tuple[Place, int, float | None]]) ->
     freeze(model)
     adapted = {id(place.layer) for place, _, _ in chosen}
     for part in model._flatten_layers():
-        inside = {id(layer) for layer in part._flatten_layers()}
-        if inside & adapted:
+        if any(id(layer) in adapted for layer in part._flatten_layers()):
             part._trainable = True  # the flag alone: the setter would open every weight inside
         if isinstance(part, keras.Model):
             part.test_function = part.predict_function = None  # traced without the adapters

@@ -1,7 +1,5 @@
 """A learning-rate range test that leaves the model as it was."""
 
-from __future__ import annotations
-
 import contextlib
 import math
 from collections.abc import Iterator
@@ -23,8 +21,7 @@ class LearningRates:
         rates: learning rates tried, rising, shape `(n,)`.
         losses: loss of one batch at each rate, all finite, shape `(n,)`.
         smoothed: the same curve without the noise of the batches, shape `(n,)`.
-        range: the rates between which the loss falls, from where it begins to where it is lowest;
-            None if it does not fall.
+        range: the rates where the loss begins to fall and where it is lowest; None if it does not.
         suggestion: the rate in that range where the loss falls fastest; None without one.
     """
 
@@ -55,29 +52,24 @@ def find_learning_rate(
     smoothing: float = 0.2,
     seed: int = 0,
 ) -> LearningRates:
-    r"""Train a compiled model for some batches at rising learning rates, and undo it all.
+    r"""Train a compiled model at rising learning rates, undo it all, and return `LearningRates`.
 
     Batch $i$ is trained at $\eta_i = \mathrm{low}\,(\mathrm{high}/\mathrm{low})^{i/(n-1)}$ with a
     fresh optimizer of the compiled kind, layerwise factors included. The curve is smoothed with a
-    normal kernel over $\log_{10} \eta$, divided by the weights that fall on the curve, so
-    that its ends are not biased. The test ends early once the loss is no longer finite or has grown
-    by three times its first value. Before it returns, weights, optimizer, metrics and the random
-    states of Keras, its layers, numpy and Python are bit for bit what they were.
+    normal kernel over $\log_{10} \eta$, unbiased at its ends. The test ends early once the loss is
+    no longer finite or has grown by three times its first value. Weights, optimizer, metrics and
+    the random states of Keras, its layers, numpy and Python are put back bit for bit.
 
     Args:
         model: a built and compiled model, fitted or not.
         x: array, or dict or list of arrays, with samples along axis 0; or a `tf.data.Dataset` of
             `(x, y)` batches, which is repeated as needed.
         y: labels of the arrays.
-        low: first rate, above 0.
-        high: last rate, above low.
+        low, high: first rate, above 0, and last rate, above low.
         steps: how many batches, at least 10.
         batch_size: samples in a batch of the arrays.
         smoothing: width of the kernel (one standard deviation) in powers of ten, above 0.
         seed: draws the batches.
-
-    Returns:
-        A `LearningRates`: `.rates`, `.losses`, `.smoothed`, `.range`, `.suggestion`.
 
     Raises:
         ValueError: a model that is not compiled or built; an argument out of its range; x and y of
@@ -92,11 +84,20 @@ def find_learning_rate(
     Reference:
         Smith 2017, Cyclical Learning Rates (arXiv 1506.01186), section 3.3.
     """
-    _check(model, low, high, steps, batch_size, smoothing)
+    if not getattr(model, "compiled", False) or not model.built:
+        raise ValueError(
+            "`model` must be built and compiled. Received: "
+            f"model={model.name!r}, built={model.built}, compiled={model.compiled}. "
+            "Call model.compile(optimizer, loss) first."
+        )
+    low = check_number("low", low, "(0, inf)")
+    high = check_number("high", high, f"({low}, inf)", f"The test rises from low={low} to high.")
+    steps, batch_size = check_whole("steps", steps, 10), check_whole("batch_size", batch_size, 1)
+    smoothing = check_number("smoothing", smoothing, "(0, inf)")
     rates = np.geomspace(low, high, steps)
     batches = _batches(x, y, batch_size, np.random.default_rng(check_seed(seed)))
     losses: list[float] = []
-    with preserved(model), _borrowed(model, float(low)):
+    with preserved(model), _borrowed(model, low):
         for rate, (batch_x, batch_y) in zip(rates, batches, strict=False):
             model.optimizer.learning_rate = float(rate)
             loss = float(model.train_on_batch(batch_x, batch_y, return_dict=True)["loss"])
@@ -107,7 +108,7 @@ def find_learning_rate(
                 break
     if len(losses) < 5:
         raise ValueError(
-            f"`low` must be a rate at which the loss is finite. Received: low={low!r}, with losses "
+            f"`low` must be a rate at which the loss is finite. Received: low={low}, with losses "
             f"{losses} before it was not. Start lower, and check the input for NaN."
         )
     return _read_off(rates[: len(losses)], np.array(losses), smoothing)
@@ -138,15 +139,13 @@ def _batches(x, y, batch_size: int, rng: np.random.Generator) -> Iterator[tuple]
             yield from (batch[:2] for batch in x)
     arrays = keras.tree.map_structure(np.asarray, (x, y))
     lengths = [len(part) for part in keras.tree.flatten(arrays)]
-    count = lengths[0]
-    if not count or set(lengths) != {count}:
+    if not lengths[0] or len(set(lengths)) > 1:
         raise ValueError(
-            f"`x` and `y` must have the same length, 1 or above. Received: lengths {lengths}. "
-            "Take both from the same rows."
+            f"`x` and `y` must have one length above 0. Received: lengths {lengths}. Check both."
         )
     while True:
-        order = rng.permutation(count)
-        for start in range(0, max(count - batch_size, 0) + 1, batch_size):
+        order = rng.permutation(lengths[0])
+        for start in range(0, max(len(order) - batch_size, 0) + 1, batch_size):
             chosen = order[start : start + batch_size]
             yield keras.tree.map_structure(lambda part, rows=chosen: part[rows], arrays)
 
@@ -164,20 +163,5 @@ def _read_off(rates: np.ndarray, losses: np.ndarray, smoothing: float) -> Learni
     begin = int(np.flatnonzero(smoothed[:bottom] >= smoothed[0] - 0.1 * drop)[-1])
     slope = np.gradient(smoothed, axis)[begin : bottom + 1]
     steepest = begin + int(slope.argmin())
-    return LearningRates(
-        rates, losses, smoothed, (float(rates[begin]), float(rates[bottom])), float(rates[steepest])
-    )
-
-
-def _check(model, low, high, steps, batch_size, smoothing) -> None:
-    if not getattr(model, "compiled", False) or not model.built:
-        raise ValueError(
-            "`model` must be built and compiled. Received: "
-            f"model={model.name!r}, built={model.built}, compiled={model.compiled}. "
-            "Call model.compile(optimizer, loss) first."
-        )
-    check_number("low", low, "(0, inf)")
-    check_number("high", high, f"({float(low)}, inf)", f"The test rises from low={low!r} to high.")
-    check_whole("steps", steps, 10)
-    check_whole("batch_size", batch_size, 1)
-    check_number("smoothing", smoothing, "(0, inf)")
+    low, high = float(rates[begin]), float(rates[bottom])
+    return LearningRates(rates, losses, smoothed, (low, high), float(rates[steepest]))

@@ -1,7 +1,5 @@
 """Learning rates over the steps of a training: warm-up, then down."""
 
-from __future__ import annotations
-
 import math
 
 from tlhelpers.checks.words import check_choice, check_number, check_whole
@@ -12,7 +10,7 @@ import keras
 def warmup_cosine(
     peak: float, steps: int, warmup: float = 0.1, final: float = 0.0
 ) -> keras.optimizers.schedules.CosineDecay:
-    r"""Return a schedule that rises in a straight line and falls along half a cosine.
+    r"""Return Keras' schedule `CosineDecay` that rises in a line and falls along half a cosine.
 
     $$\eta(t) = \begin{cases} \eta_{\max}\, t / w & t < w \\
     \eta_{\mathrm{end}} + \tfrac12 (\eta_{\max} - \eta_{\mathrm{end}})
@@ -27,15 +25,11 @@ def warmup_cosine(
         warmup: share of the steps that rise, in [0, 1). 0 starts at the peak.
         final: learning rate at the end, in 0..peak.
 
-    Returns:
-        A `keras.optimizers.schedules.CosineDecay`; it saves and loads as Keras' own.
-
     Raises:
         ValueError: an argument out of its range.
 
     Example:
-        >>> epochs, batches = 5, math.ceil(len(x_train) / 4)
-        >>> rate = tl.warmup_cosine(1e-3, steps=epochs * batches)
+        >>> rate = tl.warmup_cosine(1e-3, steps=5 * math.ceil(len(x_train) / 4))  # 5 epochs
         >>> model.compile(keras.optimizers.AdamW(rate), loss)
 
     Reference:
@@ -72,8 +66,7 @@ class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
 
     def get_config(self):
         """Return the arguments of the constructor."""
-        names = ("peak", "steps", "rising", "start", "final", "shape")
-        return {name: getattr(self, name) for name in names}
+        return dict(vars(self))
 
 
 def one_cycle(
@@ -84,25 +77,19 @@ def one_cycle(
     final: float | None = None,
     shape: str = "cosine",
 ) -> OneCycle:
-    r"""Return a schedule that goes up to a peak once and down to almost nothing.
+    r"""Return a registered schedule that goes up to a peak once and down to almost nothing.
 
     $$\eta(t) = \begin{cases} \eta_0 + (\eta_{\max} - \eta_0)\, s(t / w) & t < w \\
     \eta_{\max} + (\eta_{\mathrm{end}} - \eta_{\max})\, s\left(\frac{t - w}{T - w}\right)
     & w \le t < T \\ \eta_{\mathrm{end}} & t \ge T \end{cases}$$
-    where $s(p) = (1 - \cos \pi p) / 2$ for shape "cosine" and $s(p) = p$ for "linear", $t$ counts
-    batches, $T$ is `steps`, $w$ = `round(warmup * steps)`, $\eta_0$ is `start`. The momentum of the
-    optimizer stays as it is.
+    where $s(p) = (1 - \cos \pi p) / 2$ for shape "cosine" and $s(p) = p$ for "linear", $\eta_0$ is
+    `start`, and the rest as in `warmup_cosine`. The momentum of the optimizer stays as it is.
 
     Args:
-        peak: highest learning rate, above 0.
-        steps: batches in the whole training, epochs times batches per epoch; at least 1.
-        warmup: share of the steps that rise, in [0, 1).
+        peak, steps, warmup: as in `warmup_cosine`.
         start: first learning rate, in 0..peak. Defaults to peak / 25.
         final: last learning rate, in 0..peak. Defaults to peak / 100,000.
         shape: "cosine" or "linear".
-
-    Returns:
-        A registered `LearningRateSchedule`.
 
     Raises:
         ValueError: an argument out of its range.
@@ -110,10 +97,9 @@ def one_cycle(
     Example:
         The slanted triangle of ULMFiT (cut_frac 0.1, ratio 32):
 
-        >>> low = 0.01 / 32
-        >>> rate = tl.one_cycle(0.01, 100, 0.1, start=low, final=low, shape="linear")
+        >>> rate = tl.one_cycle(0.032, 100, 0.1, start=1e-3, final=1e-3, shape="linear")
         >>> [round(float(rate(step)), 4) for step in (0, 5, 10, 100)]
-        [0.0003, 0.0052, 0.01, 0.0003]
+        [0.001, 0.0165, 0.032, 0.001]
 
     Reference:
         Smith 2018, A disciplined approach to neural network hyper-parameters (arXiv 1803.09820),
@@ -129,9 +115,7 @@ def one_cycle(
 def _check(peak: float, steps: int, warmup: float) -> tuple[float, int, int]:
     """Return the peak, the number of steps, and how many of them rise."""
     peak = check_number("peak", peak, "(0, inf)")
-    steps = check_whole(
-        "steps", steps, 1, cure="It counts batches: epochs times batches per epoch."
-    )
+    steps = check_whole("steps", steps, 1, cure="Take epochs times batches per epoch.")
     warmup = check_number("warmup", warmup, "[0, 1)", "It is a share of the steps: 0.1 is a tenth.")
     return peak, steps, min(round(warmup * steps), steps - 1)
 
