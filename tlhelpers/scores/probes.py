@@ -1,7 +1,5 @@
 """Probes: how well a classifier does that needs no choosing, on features as they are."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from tlhelpers.checks.features import check_classes, check_features
@@ -15,9 +13,9 @@ import numpy as np
 class Probe:
     """What a probe returns: the share of samples that it got right without having seen them.
 
-    `interval` is the 95 % Wilson interval of `accuracy` over `samples` (for these samples as the
-    test set: another training run or another draw of few samples moves more than that).
-    `float(probe)` is the accuracy.
+    The higher the better. `interval` is the 95 % Wilson interval of `accuracy` over `samples` (for
+    these samples as the test set: another training run or another draw of few samples moves more
+    than that). `float(probe)` is the accuracy.
     """
 
     accuracy: float
@@ -45,11 +43,7 @@ def linear_probe(*, features, labels, folds: int = 5, seed: int = 0) -> Probe:
         features: `(n, D)`, such as `tl.extract_features` gives.
         labels: integers `(n,)`, at least two samples of each class.
         folds: parts of the data, each predicted from the others, in 2..n; as many as the smallest
-            class has samples where that is less.
-        seed: of the parts.
-
-    Returns:
-        A `Probe` with `accuracy`, `interval`, `samples`; the higher the better.
+            class has samples where that is less. `seed` draws them.
 
     Raises:
         ValueError: features that are no finite matrix or all the same, fewer than two classes, a
@@ -90,12 +84,9 @@ def knn_probe(*, features, labels, neighbors: int = 5) -> Probe:
         labels: integers `(n,)`.
         neighbors: how many vote, in 1..n - 1.
 
-    Returns:
-        A `Probe` with `accuracy`, `interval`, `samples`; the higher the better.
-
     Raises:
         ValueError: features that are no finite matrix or all the same, fewer than two classes,
-            no neighbour or more than there are.
+            neighbors out of range.
 
     Example:
         >>> print(tl.knn_probe(features=np.eye(3)[y], labels=y))
@@ -133,5 +124,4 @@ def linear_classifier():
 
 
 def _probe(right: np.ndarray) -> Probe:
-    """Return accuracy and interval of answers that are right or wrong."""
     return Probe(float(right.mean()), wilson_interval(int(right.sum()), len(right)), len(right))
