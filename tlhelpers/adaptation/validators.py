@@ -49,8 +49,7 @@ def diversity(predictions) -> float:
         0.693...
 
     Reference:
-        The second term of Krause et al. 2010, Discriminative Clustering by Regularized Information
-        Maximization, NIPS, equation 2.
+        The second term of Krause et al. 2010, equation 2: see `information_maximization`.
     """
     return float(-_plogp(_probabilities(predictions).mean(axis=0)).sum())
 

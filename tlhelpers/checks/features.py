@@ -23,11 +23,10 @@ def _are_finite(x: np.ndarray) -> np.ndarray:
 
 
 def check_samples(x, name: str, rows: int = 1) -> np.ndarray:
-    """Refuse anything but finite samples `(n, ...)`, and return them as a numpy array.
+    """Return samples `(n, ...)` as a numpy array, or refuse them.
 
-    Raises:
-        ValueError: no array with a sample per row, too few rows, no column, not real numbers, NaN,
-            infinity, or numbers beyond 1e100, whose squares would be.
+    Refused are too few rows, no column, and what is not real and finite, such as numbers beyond
+    1e100: their squares would be infinite.
     """
     x = to_numpy(x)
     if x.ndim < 2 or x.dtype.kind not in "iufb":
@@ -43,9 +42,8 @@ def check_samples(x, name: str, rows: int = 1) -> np.ndarray:
     bad = ~_are_finite(x).reshape(len(x), -1).all(axis=1)
     if bad.any():
         raise ValueError(
-            f"`{name}` must be finite. Received: {name} with NaN, infinity or numbers beyond 1e100 "
-            f"in {bad.sum():,} of {len(x):,} rows, first in row {bad.argmax()}. Look there, or "
-            "remove such samples."
+            f"`{name}` must be finite. Received: {name} with NaN, infinity or values over 1e100 in "
+            f"{bad.sum():,} of {len(x):,} rows, first in row {bad.argmax()}. Look there or drop it."
         )
     return x
 
@@ -54,11 +52,6 @@ def check_features(x, name: str = "features", rows: int = 2) -> np.ndarray:
     """Return a float64 copy of a finite matrix `(n, D)`; see `to_matrix` and `check_varied`.
 
     Columns may be constant or equal to each other, as units of a ReLU network often are.
-
-    Example:
-        >>> check_features([[0, 1], [1, 1]])
-        array([[0., 1.],
-               [1., 1.]])
     """
     x = to_matrix(x, name, rows)
     check_varied(**{name: x})

@@ -27,12 +27,7 @@ def did_you_mean(name: str, known: Iterable[str], shown: int = 6) -> str:
 
 
 def check_choice(name: str, value: str, known: Iterable[str], cure: str = "") -> str:
-    """Return `value`, or raise a ValueError that lists what is known and the near names.
-
-    Example:
-        >>> check_choice("task", "binary", ("binary", "multiclass"))
-        'binary'
-    """
+    """Return `value`, or raise a ValueError that lists what is known and the near names."""
     known = tuple(known)
     if not isinstance(value, str) or value not in known:
         raise ValueError(
@@ -46,10 +41,6 @@ def check_whole(name: str, value, least: int, most: int | None = None, cure: str
     """Return a whole number (numpy's too, but no bool) as an int, or raise a ValueError.
 
     Both borders, `least` and `most`, are allowed; the sentence `cure` ends the error.
-
-    Example:
-        >>> check_whole("epochs", np.int64(4), least=1)
-        4
     """
     whole = isinstance(value, Integral) and not isinstance(value, bool)
     if not whole or value < least or (most is not None and value > most):

@@ -50,9 +50,8 @@ def calibrate(model: keras.Model, x, y=None, batch_size: int = 64) -> keras.Mode
         .temperature` is the number. It is evaluated, saved and loaded like any other.
 
     Raises:
-        ValueError: a model that ends in probabilities, or one without a graph; samples that show no
-            best temperature, as it makes no mistake, or nothing but mistakes, or is no surer where
-            it is right; what `evaluate` refuses.
+        ValueError: a model that ends in probabilities or has no graph; samples with no mistake, or
+            nothing else, or where it is no surer when it is right; what `evaluate` refuses.
 
     Example:
         >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Activation("linear")])
@@ -65,7 +64,11 @@ def calibrate(model: keras.Model, x, y=None, batch_size: int = 64) -> keras.Mode
     Reference:
         Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, section 4.2.
     """
-    raw, name = _without_temperature(model), model.name.removesuffix("_calibrated")
+    raw, name = model, model.name.removesuffix("_calibrated")
+    if getattr(model, "outputs", None):
+        layer, call, _ = model.outputs[0]._keras_history
+        if isinstance(layer, Temperature):  # back to the logits that it divides
+            raw = keras.Model(inputs_of(model), layer._inbound_nodes[call].input_tensors[0])
     report = evaluate(raw, x, y, batch_size=batch_size)
     if report.outputs_were != "logits":
         raise ValueError(
@@ -76,16 +79,6 @@ def calibrate(model: keras.Model, x, y=None, batch_size: int = 64) -> keras.Mode
     temperature = fit_temperature(report.probabilities, report.labels)
     logits = Temperature(temperature, name="temperature", dtype="float32")(raw.outputs[0])
     return keras.Model(inputs_of(raw), logits, name=f"{name}_calibrated")
-
-
-def _without_temperature(model: keras.Model) -> keras.Model:
-    """Return the model up to the logits that an earlier calibration divides."""
-    if not getattr(model, "outputs", None):
-        return model
-    layer, call, _ = model.outputs[0]._keras_history
-    if not isinstance(layer, Temperature):
-        return model
-    return keras.Model(inputs_of(model), layer._inbound_nodes[call].input_tensors[0])
 
 
 def fit_temperature(probabilities, labels) -> float:

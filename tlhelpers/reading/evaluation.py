@@ -70,13 +70,11 @@ class Report:
 
     def to_markdown(self) -> str:
         """Return the report as a Markdown table, one row for each class."""
-        rows = ["| class | precision | recall | F1 | samples |", "|---|---|---|---|---|"]
-        for name, s in self.per_class.items():
-            scores = " | ".join(f"{s[key]:.3f}" for key in ("precision", "recall", "f1"))
-            rows.append(f"| {name} | {scores} | {int(s['support'])} |")
-        scores = f"{self.precision:.3f} | {self.recall:.3f} | {self.f1:.3f}"
-        rows.append(f"| **mean** | {scores} | {self.samples} |")
-        return "\n".join([*rows, "", str(self).replace("\n", "  \n")])
+        row = "| {} | {precision:.3f} | {recall:.3f} | {f1:.3f} | {support:.0f} |"
+        rows = [row.format(name, **scores) for name, scores in self.per_class.items()]
+        rows.append(row.format("**mean**", **vars(self), support=self.samples))
+        head = ["| class | precision | recall | F1 | samples |", "|---|---|---|---|---|"]
+        return "\n".join([*head, *rows, "", str(self).replace("\n", "  \n")])
 
     _repr_markdown_ = to_markdown  # how a notebook shows it
 
@@ -107,10 +105,10 @@ def evaluate(model: keras.Model, x, y=None, class_names=None, batch_size: int = 
         A `Report`; `print` it, or use `.to_markdown()`, `.to_json(path)`.
 
     Raises:
-        ValueError: labels that are not integers in 0..classes - 1 or not one for each input,
-            labels beside a dataset, an endless or empty dataset, images out of 0..255 for a model
-            that preprocesses, other inputs or another length than a model of tokens takes, names
-            that are no list or not one for each class, predictions that are not finite.
+        ValueError: labels that are not integers in 0..classes - 1, one for each input; labels
+            beside a dataset; an endless or empty dataset; images out of 0..255 for a model that
+            preprocesses, tokens of other names or another length than a model takes; names that
+            are no list with one for each class; predictions that are not finite.
 
     Example:
         >>> report = tl.evaluate(model, x_test, y_test, class_names)
@@ -127,13 +125,12 @@ def evaluate(model: keras.Model, x, y=None, class_names=None, batch_size: int = 
 
 
 def report_on(outputs, labels, class_names=None, kind: str | None = None) -> Report:
-    """Report, as `evaluate`, on outputs and labels; for `outputs, kind` see `to_probabilities`."""
+    """Report as `evaluate` does, on `outputs` of a `kind` (see `to_probabilities`) and labels."""
     from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
     probabilities, were = to_probabilities(outputs, kind)
     classes = probabilities.shape[1]
-    _check_task(labels)
-    labels = check_labels(labels, num_classes=classes, n=len(probabilities))
+    labels = _one_class_each(labels, len(probabilities), classes)
     names = names_of(class_names, classes)
     predicted = probabilities.argmax(axis=1)
     precision, recall, f1, support = precision_recall_fscore_support(
@@ -204,24 +201,24 @@ def _backwards(tensor: keras.KerasTensor) -> Iterator[keras.Operation]:
         yield from _backwards(before[0])
 
 
-def _check_task(y) -> None:
-    """Refuse the labels of multilabel and regression models, for which there is no report."""
-    y = np.asarray(y)
-    several = y.ndim == 2 and y.shape[1] > 1 and (y.sum(axis=1) != 1).any()
-    if several or (y.dtype.kind == "f" and (y % 1 != 0).any()):
+def _one_class_each(y, n: int, classes: int | None = None) -> np.ndarray:
+    """Return labels that suit a report, not those of a multilabel or regression model."""
+    values = np.asarray(y)
+    several = values.ndim == 2 and values.shape[1] > 1 and (values.sum(axis=1) != 1).any()
+    if several or (values.dtype.kind == "f" and (values % 1 != 0).any()):
         task = "several labels for a sample (multilabel)" if several else "numbers (regression)"
         raise ValueError(
             f"`y` must be one class for each sample. Received: y with {task}. Use "
             "model.evaluate(x, y), with metrics=... given to model.compile."
         )
+    return check_labels(y, num_classes=classes, n=n)
 
 
 def _predict(model: keras.Model, x, y, batch_size: int):
     """Return outputs and labels, from one pass over the data."""
     if not hasattr(x, "element_spec"):
         check_inputs(model, x)
-        _check_task(y)
-        check_labels(y, n=count_samples(x))  # before the time is spent
+        _one_class_each(y, count_samples(x))  # before the time is spent
         batch_size = check_whole("batch_size", batch_size, 1)
         return model.predict(x, batch_size=batch_size, verbose=0), y
     if y is not None:

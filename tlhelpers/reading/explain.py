@@ -93,8 +93,7 @@ def attention_maps(
 
     Args:
         model: an encoder, or a classifier built on it.
-        preprocessor: what turns texts into its inputs.
-        text: one text.
+        preprocessor, text: what turns texts into its inputs, and one text.
 
     Returns:
         m pieces, markers included, and their attention, an array `(layers, heads, m, m)`. Row i of

@@ -55,8 +55,7 @@ def plot_history(history, metrics: Sequence[str] | None = None):
         for boundary in boundaries:
             ax.axvline(boundary + 0.5, color=ORANGE, linestyle="--", linewidth=1)
         for phase, start in zip(getattr(history, "phases", ()), [0, *boundaries], strict=False):
-            place = {"xy": (start + 0.6, 1.01), "xycoords": ("data", "axes fraction")}
-            ax.annotate(phase.name, **place, fontsize=8)
+            ax.text(start + 0.6, 1.01, phase.name, fontsize=8, transform=ax.get_xaxis_transform())
         ax.set(xlabel="epoch", ylabel=name)
         ax.xaxis.get_major_locator().set_params(integer=True)
         ax.spines[["top", "right"]].set_visible(False)
@@ -65,7 +64,7 @@ def plot_history(history, metrics: Sequence[str] | None = None):
 
 
 def plot_confusion(report: Report, normalize: bool = True):
-    """Plot the confusion matrix of a report of `evaluate`, true classes in rows.
+    """Plot a report's confusion matrix: true classes in rows, predicted ones in columns.
 
     With more than 30 classes, colours alone tell the counts; with more than 60, some classes go
     without their name. To `normalize` is to colour by the share of the true class, not by counts;
@@ -107,8 +106,7 @@ def plot_images(images, titles: Sequence[str] | None = None, columns: int = 6):
         titles, columns: one for each image; images in a row.
 
     Raises:
-        ValueError: no image, another shape, floats in 0..1, another number of titles than images,
-            no column.
+        ValueError: no image, another shape, floats in 0..1, no title for each image, no column.
 
     Example:
         >>> tl.plot_images(x[:6], titles=[class_names[label] for label in y[:6]], columns=3)
@@ -118,8 +116,8 @@ def plot_images(images, titles: Sequence[str] | None = None, columns: int = 6):
     _check_shown(images, titles)
     columns = min(check_whole("columns", columns, 1), len(images))
     rows = -(-len(images) // columns)
-    height = 1.25 if titles is None else 1.5
-    figure, axes = new_axes(1.25 * columns, height * rows, rows, columns)
+    height = rows * (1.25 if titles is None else 1.5)
+    figure, axes = new_axes(1.25 * columns, height, rows, columns)
     for ax in axes:
         ax.axis("off")
     names = [""] * len(images) if titles is None else titles
@@ -175,8 +173,7 @@ def plot_embedding(features, labels, class_names=None, method: str = "pca", seed
 
     Args:
         features: `(n, ...)`, flattened to `(n, d)`; at least 3 samples.
-        labels: integers `(n,)`.
-        class_names: names in order of the labels.
+        labels, class_names: integers `(n,)`, and names in order of the labels.
         method: "pca" (keeps distances as well as two dimensions can) or "tsne" (keeps
             neighbourhoods; distances between clusters mean nothing).
         seed: for t-SNE, whose perplexity is lowered for fewer than 100 samples.

@@ -38,11 +38,7 @@ class TextModel:
     class_names: tuple[str, ...]
 
     def probabilities(self, texts: Iterable[str | bytes], batch_size: int = 64) -> np.ndarray:
-        """Return the probability of every class for n texts, `(n, classes)`.
-
-        Raises:
-            ValueError: not a list of texts; see `TextPreprocessor`.
-        """
+        """Return probabilities `(n, classes)`; a ValueError for what is no list of n texts."""
         logits = self.model.predict(self.preprocessor(texts), batch_size=batch_size, verbose=0)
         return to_probabilities(logits, "logits")[0]
 
@@ -58,7 +54,7 @@ def save_text_model(
     preprocessor: TextPreprocessor,
     class_names: Sequence[str],
 ) -> TextModel:
-    """Write a text classifier, its tokenizer and its class names into one folder.
+    """Write a text classifier, its tokenizer and its class names into one folder; return the three.
 
     The folder holds `model.keras`, the tokenizer with its vocabulary, and `text_model.json` with
     the names and the size and SHA-256 of every other file. It is written beside its place, then
@@ -72,10 +68,9 @@ def save_text_model(
         class_names: one for each class, in order of the labels.
 
     Raises:
-        ValueError: names that don't fit the model; a model that doesn't end in class logits, or is
-            compiled for several labels per text or for numbers; a preprocessor with another length
-            or other inputs than the model; adapters that are not merged; a folder that holds
-            something else.
+        ValueError: names, or a preprocessor's length or inputs, that don't fit the model; one that
+            has adapters, doesn't end in class logits, or is compiled for several labels per text or
+            for numbers; a folder that holds something else.
 
     Example:
         >>> saved = tl.save_text_model("reviews", text_model, bert.preprocessor(6), ["bad", "good"])
@@ -115,9 +110,6 @@ def load_text_model(folder: str | os.PathLike) -> TextModel:
 
     The model is for predictions: it comes without the optimizer and loss of its training. What was
     frozen is frozen again; compile it to train it on.
-
-    Args:
-        folder: the folder.
 
     Returns:
         A `TextModel`: `.classify(texts)`, `.probabilities(texts)`, `.model`, `.preprocessor`,

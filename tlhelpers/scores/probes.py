@@ -26,10 +26,8 @@ class Probe:
         return self.accuracy
 
     def __str__(self) -> str:
-        low, high = self.interval
-        return (
-            f"{self.accuracy:.3f} (95 % interval {low:.3f} to {high:.3f}, {self.samples:,} samples)"
-        )
+        interval = "{:.3f} to {:.3f}".format(*self.interval)
+        return f"{self.accuracy:.3f} (95 % interval {interval}, {self.samples:,} samples)"
 
 
 def linear_probe(*, features, labels, folds: int = 5, seed: int = 0) -> Probe:
@@ -46,8 +44,8 @@ def linear_probe(*, features, labels, folds: int = 5, seed: int = 0) -> Probe:
             class has samples where that is less. `seed` draws them.
 
     Raises:
-        ValueError: features that are no finite matrix or all the same, fewer than two classes, a
-            class with a single sample, folds out of range.
+        ValueError: features that are no finite matrix or all the same, fewer than two classes or
+            than two samples in one, folds out of range.
 
     Example:
         >>> print(tl.linear_probe(features=np.eye(3)[y], labels=y))
@@ -80,13 +78,11 @@ def knn_probe(*, features, labels, neighbors: int = 5) -> Probe:
     class whose neighbours are nearer.
 
     Args:
-        features: `(n, D)`, such as `tl.extract_features` gives.
-        labels: integers `(n,)`.
+        features, labels: `(n, D)`, such as `tl.extract_features` gives, and integers `(n,)`.
         neighbors: how many vote, in 1..n - 1.
 
     Raises:
-        ValueError: features that are no finite matrix or all the same, fewer than two classes,
-            neighbors out of range.
+        ValueError: no finite features that differ, fewer than two classes, neighbors out of range.
 
     Example:
         >>> print(tl.knn_probe(features=np.eye(3)[y], labels=y))

@@ -30,8 +30,8 @@ def proxy_a_distance(*, source, target, seed: int = 0) -> float:
         0.8 / sqrt(n) by chance; few samples of many features may hide a difference.
 
     Raises:
-        ValueError: no finite matrices of the same columns, fewer than 10 rows, all rows of both
-            the same, no seed in 0..2**32-1.
+        ValueError: no finite matrices of the same columns, fewer than 10 rows, all rows the same,
+            no seed in 0..2**32-1.
 
     Example:
         >>> tl.proxy_a_distance(source=features, target=features + 20)
@@ -68,8 +68,8 @@ def mmd(a, b, *, bandwidth: float | None = None) -> float:
         At most 2, around 0 for the same distribution, as often below it as above.
 
     Raises:
-        ValueError: no finite matrices, different numbers of columns, fewer than 2 rows, all rows
-            of both the same, a bandwidth that is not above 0.
+        ValueError: no finite matrices of the same columns, fewer than 2 rows, all rows the same,
+            a bandwidth that is not above 0.
 
     Example:
         >>> tl.mmd(features, features + 20) > tl.mmd(features, features + 1)
@@ -78,13 +78,18 @@ def mmd(a, b, *, bandwidth: float | None = None) -> float:
     Reference:
         Gretton et al., "A Kernel Two-Sample Test", JMLR 13, 2012, equation 3; median: section 8.
     """
+    from sklearn.metrics.pairwise import euclidean_distances
+
     a, b = _two_domains(2, a=a, b=b)
     middle = (a.mean(axis=0) + b.mean(axis=0)) / 2  # far from 0 squares would lose their digits
     a, b = a - middle, b - middle
     if bandwidth is None:
         unit = max(np.abs(a).max(), np.abs(b).max())
         a, b = a / unit, b / unit
-        bandwidth = _median_distance(a, b)
+        rng = np.random.default_rng(0)
+        some = np.vstack([x[rng.permutation(len(x))[:1000]] for x in (a, b)])
+        distances = euclidean_distances(some)[np.triu_indices(len(some), k=1)]
+        bandwidth = float(np.median(distances[distances > 1e-6 * distances.max()]))
     else:
         bandwidth = check_number("bandwidth", bandwidth, "(0, inf)", "Leave it out for a median.")
     within = [(_kernel_sum(x, x, bandwidth) - len(x)) / (len(x) * (len(x) - 1)) for x in (a, b)]
@@ -107,8 +112,7 @@ def linear_cka(a, b, *, debiased: bool = False) -> float:
         0 where four samples leave nothing to compare).
 
     Raises:
-        ValueError: no finite matrices, different numbers of rows, all rows of one the same, fewer
-            than 2 (debiased: 4) rows.
+        ValueError: no finite matrices of as many rows, 2 (debiased: 4) or more, that differ.
 
     Example:
         >>> round(tl.linear_cka(features, 3 * features[:, ::-1]), 6)  # the same, turned and scaled
@@ -160,15 +164,6 @@ def _two_domains(rows: int, **domains) -> list[np.ndarray]:
         )
     check_varied(**{first: a, second: b})
     return [a, b]
-
-
-def _median_distance(a: np.ndarray, b: np.ndarray) -> float:
-    from sklearn.metrics.pairwise import euclidean_distances
-
-    rng = np.random.default_rng(0)
-    some = np.vstack([x[rng.permutation(len(x))[:1000]] for x in (a, b)])
-    distances = euclidean_distances(some)[np.triu_indices(len(some), k=1)]
-    return float(np.median(distances[distances > 1e-6 * distances.max()]))
 
 
 def _kernel_sum(a: np.ndarray, b: np.ndarray, bandwidth: float) -> float:

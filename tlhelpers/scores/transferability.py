@@ -48,8 +48,8 @@ def leep(*, source_probabilities, labels) -> float:
     if theta.ndim != 2 or theta.dtype.kind not in "iufb" or 0 in theta.shape:
         raise ValueError(
             "`source_probabilities` must be numbers of shape (n, source classes). Received: shape="
-            f"{theta.shape}, dtype={theta.dtype}. Target labels go to labels=, class numbers of "
-            "the source model to nce(source_labels=...)."
+            f"{theta.shape}, dtype={theta.dtype}. Class numbers of the source model go to "
+            "nce(source_labels=...), target labels to labels=."
         )
     labels = check_classes(labels, n=len(theta))
     joint = np.zeros((labels.max() + 1, theta.shape[1]))
@@ -83,8 +83,7 @@ def nce(*, source_labels, labels) -> float:
         labels: target labels, integers `(n,)`; swapped arguments give another number.
 
     Raises:
-        ValueError: labels that are not integers of shape `(n,)`, unequal numbers of them, fewer
-            than two target classes.
+        ValueError: labels that are not integers `(n,)` of one n, fewer than two target classes.
 
     Example:
         >>> tl.nce(source_labels=[281, 281, 207], labels=[0, 0, 1])  # two cats and a dog
@@ -110,8 +109,7 @@ def h_score(*, features, labels, shrinkage: bool = False) -> float:
     `shrinkage`, cov(f) is the Ledoit-Wolf estimate and cov(E[f | y]) shrinks by the same factor.
 
     Args:
-        features: `(n, D)`, such as `tl.extract_features` gives.
-        labels: integers `(n,)`.
+        features, labels: `(n, D)`, such as `tl.extract_features` gives, and integers `(n,)`.
         shrinkage: take it for fewer than some ten samples per feature. Without it the score is
             classes - 1 for *any* features in general position with D >= n - 1. With it, random
             weights may still beat good ones there: ask `logme` and `linear_probe` too.
