@@ -138,7 +138,7 @@ def test_a_model_without_a_graph_is_refused():
         def call(self, x):
             return 4 * x
 
-    with pytest.raises(ValueError, match="functional or built Sequential"):
+    with pytest.raises(ValueError, match="functional or a built Sequential"):
         calibrate(Subclassed(), LOGITS.astype("float32"), LABELS)
 
 

@@ -343,7 +343,7 @@ def test_another_preprocessor_is_refused_with_any_checksum(saved, tmp_path, sett
 
 
 def test_bad_input(parts, tmp_path):
-    with pytest.raises(ValueError, match=r"Received: class_names=\['a', 'b', 'c'\]"):
+    with pytest.raises(ValueError, match=r"Received: class_names=\('a', 'b', 'c'\)"):
         save_text_model(tmp_path / "m", *parts, ("a", "b", "c"))
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis/chapter1.txt").write_text("years of work")

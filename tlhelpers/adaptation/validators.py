@@ -4,13 +4,10 @@ No function here has a place for a target label. Predictions are logits or proba
 classes)`: rows from 0 on that sum to 1 are probabilities, anything else is taken for logits.
 What is no finite matrix of two columns or more raises a ValueError.
 
-None is always right. Over more than a million checkpoints plain source accuracy was rarely beaten
-(Musgrave et al. 2022, Three New Validators and a Large-Scale Benchmark Ranking for Unsupervised
-Domain Adaptation, arXiv 2208.07360). All but source accuracy are blind to a model that is sure of
-the wrong classes.
+None is always right. On over a million checkpoints source accuracy was rarely beaten (Musgrave et
+al. 2022, Three New Validators and a Large-Scale Benchmark Ranking for Unsupervised Domain
+Adaptation, arXiv 2208.07360). All others are blind to a model that is sure of the wrong classes.
 """
-
-from __future__ import annotations
 
 from tlhelpers.checks.data import check_labels
 from tlhelpers.checks.features import to_matrix
@@ -26,11 +23,8 @@ BLOCK = 1024  # rows of the matrix of similarities that are in memory at a time
 def entropy(predictions) -> float:
     r"""Return the negative mean entropy, $\frac1n \sum_i \sum_k p_{ik} \log p_{ik}$.
 
-    Args:
-        predictions: on the target, `(n, classes)`, logits or probabilities.
-
-    Returns:
-        Between $-\log classes$ (undecided everywhere) and 0 (sure everywhere).
+    It lies between $-\log classes$ (undecided everywhere) and 0 (sure everywhere). The
+    predictions, `(n, classes)`, are logits or probabilities on the target.
 
     Example:
         >>> tl.validators.entropy([[0.5, 0.5]])  # -log 2
@@ -46,20 +40,16 @@ def entropy(predictions) -> float:
 def diversity(predictions) -> float:
     r"""Return the entropy of the mean prediction, $-\sum_k \bar p_k \log \bar p_k$.
 
-    Args:
-        predictions: on the target, `(n, classes)`, logits or probabilities.
-
-    Returns:
-        Between 0 (one class for everything) and $\log classes$ (all classes equally often). If the
-        target lacks classes, the best model is not the most diverse one.
+    It lies between 0 (one class for everything) and $\log classes$ (all classes equally often). If
+    the target lacks classes, the best model is not the most diverse one. The predictions,
+    `(n, classes)`, are logits or probabilities on the target.
 
     Example:
         >>> tl.validators.diversity([[1.0, 0.0], [0.0, 1.0]])  # log 2
         0.693...
 
     Reference:
-        The second term of Krause et al. 2010, Discriminative Clustering by Regularized Information
-        Maximization, NIPS, equation 2.
+        The second term of Krause et al. 2010, equation 2: see `information_maximization`.
     """
     return float(-_plogp(_probabilities(predictions).mean(axis=0)).sum())
 
@@ -67,13 +57,8 @@ def diversity(predictions) -> float:
 def information_maximization(predictions) -> float:
     r"""Return the mutual information of sample and class, $H(\bar p) - \frac1n \sum_i H(p_i)$.
 
-    The sum of `entropy` and `diversity`: sure of each sample, but not of the same class each time.
-
-    Args:
-        predictions: on the target, `(n, classes)`, logits or probabilities.
-
-    Returns:
-        Between 0 and $\log classes$.
+    The sum of `entropy` and `diversity`, whose predictions it takes: sure of each sample, but not
+    of the same class each time. It lies between 0 and $\log classes$.
 
     Example:
         >>> tl.validators.information_maximization([[1.0, 0.0], [0.0, 1.0]])  # log 2
@@ -91,14 +76,12 @@ def soft_neighborhood_density(predictions, temperature: float = 0.05) -> float:
 
     With rows $f_i = p_i / \|p_i\|$ and $P_{ij} \propto \exp(f_i^\top f_j / \tau)$ over $j \ne i$,
     it is $-\frac1n \sum_i \sum_j P_{ij} \log P_{ij}$: many equally near neighbours are a dense
-    cluster. A model with one class for everything reaches the maximum too: look at `diversity`.
+    cluster. It lies between 0 and $\log(n - 1)$; compare it on the same samples only. A model with
+    one class for everything reaches the maximum too: look at `diversity`.
 
     Args:
         predictions: on the target, `(n, classes)`, logits or probabilities, three rows or more.
         temperature: $\tau$, above 0; the paper takes 0.05.
-
-    Returns:
-        Between 0 and $\log(n - 1)$; compare it on the same samples only.
 
     Raises:
         ValueError: fewer than three rows, a temperature that is not above 0.
@@ -130,13 +113,7 @@ def source_accuracy(predictions, labels) -> float:
 
     Args:
         predictions: on the *source*, `(n, classes)`, logits or probabilities.
-        labels: of the source, integers `(n,)`.
-
-    Returns:
-        In 0..1.
-
-    Raises:
-        ValueError: labels that do not fit the predictions.
+        labels: of the source, integers `(n,)`; a ValueError where they do not fit the predictions.
 
     Example:
         >>> tl.validators.source_accuracy([[2.0, -1.0], [0.5, 0.1]], [0, 1])
@@ -158,10 +135,9 @@ def reverse_validation(*, source_features, source_labels, target_features, predi
     way back; here a ridge classifier on the features of the encoder does, in a second or so.
 
     Args:
-        source_features: `(n, d)`, of source samples kept out of the training.
-        source_labels: integers `(n,)`.
-        target_features: `(m, d)`, of the target.
-        predictions: on the same target samples, `(m, classes)`, logits or probabilities.
+        source_features, source_labels: `(n, d)` and integers `(n,)`, kept out of the training.
+        target_features, predictions: `(m, d)` and `(m, classes)`, of the same target samples; the
+            predictions are logits or probabilities.
 
     Returns:
         Accuracy on the source, in 0..1; where one class is predicted for the whole target, or the
@@ -185,10 +161,10 @@ def reverse_validation(*, source_features, source_labels, target_features, predi
     p = _probabilities(predictions)
     if len(p) != len(target) or source.shape[1] != target.shape[1]:
         raise ValueError(
-            "`source_features` and `target_features` must have the same columns, and "
-            "`predictions` one row per target sample. Received: source_features of shape "
-            f"{source.shape}, target_features of {target.shape}, predictions of {p.shape}. Take "
-            "the features of one encoder, and predictions on the same target samples."
+            "`source_features` and `target_features` must have the same columns, `predictions` a "
+            f"row per target sample. Received: source_features of shape {source.shape}, "
+            f"target_features of {target.shape}, predictions of {p.shape}. Take features of one "
+            "encoder, and predictions on the same target samples."
         )
     labels = check_labels(source_labels, num_classes=p.shape[1], n=len(source))
     pseudo = p.argmax(axis=1)
@@ -199,7 +175,6 @@ def reverse_validation(*, source_features, source_labels, target_features, predi
 
 
 def _probabilities(predictions, rows: int = 1) -> np.ndarray:
-    """Return probabilities `(n, classes)` of logits or probabilities of two classes or more."""
     x = to_matrix(predictions, "predictions", rows)
     if x.shape[1] < 2:
         raise ValueError(

@@ -1,7 +1,5 @@
 """What every score asks of its arrays: a finite matrix, a label per row, more than one class."""
 
-from __future__ import annotations
-
 from tlhelpers.checks.data import check_labels
 
 import keras
@@ -9,10 +7,7 @@ import numpy as np
 
 
 def to_numpy(x) -> np.ndarray:
-    """Return an array or a Keras tensor as a numpy array, bfloat16 as float32.
-
-    Bfloat16 is a type of TensorFlow's; numpy takes it for no number.
-    """
+    """Return an array or a Keras tensor as a numpy array; bfloat16, unknown to it, as float32."""
     x = np.asarray(keras.ops.convert_to_numpy(x) if keras.ops.is_tensor(x) else x)
     return x.astype("float32") if x.dtype.name == "bfloat16" else x
 
@@ -28,11 +23,10 @@ def _are_finite(x: np.ndarray) -> np.ndarray:
 
 
 def check_samples(x, name: str, rows: int = 1) -> np.ndarray:
-    """Refuse anything but finite samples `(n, ...)`, and return them as a numpy array.
+    """Return samples `(n, ...)` as a numpy array, or refuse them.
 
-    Raises:
-        ValueError: no array with a sample per row, too few rows, no column, not real numbers, NaN,
-            infinity, or numbers beyond 1e100, whose squares would be.
+    Refused are too few rows, no column, and what is not real and finite, such as numbers beyond
+    1e100: their squares would be infinite.
     """
     x = to_numpy(x)
     if x.ndim < 2 or x.dtype.kind not in "iufb":
@@ -48,29 +42,16 @@ def check_samples(x, name: str, rows: int = 1) -> np.ndarray:
     bad = ~_are_finite(x).reshape(len(x), -1).all(axis=1)
     if bad.any():
         raise ValueError(
-            f"`{name}` must be finite. Received: {name} with NaN, infinity or numbers beyond 1e100 "
-            f"in {bad.sum():,} of {len(x):,} rows, first in row {bad.argmax()}. Look at what came "
-            "in there, or remove such samples."
+            f"`{name}` must be finite. Received: {name} with NaN, infinity or values over 1e100 in "
+            f"{bad.sum():,} of {len(x):,} rows, first in row {bad.argmax()}. Look there or drop it."
         )
     return x
 
 
 def check_features(x, name: str = "features", rows: int = 2) -> np.ndarray:
-    """Refuse anything but a finite matrix whose rows differ, and return a float64 copy.
+    """Return a float64 copy of a finite matrix `(n, D)`; see `to_matrix` and `check_varied`.
 
-    Args:
-        x: features `(n, D)`. Columns may be constant or equal to each other (units of a ReLU
-            network often are), but the rows may not all be the same.
-        name: the argument's name, for the error.
-        rows: how many at least.
-
-    Raises:
-        ValueError: see `to_matrix` and `check_varied`.
-
-    Example:
-        >>> check_features([[0, 1], [1, 1]])
-        array([[0., 1.],
-               [1., 1.]])
+    Columns may be constant or equal to each other, as units of a ReLU network often are.
     """
     x = to_matrix(x, name, rows)
     check_varied(**{name: x})
@@ -78,11 +59,7 @@ def check_features(x, name: str = "features", rows: int = 2) -> np.ndarray:
 
 
 def to_matrix(x, name: str, rows: int) -> np.ndarray:
-    """Return a float64 copy of a finite matrix `(n, D)`.
-
-    Raises:
-        ValueError: another number of dimensions; see `check_samples`.
-    """
+    """Return a float64 copy of a finite matrix `(n, D)`, or refuse it; see `check_samples`."""
     x = to_numpy(x)
     if x.ndim != 2:
         cure = "Flatten them: x.reshape(len(x), -1), or pool feature maps: x.mean(axis=(1, 2))."
@@ -100,20 +77,12 @@ def check_varied(**matrices: np.ndarray) -> None:
         names = " and ".join(f"`{name}`" for name in matrices)
         raise ValueError(
             f"{names} must differ between samples. Received: {sum(map(len, matrices.values())):,} "
-            "rows, all the same. Look at the inputs and their scale: the network sees nothing in "
-            "them."
+            "rows, all the same. Look at the inputs and their scale: the network sees nothing."
         )
 
 
 def check_classes(labels, n: int) -> np.ndarray:
-    """Return integer labels as 0, 1, 2, ... without gaps; refuse a single class.
-
-    Args:
-        labels: integers `(n,)`.
-        n: how many samples they belong to.
-
-    Raises:
-        ValueError: see `check_labels`; fewer than two classes.
+    """Return integer labels `(n,)` as 0, 1, 2, ... without gaps; refuse a single class.
 
     Example:
         >>> check_classes([7, 3, 7], n=3)

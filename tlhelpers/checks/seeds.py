@@ -11,11 +11,8 @@ def set_seed(seed: int = 0) -> None:
     Call it before a model is built. Between two fits of one model it costs seconds: TensorFlow
     then prepares every function of the model again.
 
-    Args:
-        seed: whole number in 0..2**32-1.
-
     Raises:
-        ValueError: `seed` is not such a number.
+        ValueError: `seed` is not a whole number in 0..2**32-1.
 
     Example:
         >>> tl.set_seed(0)

@@ -1,7 +1,5 @@
 """What a word or a number must be, and how an error says so."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -29,12 +27,7 @@ def did_you_mean(name: str, known: Iterable[str], shown: int = 6) -> str:
 
 
 def check_choice(name: str, value: str, known: Iterable[str], cure: str = "") -> str:
-    """Return `value`, or raise a ValueError that lists what is known and the near names.
-
-    Example:
-        >>> check_choice("task", "binary", ("binary", "multiclass"))
-        'binary'
-    """
+    """Return `value`, or raise a ValueError that lists what is known and the near names."""
     known = tuple(known)
     if not isinstance(value, str) or value not in known:
         raise ValueError(
@@ -44,28 +37,14 @@ def check_choice(name: str, value: str, known: Iterable[str], cure: str = "") ->
     return value
 
 
-def check_whole(
-    name: str, value, least: int | None = None, most: int | None = None, cure: str = ""
-) -> int:
+def check_whole(name: str, value, least: int, most: int | None = None, cure: str = "") -> int:
     """Return a whole number (numpy's too, but no bool) as an int, or raise a ValueError.
 
-    Args:
-        name: of the argument, for the error.
-        value: what was given.
-        least, most: the smallest and the largest number allowed; None for no border.
-        cure: a sentence for the end of the error.
-
-    Example:
-        >>> check_whole("epochs", np.int64(4), least=1)
-        4
+    Both borders, `least` and `most`, are allowed; the sentence `cure` ends the error.
     """
     whole = isinstance(value, Integral) and not isinstance(value, bool)
-    inside = whole and (least is None or value >= least) and (most is None or value <= most)
-    if not inside:
-        between = least is not None and most is not None
-        border = f" between {least} and {most}" if between else ""
-        border = f", {least} or above" if least is not None and not between else border
-        border = f", {most} or below" if most is not None and not between else border
+    if not whole or value < least or (most is not None and value > most):
+        border = f", {least} or above" if most is None else f" between {least} and {most}"
         raise ValueError(
             f"`{name}` must be a whole number{border}. Received: {name}={value!r}. {cure}".rstrip()
         )
@@ -75,11 +54,7 @@ def check_whole(
 def check_number(name: str, value, within: str = "(-inf, inf)", cure: str = "") -> float:
     """Return a real number (numpy's too, but no bool) as a float, or raise a ValueError.
 
-    Args:
-        name: of the argument, for the error.
-        value: what was given.
-        within: an interval: "[0, 1)" holds 0 but not 1, "(0, inf)" all finite numbers above 0.
-        cure: a sentence for the end of the error.
+    `within` is an interval: "[0, 1)" holds 0 but not 1, "(0, inf)" all finite numbers above 0.
 
     Example:
         >>> check_number("rate", 0.5, "(0, 1]")

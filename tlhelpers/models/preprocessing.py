@@ -2,6 +2,7 @@
 
 import re
 
+from tlhelpers.checks.data import check_images, check_tokens
 from tlhelpers.checks.words import check_choice
 
 import keras
@@ -116,3 +117,10 @@ def images_of(model: keras.Model) -> tuple[int | None, ...] | None:
     inside = any(isinstance(layer, Preprocess) for layer in model._flatten_layers())
     single = len(getattr(model, "inputs", None) or ()) == 1
     return tuple(model.inputs[0].shape[1:]) if inside and single else None
+
+
+def check_inputs(model: keras.Model, x) -> None:
+    """Refuse tokens or images that the model would misread; see `check_tokens`, `check_images`."""
+    check_tokens(model, x)
+    if (images := images_of(model)) is not None:
+        check_images(x, images)

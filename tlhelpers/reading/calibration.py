@@ -1,7 +1,5 @@
 """Confidence that can be believed: temperature scaling."""
 
-from __future__ import annotations
-
 from tlhelpers.checks.words import check_number
 from tlhelpers.models.graph import inputs_of, walk
 from tlhelpers.reading.evaluation import evaluate
@@ -14,10 +12,9 @@ LOWEST, HIGHEST = 0.05, 20.0
 
 @keras.saving.register_keras_serializable(package="tlhelpers")
 class Temperature(keras.layers.Layer):
-    """Divide logits by a number: `(n, classes)` to the same. The largest stays the largest.
+    """Divide logits by a temperature above 0: above 1 predictions are less sure, below 1 surer.
 
-    Args:
-        temperature: above 0; above 1 makes predictions less sure, below 1 surer.
+    `(n, classes)` keep their shape, and the largest stays the largest.
     """
 
     def __init__(self, temperature: float = 1.0, **kwargs):
@@ -53,9 +50,8 @@ def calibrate(model: keras.Model, x, y=None, batch_size: int = 64) -> keras.Mode
         .temperature` is the number. It is evaluated, saved and loaded like any other.
 
     Raises:
-        ValueError: a model that ends in probabilities, or one without a graph; samples on which
-            it makes no mistake, or nothing but mistakes, or is no surer where it is right, so that
-            no finite temperature is best; what `evaluate` refuses.
+        ValueError: a model that ends in probabilities or has no graph; samples with no mistake, or
+            nothing else, or where it is no surer when it is right; what `evaluate` refuses.
 
     Example:
         >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Activation("linear")])
@@ -68,12 +64,16 @@ def calibrate(model: keras.Model, x, y=None, batch_size: int = 64) -> keras.Mode
     Reference:
         Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, section 4.2.
     """
-    raw, name = _without_temperature(model), model.name.removesuffix("_calibrated")
+    raw, name = model, model.name.removesuffix("_calibrated")
+    if getattr(model, "outputs", None):
+        layer, call, _ = model.outputs[0]._keras_history
+        if isinstance(layer, Temperature):  # back to the logits that it divides
+            raw = keras.Model(inputs_of(model), layer._inbound_nodes[call].input_tensors[0])
     report = evaluate(raw, x, y, batch_size=batch_size)
     if report.outputs_were != "logits":
         raise ValueError(
-            "`model` must end in logits. Received: probabilities from "
-            f"model={model.name!r}. Leave out the softmax or sigmoid of its last layer."
+            f"`model` must end in logits. Received: probabilities from model={model.name!r}. Leave "
+            "out the softmax or sigmoid of its last layer."
         )
     walk(raw)  # a model with a graph, or an error
     temperature = fit_temperature(report.probabilities, report.labels)
@@ -81,22 +81,8 @@ def calibrate(model: keras.Model, x, y=None, batch_size: int = 64) -> keras.Mode
     return keras.Model(inputs_of(raw), logits, name=f"{name}_calibrated")
 
 
-def _without_temperature(model: keras.Model) -> keras.Model:
-    """Return the model up to the logits that an earlier calibration divides."""
-    if not getattr(model, "outputs", None):
-        return model
-    layer, call, _ = model.outputs[0]._keras_history
-    if not isinstance(layer, Temperature):
-        return model
-    return keras.Model(inputs_of(model), layer._inbound_nodes[call].input_tensors[0])
-
-
 def fit_temperature(probabilities, labels) -> float:
     """Return the temperature of the lowest cross-entropy, from probabilities at temperature 1.
-
-    Args:
-        probabilities: `(n, classes)`, rows that sum to one.
-        labels: integers `(n,)`.
 
     Raises:
         ValueError: the best temperature is not within 0.05..20; no mistakes, or nothing else.
@@ -114,21 +100,19 @@ def fit_temperature(probabilities, labels) -> float:
     best = minimize_scalar(cross_entropy, bounds=(1 / HIGHEST, 1 / LOWEST), method="bounded")
     temperature = float(1 / best.x)
     mistakes = int(np.sum(np.argmax(probabilities, axis=1) != labels))
-    found = f"{mistakes} mistakes in {len(labels)} samples"
-    inside = LOWEST * 1.01 < temperature < HIGHEST / 1.01
-    if inside and mistakes:
+    if mistakes and LOWEST * 1.01 < temperature < HIGHEST / 1.01:
         return temperature
+    found = f"{mistakes} mistakes in {len(labels)} samples"
     if mistakes in (0, len(labels)):
         raise ValueError(
-            "`x` must hold right and wrong predictions, to show how sure the model may be. "
-            f"Received: {found}, and no temperature in {LOWEST}..{HIGHEST} fits best. Use more "
-            "validation samples."
+            f"`x` must hold right and wrong predictions. Received: {found}, and no temperature in "
+            f"{LOWEST}..{HIGHEST} fits best. Use more validation samples."
         )
-    bound, confidence = HIGHEST, "is unrelated to its correctness"
+    bound, confidence = HIGHEST, "unrelated to its correctness"
     if temperature < 1:
-        bound, confidence = LOWEST, "is next to none, although it is right more often"
+        bound, confidence = LOWEST, "next to none, although it is right more often"
     raise ValueError(
-        f"`model` must be surer where it is right. Received: {found}, on which its confidence "
+        f"`model` must be surer where it is right. Received: {found}, on which its confidence is "
         f"{confidence}: the best temperature lies at the bound, {bound}. Train the model further, "
         "and check that x and y belong together."
     )

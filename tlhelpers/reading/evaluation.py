@@ -1,19 +1,16 @@
 """What a classifier is worth: a report from one pass over the data."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tlhelpers.checks.data import check_images, check_labels, check_tokens, count_samples
+from tlhelpers.checks.data import check_labels, count_samples
 from tlhelpers.checks.words import check_whole
 from tlhelpers.models.graph import learns
-from tlhelpers.models.preprocessing import images_of
+from tlhelpers.models.preprocessing import check_inputs
 from tlhelpers.scores.classification import (
     expected_calibration_error,
-    reliability,  # noqa: F401  for plots
     to_probabilities,
     wilson_interval,
 )
@@ -22,21 +19,19 @@ import keras
 import numpy as np
 
 # What comes behind logits, or behind probabilities, and leaves them what they are.
-_KEEPS_KIND = {
-    "cast", "dropout", "flatten", "globalaveragepooling1d", "globalaveragepooling2d", "identity",
-    "inputlayer", "linear", "reshape", "squeeze", "temperature",
-}  # fmt: skip
+_KEEPS_KIND = {"cast", "dropout", "flatten", "globalaveragepooling1d", "globalaveragepooling2d",
+               "identity", "inputlayer", "linear", "reshape", "squeeze", "temperature"}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Report:
     """What `evaluate` returns. All scores are in 0..1.
 
-    `accuracy_interval` is the 95 % Wilson interval of the accuracy. It says how far the test set
-    could have moved the figure, not what another training run would give.
-    `per_class` maps a class name to precision, recall, f1 and support; `confusion[i][j]` counts
-    samples of class i that were called j. `calibration_error` is the expected calibration error;
-    `missing_classes` have no sample in the data, and their recall says nothing.
+    `accuracy_interval` is the 95 % Wilson interval of the accuracy: how far the test set could have
+    moved the figure, not what another training run would give. `per_class` maps a class name to
+    precision, recall, f1 and support; `confusion[i][j]` counts samples of class i called j;
+    `calibration_error` is the expected one. `missing_classes` have no sample in the data, and
+    their recall says nothing.
     """
 
     accuracy: float
@@ -62,34 +57,32 @@ class Report:
 
     def __str__(self) -> str:
         low, high = self.accuracy_interval
-        text = (
+        missing = ", ".join(self.missing_classes)
+        return (
             f"accuracy {self.accuracy:.3f} (95 % interval {low:.3f} to {high:.3f}, "
             f"{self.samples:,} samples; always the largest class: {self.majority_accuracy:.3f})\n"
             f"macro precision {self.precision:.3f}, recall {self.recall:.3f}, F1 {self.f1:.3f}; "
             f"calibration error {self.calibration_error:.3f}"
+            + (f"\nno sample of: {missing}" if missing else "")
         )
-        missing = ", ".join(self.missing_classes)
-        return text + (f"\nno sample of: {missing}" if missing else "")
 
     __repr__ = __str__
 
     def to_markdown(self) -> str:
         """Return the report as a Markdown table, one row for each class."""
-        rows = ["| class | precision | recall | F1 | samples |", "|---|---|---|---|---|"]
-        for name, s in self.per_class.items():
-            scores = " | ".join(f"{s[key]:.3f}" for key in ("precision", "recall", "f1"))
-            rows.append(f"| {name} | {scores} | {int(s['support'])} |")
-        scores = f"{self.precision:.3f} | {self.recall:.3f} | {self.f1:.3f}"
-        rows.append(f"| **mean** | {scores} | {self.samples} |")
-        return "\n".join([*rows, "", str(self).replace("\n", "  \n")])
+        row = "| {} | {precision:.3f} | {recall:.3f} | {f1:.3f} | {support:.0f} |"
+        rows = [row.format(name, **scores) for name, scores in self.per_class.items()]
+        rows.append(row.format("**mean**", **vars(self), support=self.samples))
+        head = ["| class | precision | recall | F1 | samples |", "|---|---|---|---|---|"]
+        return "\n".join([*head, *rows, "", str(self).replace("\n", "  \n")])
 
     _repr_markdown_ = to_markdown  # how a notebook shows it
 
     def to_json(self, path: str | Path | None = None) -> str:
         """Return the report as JSON, without the single predictions; write it where `path` says."""
-        single = ("probabilities", "labels")
-        content = {name: value for name, value in vars(self).items() if name not in single}
-        text = json.dumps({**content, "confusion": self.confusion.tolist()}, indent=1)
+        content = {**vars(self), "confusion": self.confusion.tolist()}
+        del content["probabilities"], content["labels"]
+        text = json.dumps(content, indent=1)
         if path is not None:
             Path(path).write_text(text + "\n", encoding="utf8")
         return text
@@ -103,9 +96,8 @@ def evaluate(model: keras.Model, x, y=None, class_names=None, batch_size: int = 
     Args:
         model: a classifier. Its outputs may be logits or probabilities, `(n, classes)`, or one
             column for a binary task; which they are is found out and kept in `outputs_were`.
-        x: inputs `(n, ...)`, a dictionary of them (text), or a finite `tf.data.Dataset` of
-            batches `(x, y)`.
-        y: integer labels `(n,)`, for an array `x`.
+        x, y: inputs `(n, ...)`, or a dictionary of them (text), and integer labels `(n,)`; or a
+            finite `tf.data.Dataset` of batches `(x, y)` alone.
         class_names: a list with one for each class, in order of the labels.
         batch_size: inputs per step, for an array.
 
@@ -113,10 +105,10 @@ def evaluate(model: keras.Model, x, y=None, class_names=None, batch_size: int = 
         A `Report`; `print` it, or use `.to_markdown()`, `.to_json(path)`.
 
     Raises:
-        ValueError: labels that are not integers in 0..classes - 1 or not one for each input,
-            labels beside a dataset, an endless or empty dataset, images out of 0..255 for a model
-            that preprocesses, other inputs or another length than a model of tokens takes, names
-            that are no list or not one for each class, predictions that are not finite.
+        ValueError: labels that are not integers in 0..classes - 1, one for each input; labels
+            beside a dataset; an endless or empty dataset; images out of 0..255 for a model that
+            preprocesses, tokens of other names or another length than a model takes; names that
+            are no list with one for each class; predictions that are not finite.
 
     Example:
         >>> report = tl.evaluate(model, x_test, y_test, class_names)
@@ -133,17 +125,12 @@ def evaluate(model: keras.Model, x, y=None, class_names=None, batch_size: int = 
 
 
 def report_on(outputs, labels, class_names=None, kind: str | None = None) -> Report:
-    """Report on predictions that are there already: logits or probabilities, and labels.
-
-    Args, Raises: see `evaluate`; `outputs` is `(n, classes)`, `(n, 1)` or `(n,)`, and `kind` says
-    "logits" or "probabilities" where it is known.
-    """
+    """Report as `evaluate` does, on `outputs` of a `kind` (see `to_probabilities`) and labels."""
     from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
     probabilities, were = to_probabilities(outputs, kind)
     classes = probabilities.shape[1]
-    _check_task(labels)
-    labels = check_labels(labels, num_classes=classes, n=len(probabilities))
+    labels = _one_class_each(labels, len(probabilities), classes)
     names = names_of(class_names, classes)
     predicted = probabilities.argmax(axis=1)
     precision, recall, f1, support = precision_recall_fscore_support(
@@ -188,8 +175,7 @@ def names_of(class_names, classes: int) -> tuple[str, ...]:
 def kind_of_outputs(model: keras.Model) -> str | None:
     """Return what the end of a model's graph tells: "logits" or "probabilities".
 
-    None if it tells nothing, as that of a subclassed model, or another operation behind the last
-    layer that learns.
+    None for a subclassed model, or another operation behind the last layer that learns.
     """
     for part in _backwards(model.outputs[0]) if getattr(model, "outputs", None) else ():
         activation = getattr(part, "activation", None)
@@ -215,44 +201,36 @@ def _backwards(tensor: keras.KerasTensor) -> Iterator[keras.Operation]:
         yield from _backwards(before[0])
 
 
-def _check_task(y) -> None:
-    """Refuse the labels of multilabel and regression models, for which there is no report."""
+def _one_class_each(y, n: int, classes: int | None = None) -> np.ndarray:
+    """Return labels that suit a report, not those of a multilabel or regression model."""
     values = np.asarray(y)
     several = values.ndim == 2 and values.shape[1] > 1 and (values.sum(axis=1) != 1).any()
-    measured = values.dtype.kind == "f" and (values % 1 != 0).any()
-    if several or measured:
+    if several or (values.dtype.kind == "f" and (values % 1 != 0).any()):
         task = "several labels for a sample (multilabel)" if several else "numbers (regression)"
         raise ValueError(
             f"`y` must be one class for each sample. Received: y with {task}. Use "
             "model.evaluate(x, y), with metrics=... given to model.compile."
         )
+    return check_labels(y, num_classes=classes, n=n)
 
 
 def _predict(model: keras.Model, x, y, batch_size: int):
     """Return outputs and labels, from one pass over the data."""
-    images = images_of(model)
-
-    def check(inputs) -> None:
-        if images is not None:
-            check_images(inputs, images)
-        check_tokens(model, inputs)
-
     if not hasattr(x, "element_spec"):
-        check(x)
-        _check_task(y)
-        check_labels(y, n=count_samples(x))  # before the time is spent
+        check_inputs(model, x)
+        _one_class_each(y, count_samples(x))  # before the time is spent
         batch_size = check_whole("batch_size", batch_size, 1)
         return model.predict(x, batch_size=batch_size, verbose=0), y
     if y is not None:
         raise ValueError(
-            "`y` must be left out beside a dataset, which brings its own labels. Received: y, "
-            "whose order need not be the dataset's. Use a dataset of pairs (x, y)."
+            "`y` must be left out beside a dataset, which brings its own labels. Received: y. "
+            "Use a dataset of pairs (x, y): the order of y need not be the dataset's."
         )
     if int(x.cardinality()) == -1:
         raise ValueError("`x` must be finite. Received: an endless dataset. Use x.take(steps).")
     outputs, labels = [], []
     for inputs, own in x:
-        check(inputs)
+        check_inputs(model, inputs)
         outputs.append(model.predict_on_batch(inputs))
         labels.append(np.asarray(own))
     if not outputs:

@@ -1,7 +1,5 @@
 """What a prediction rests on: the pieces of a text that mattered, and where attention goes."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from tlhelpers.checks.data import check_tokens
@@ -30,8 +28,8 @@ def token_importance(
         preprocessor: what turns texts into its inputs.
         texts: n texts.
         target: class to explain, from 0. Defaults to the predicted one of each text. The score is
-            its logit minus the mean of the others'. A model with one logit has two classes: the
-            score of class 1 is that logit, the score of class 0 its negative.
+            its logit minus the mean of the others'; of a model with one logit, that logit for
+            class 1 and its negative for class 0.
 
     Returns:
         For each text a list of (piece, importance), the markers included.
@@ -53,7 +51,14 @@ def token_importance(
 
     inputs = preprocessor(texts)
     check_tokens(model, inputs)
-    layer = _embedding(model)
+    steps = walk(find_base(model))
+    names = [[steps[i].tensor.name for i in step.inputs] for step in steps]
+    if ["token_ids"] not in names:
+        raise ValueError(
+            f"`model` must be a text classifier that embeds token_ids. Received: model="
+            f"{model.name!r}. Build it with build_text_classifier."
+        )
+    layer = steps[names.index(["token_ids"])].layer
     prefix, tail = split_at(model, layer)
     between = prefix(inputs, training=False)
     embedded = between[layer.name]
@@ -66,18 +71,6 @@ def token_importance(
         list(zip(pieces, row.tolist(), strict=False))  # the row goes on with padding
         for pieces, row in zip(preprocessor.tokens(texts), importance, strict=True)
     ]
-
-
-def _embedding(model: keras.Model) -> keras.layers.Layer:
-    """Return the layer that reads `token_ids`."""
-    steps = walk(find_base(model))
-    for step in steps:
-        if [steps[i].tensor.name for i in step.inputs] == ["token_ids"]:
-            return step.layer
-    raise ValueError(
-        "`model` must be a text classifier that embeds token_ids. "
-        f"Received: model={model.name!r}. Build it with build_text_classifier."
-    )
 
 
 def _score(logits, target: int | None):
@@ -100,12 +93,11 @@ def attention_maps(
 
     Args:
         model: an encoder, or a classifier built on it.
-        preprocessor: what turns texts into its inputs.
-        text: one text.
+        preprocessor, text: what turns texts into its inputs, and one text.
 
     Returns:
-        `(pieces, attention)`: m pieces, markers included, and an array
-        `(layers, heads, m, m)`. Row i of a map says where piece i looks; it sums to 1.
+        m pieces, markers included, and their attention, an array `(layers, heads, m, m)`. Row i of
+        a map says where piece i looks; it sums to 1.
 
     Raises:
         ValueError: not exactly one text; a model without transformer layers of KerasHub.
@@ -126,13 +118,13 @@ def attention_maps(
     layers = [step for step in walk(base) if isinstance(step.layer, encoder)]
     if not layers:
         raise ValueError(
-            "`model` must have TransformerEncoder layers of KerasHub. "
-            f"Received: model={model.name!r}. Use load_bert or build_text_classifier."
+            "`model` must have TransformerEncoder layers of KerasHub. Received: model="
+            f"{model.name!r}. Use load_bert or build_text_classifier."
         )
     entering = keras.Model(base.input, [step.arguments.args[0] for step in layers])
-    mask = inputs["padding_mask"]
+    asked = {"padding_mask": inputs["padding_mask"], "return_attention_scores": True}
     maps = [
-        step.layer(x, padding_mask=mask, training=False, return_attention_scores=True)[1][0]
+        keras.ops.convert_to_numpy(step.layer(x, training=False, **asked)[1][0])
         for step, x in zip(layers, keras.tree.flatten(entering(inputs)), strict=True)
     ]
-    return pieces, np.stack([keras.ops.convert_to_numpy(one) for one in maps])
+    return pieces, np.stack(maps)

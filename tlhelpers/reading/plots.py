@@ -1,11 +1,10 @@
 """Figures. Each function returns a matplotlib figure and never shows it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from tlhelpers.checks.words import check_choice, check_whole
-from tlhelpers.reading.evaluation import Report, reliability
+from tlhelpers.reading.evaluation import Report
+from tlhelpers.scores.classification import reliability
 
 import numpy as np
 
@@ -43,8 +42,8 @@ def plot_history(history, metrics: Sequence[str] | None = None):
     names = list(metrics) if metrics is not None else known
     if not names or any(name not in values for name in names):
         raise ValueError(
-            f"`metrics` must be among {known}, after at least one epoch. "
-            f"Received: metrics={metrics!r}. Leave it out to see them all."
+            f"`metrics` must be among {known}, after at least one epoch. Received: metrics="
+            f"{metrics!r}. Leave it out to see them all."
         )
     boundaries = getattr(history, "boundaries", ())
     figure, axes = new_axes(4.2 * len(names), 2.8, 1, len(names))
@@ -56,8 +55,7 @@ def plot_history(history, metrics: Sequence[str] | None = None):
         for boundary in boundaries:
             ax.axvline(boundary + 0.5, color=ORANGE, linestyle="--", linewidth=1)
         for phase, start in zip(getattr(history, "phases", ()), [0, *boundaries], strict=False):
-            place = {"xy": (start + 0.6, 1.01), "xycoords": ("data", "axes fraction")}
-            ax.annotate(phase.name, **place, fontsize=8)
+            ax.text(start + 0.6, 1.01, phase.name, fontsize=8, transform=ax.get_xaxis_transform())
         ax.set(xlabel="epoch", ylabel=name)
         ax.xaxis.get_major_locator().set_params(integer=True)
         ax.spines[["top", "right"]].set_visible(False)
@@ -69,11 +67,8 @@ def plot_confusion(report: Report, normalize: bool = True):
     """Plot a report's confusion matrix: true classes in rows, predicted ones in columns.
 
     With more than 30 classes, colours alone tell the counts; with more than 60, some classes go
-    without their name.
-
-    Args:
-        report: what `evaluate` returned.
-        normalize: colour by the share of the true class; the numbers are counts in any case.
+    without their name. To `normalize` is to colour by the share of the true class, not by counts;
+    the numbers are counts in any case.
 
     Example:
         >>> report = tl.evaluate(model, x, y, class_names)
@@ -82,18 +77,16 @@ def plot_confusion(report: Report, normalize: bool = True):
     matrix = np.asarray(report.confusion, dtype=float)
     totals = matrix.sum(axis=1, keepdims=True)
     shares = np.divide(matrix, totals, out=np.zeros_like(matrix), where=totals > 0)
-    colour = shares if normalize else matrix
+    colour, label = (shares, "share of the true class") if normalize else (matrix, "samples")
     classes = len(matrix)
     size = 1.8 + 0.42 * min(classes, MOST_CELLS)
     figure, (ax,) = new_axes(size + 0.6, size)
     image = ax.imshow(colour, cmap="Blues", vmin=0, vmax=1 if normalize else None)
     if classes <= MOST_CELLS:
-        threshold = colour.max() / 2
         for (i, j), count in np.ndenumerate(matrix):
-            ink = "white" if colour[i, j] > threshold else "black"
+            ink = "white" if colour[i, j] > colour.max() / 2 else "black"
             ax.text(j, i, f"{count:.0f}", ha="center", va="center", color=ink, fontsize=8)
     else:
-        label = "share of the true class" if normalize else "samples"
         figure.colorbar(image, ax=ax, shrink=0.5, label=label)
         ax.tick_params(labelsize=7)
     ticks = range(0, classes, -(-classes // MOST_NAMES))
@@ -110,12 +103,10 @@ def plot_images(images, titles: Sequence[str] | None = None, columns: int = 6):
     Args:
         images: `(n, height, width, 1 or 3)` or `(n, height, width)`, uint8 or floats in 0..255;
             a single one as `image[None]`.
-        titles: one for each image.
-        columns: images in a row.
+        titles, columns: one for each image; images in a row.
 
     Raises:
-        ValueError: no image, another shape, floats in 0..1, another number of titles than images,
-            no column.
+        ValueError: no image, another shape, floats in 0..1, no title for each image, no column.
 
     Example:
         >>> tl.plot_images(x[:6], titles=[class_names[label] for label in y[:6]], columns=3)
@@ -125,45 +116,42 @@ def plot_images(images, titles: Sequence[str] | None = None, columns: int = 6):
     _check_shown(images, titles)
     columns = min(check_whole("columns", columns, 1), len(images))
     rows = -(-len(images) // columns)
-    height = 1.25 if titles is None else 1.5
-    figure, axes = new_axes(1.25 * columns, height * rows, rows, columns)
+    height = rows * (1.25 if titles is None else 1.5)
+    figure, axes = new_axes(1.25 * columns, height, rows, columns)
     for ax in axes:
         ax.axis("off")
-    for ax, image in zip(axes, images, strict=False):
-        grey = image.ndim == 2 or image.shape[-1] == 1
-        shown = np.clip(image, 0, 255).astype("uint8")
-        ax.imshow(shown.squeeze() if grey else shown, cmap="gray", vmin=0, vmax=255)
-    for ax, title in zip(axes, () if titles is None else titles, strict=False):
-        ax.set_title(title, fontsize=8)
+    names = [""] * len(images) if titles is None else titles
+    for ax, image, name in zip(axes, images, names, strict=False):
+        shown = np.clip(image[..., 0] if image.shape[2:] == (1,) else image, 0, 255)
+        ax.imshow(shown.astype("uint8"), cmap="gray", vmin=0, vmax=255)
+        ax.set_title(name, fontsize=8)
     return figure
 
 
 def _check_shown(images: np.ndarray, titles: Sequence[str] | None) -> None:
     one = images.ndim == 3 and images.shape[-1] in (1, 3)
     if images.ndim not in (3, 4) or not images.size or one:
-        cure = "For a single image: image[None]." if one else "Give at least one."
         raise ValueError(
-            "`images` must have shape (n, height, width, channels). Received: "
-            f"shape={images.shape}. {cure}"
+            "`images` must have shape (n, height, width, channels). Received: shape="
+            f"{images.shape}. {'Pass a single one as image[None]' if one else 'Give some'}."
         )
     if images.dtype.kind == "f" and 0 < images.max() <= 1:
         raise ValueError(
-            "`images` must be in 0..255. Received: floats up to "
-            f"{images.max():.3g}, which would all be black. Multiply by 255."
+            f"`images` must be in 0..255. Received: floats up to {images.max():.3g}, which would "
+            "all be black. Multiply by 255."
         )
     if titles is not None and len(titles) != len(images):
         raise ValueError(
-            "`titles` must be one for each image. Received: "
-            f"{len(titles)} titles for {len(images)} images. Leave them out, or give them all."
+            f"`titles` must be one for each image. Received: {len(titles)} titles for "
+            f"{len(images)} images. Leave them out, or give them all."
         )
 
 
 def plot_reliability(report: Report, bins: int = 15):
     """Plot accuracy against confidence; a calibrated model follows the diagonal.
 
-    Args:
-        report: what `evaluate` returned.
-        bins: bins of equal width over 0..1. The area of a point is its share of the samples.
+    A report of `evaluate` is cut at so many `bins` of equal width over 0..1. The area of a point
+    is its share of the samples.
 
     Example:
         >>> report = tl.evaluate(model, x, y)
@@ -185,8 +173,7 @@ def plot_embedding(features, labels, class_names=None, method: str = "pca", seed
 
     Args:
         features: `(n, ...)`, flattened to `(n, d)`; at least 3 samples.
-        labels: integers `(n,)`.
-        class_names: names in order of the labels.
+        labels, class_names: integers `(n,)`, and names in order of the labels.
         method: "pca" (keeps distances as well as two dimensions can) or "tsne" (keeps
             neighbourhoods; distances between clusters mean nothing).
         seed: for t-SNE, whose perplexity is lowered for fewer than 100 samples.
@@ -199,6 +186,9 @@ def plot_embedding(features, labels, class_names=None, method: str = "pca", seed
         >>> figure.axes[0].get_title()
         'PCA'
     """
+    from sklearn.decomposition import PCA
+    from sklearn.manifold import TSNE
+
     features, labels = np.asarray(features), np.asarray(labels)
     features = features.reshape(len(features), -1)
     check_choice("method", method, ("pca", "tsne"))
@@ -207,7 +197,10 @@ def plot_embedding(features, labels, class_names=None, method: str = "pca", seed
             "`features` must be at least 3 samples, with one label each. Received: "
             f"{len(features)} samples, {len(labels)} labels. Take both from one extract_features."
         )
-    points = _to_two_dimensions(features, method, seed)
+    few = min(30.0, (len(features) - 1) / 3)
+    tsne = TSNE(2, perplexity=few, init="random", random_state=seed)
+    reduce = PCA(2, random_state=seed) if method == "pca" else tsne
+    points = reduce.fit_transform(features)
     figure, (ax,) = new_axes(4.6, 3.4)
     for label in np.unique(labels):
         name = class_names[label] if class_names is not None else str(label)
@@ -215,13 +208,3 @@ def plot_embedding(features, labels, class_names=None, method: str = "pca", seed
     ax.set(xticks=[], yticks=[], title={"pca": "PCA", "tsne": "t-SNE"}[method])
     ax.legend(fontsize=7, markerscale=2, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
-
-
-def _to_two_dimensions(features: np.ndarray, method: str, seed: int) -> np.ndarray:
-    from sklearn.decomposition import PCA
-    from sklearn.manifold import TSNE
-
-    if method == "pca":
-        return PCA(2, random_state=seed).fit_transform(features)
-    perplexity = min(30.0, (len(features) - 1) / 3)
-    return TSNE(2, perplexity=perplexity, init="random", random_state=seed).fit_transform(features)

@@ -1,7 +1,5 @@
 """A text classifier with its tokenizer: used on texts, saved and loaded as one folder."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os
@@ -13,7 +11,8 @@ from pathlib import Path
 
 from tlhelpers.checks.data import check_tokens
 from tlhelpers.checks.files import is_intact, sha256
-from tlhelpers.reading.evaluation import kind_of_outputs, names_of, to_probabilities
+from tlhelpers.reading.evaluation import kind_of_outputs, names_of
+from tlhelpers.scores.classification import to_probabilities
 from tlhelpers.sources.bert import import_keras_hub
 from tlhelpers.sources.text_preprocessing import TextPreprocessor
 from tlhelpers.tuning.freezing import flags_of, restore_flags
@@ -39,14 +38,9 @@ class TextModel:
     class_names: tuple[str, ...]
 
     def probabilities(self, texts: Iterable[str | bytes], batch_size: int = 64) -> np.ndarray:
-        """Return the probability of every class for n texts, `(n, classes)`.
-
-        Raises:
-            ValueError: not a list of texts; see `TextPreprocessor`.
-        """
-        inputs = self.preprocessor(texts)
-        outputs = self.model.predict(inputs, batch_size=batch_size, verbose=0)
-        return to_probabilities(outputs, "logits")[0]  # what text models here end in
+        """Return probabilities `(n, classes)`; a ValueError for what is no list of n texts."""
+        logits = self.model.predict(self.preprocessor(texts), batch_size=batch_size, verbose=0)
+        return to_probabilities(logits, "logits")[0]
 
     def classify(self, texts: Iterable[str | bytes], batch_size: int = 64) -> list[str]:
         """Return the name of the most probable class for each text."""
@@ -60,12 +54,11 @@ def save_text_model(
     preprocessor: TextPreprocessor,
     class_names: Sequence[str],
 ) -> TextModel:
-    """Write a text classifier, its tokenizer and its class names into one folder.
+    """Write a text classifier, its tokenizer and its class names into one folder; return the three.
 
     The folder holds `model.keras`, the tokenizer with its vocabulary, and `text_model.json` with
-    the names and the size and SHA-256 of every other file. It is written beside its place and then
-    moved there as a whole. It replaces the folder of an earlier save, which comes back if the move
-    fails.
+    the names and the size and SHA-256 of every other file. It is written beside its place, then
+    moved there as a whole; an earlier save is replaced, and comes back if the move fails.
 
     Args:
         folder: where; a new or empty folder, or one of an earlier `save_text_model` to which
@@ -74,14 +67,10 @@ def save_text_model(
         preprocessor: `bert.preprocessor(sequence_length)`, as it was for the training.
         class_names: one for each class, in order of the labels.
 
-    Returns:
-        The `TextModel`, ready for texts.
-
     Raises:
-        ValueError: names that don't fit the model; a model that doesn't end in class logits, or is
-            compiled for several labels per text or for numbers; a preprocessor with another length
-            or other inputs than the model; adapters that are not merged; a folder that holds
-            something else.
+        ValueError: names, or a preprocessor's length or inputs, that don't fit the model; one that
+            has adapters, doesn't end in class logits, or is compiled for several labels per text or
+            for numbers; a folder that holds something else.
 
     Example:
         >>> saved = tl.save_text_model("reviews", text_model, bert.preprocessor(6), ["bad", "good"])
@@ -91,7 +80,12 @@ def save_text_model(
     """
     names = names_of(class_names, _count_classes(model))
     _check_model(model)
-    _check_inputs(model, preprocessor)
+    if not isinstance(preprocessor, TextPreprocessor):
+        raise ValueError(
+            f"`preprocessor` must be a TextPreprocessor. Received: preprocessor={preprocessor!r}. "
+            "Make one with bert.preprocessor(sequence_length)."
+        )
+    check_tokens(model, preprocessor([""]))
     target = Path(folder).resolve()
     _check_place(target)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -100,16 +94,12 @@ def save_text_model(
         new.mkdir()
         model.save(new / "model.keras")
         preprocessor.layer.save_to_preset(str(new / "preprocessor"))
-        about = {
-            "format": _FORMAT,
-            "keras": keras.__version__,
-            "class_names": names,
-            "trainable": flags_of(model),
-            "files": {
-                name: {"size": (new / name).stat().st_size, "sha256": sha256(new / name)}
-                for name in sorted(_inside(new))
-            },
+        files = {
+            name: {"size": (new / name).stat().st_size, "sha256": sha256(new / name)}
+            for name in sorted(_inside(new))
         }
+        about = {"format": _FORMAT, "keras": keras.__version__, "class_names": names,
+                 "trainable": flags_of(model), "files": files}  # fmt: skip
         (new / _ABOUT).write_text(json.dumps(about, indent=1), encoding="utf8")
         _put_in_place(new, target)
     return TextModel(model, preprocessor, names)
@@ -120,9 +110,6 @@ def load_text_model(folder: str | os.PathLike) -> TextModel:
 
     The model is for predictions: it comes without the optimizer and loss of its training. What was
     frozen is frozen again; compile it to train it on.
-
-    Args:
-        folder: the folder.
 
     Returns:
         A `TextModel`: `.classify(texts)`, `.probabilities(texts)`, `.model`, `.preprocessor`,
@@ -145,10 +132,8 @@ def load_text_model(folder: str | os.PathLike) -> TextModel:
         cure = "Save the model again with save_text_model, or copy its folder again as a whole."
         left = _replaced(folder.resolve())
         if left.exists() and not folder.exists():
-            cure = (
-                f"A save that stopped halfway left the earlier model in {str(left)!r}: rename it "
-                f"to {folder.name!r}."
-            )
+            cure = f"A halted save left the earlier model in {str(left)!r}: rename it to "
+            cure += f"{folder.name!r}."
         raise ValueError(
             "`folder` must be one of save_text_model, whole. "
             f"Received: folder={str(folder)!r}: {type(error).__name__}: {error}. {cure}"
@@ -176,9 +161,8 @@ def _count_classes(model: keras.Model) -> int:
     shapes = [tuple(tensor.shape) for tensor in getattr(model, "outputs", None) or ()]
     if len(shapes) != 1 or len(shapes[0]) != 2 or kind_of_outputs(model) != "logits":
         raise ValueError(
-            f"`model` must end in logits, (n, classes). Received: model={model.name!r} with "
-            f"outputs {shapes}, which end in something else. Leave out the softmax or sigmoid of "
-            "its last layer, as build_text_classifier does."
+            f"`model` must end in logits, (n, classes). Received: model={model.name!r} with other "
+            f"outputs, {shapes}. Leave out a softmax or sigmoid, as build_text_classifier does."
         )
     return max(shapes[0][1], 2)
 
@@ -193,24 +177,13 @@ def _check_model(model: keras.Model) -> None:
         task = "several labels for a text (multilabel)" if several else "numbers (regression)"
         raise ValueError(
             f"`model` must give each text one class. Received: model={model.name!r}, compiled with "
-            f"the loss {name} for {task}. Keep it with model.save, and its tokenizer with "
-            "preprocessor.layer.save_to_preset."
+            f"{name} for {task}. Use model.save and preprocessor.layer.save_to_preset."
         )
     if any(getattr(layer, "lora_enabled", False) for layer in model._flatten_layers()):
         raise ValueError(
             f"`model` must be without LoRA. Received: model={model.name!r} with adapters. Call "
             "merge_lora(model) first, or keep the adapters alone with save_adapters."
         )
-
-
-def _check_inputs(model: keras.Model, preprocessor: TextPreprocessor) -> None:
-    """Refuse a preprocessor that does not make what the model takes."""
-    if not isinstance(preprocessor, TextPreprocessor):
-        raise ValueError(
-            "`preprocessor` must be a TextPreprocessor. Received: "
-            f"preprocessor={preprocessor!r}. Make one with bert.preprocessor(sequence_length)."
-        )
-    check_tokens(model, preprocessor([""]))
 
 
 def _check_place(target: Path) -> None:
@@ -222,9 +195,9 @@ def _check_place(target: Path) -> None:
             others -= set(json.loads((target / _ABOUT).read_text(encoding="utf8"))["files"])
     if others:
         raise ValueError(
-            "`folder` must be new, empty, or one of save_text_model with nothing added. "
-            f"Received: folder={str(target)!r}, which holds something else: "
-            f"{', '.join(sorted(others)[:5])}. Move it away, or name another folder."
+            "`folder` must be new, empty, or one of save_text_model with nothing added. Received: "
+            f"folder={str(target)!r}, which holds something else: {', '.join(sorted(others)[:5])}. "
+            "Move it away, or name another folder."
         )
 
 

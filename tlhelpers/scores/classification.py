@@ -1,7 +1,5 @@
 """Numbers about predictions: probabilities, the interval of an accuracy, calibration."""
 
-from __future__ import annotations
-
 import numpy as np
 
 ROWS_SUM = 4e-3  # a row's distance from 1, at most: bfloat16 rounds by 2**-8
@@ -15,14 +13,10 @@ def are_probabilities(rows: np.ndarray) -> bool:
 def to_probabilities(outputs, kind: str | None = None) -> tuple[np.ndarray, str]:
     """Return probabilities `(n, classes)` and what the outputs were: "logits" or "probabilities".
 
-    Where `kind` does not say it, rows that sum to one (one column: numbers in 0..1) are
-    probabilities, anything else is taken for logits. One column becomes two: 1 - p and p.
-    Rows of probabilities are made to sum to one: those of a softmax in half precision, or of one
-    sigmoid for each class, do not.
-
-    Args:
-        outputs: of a classifier, `(n, classes)`, `(n, 1)` or `(n,)`.
-        kind: "logits" or "probabilities", where it is known.
+    `outputs` are `(n, classes)`, `(n, 1)` or `(n,)`. Where `kind` does not say what they are, rows
+    that sum to one (one column: numbers in 0..1) are probabilities, anything else logits. One
+    column becomes two: 1 - p and p. Rows of probabilities are made to sum to one: those of a
+    softmax in half precision, or of one sigmoid for each class, do not.
 
     Raises:
         ValueError: no rows, another shape, or numbers that are not finite.
@@ -76,12 +70,9 @@ def wilson_interval(right: int, samples: int) -> tuple[float, float]:
 
 
 def expected_calibration_error(probabilities, labels, bins: int = 15) -> float:
-    """Return the mean distance of confidence and accuracy, over bins of equal width, in 0..1.
+    """Return the mean distance of confidence and accuracy, in 0..1, over bins of equal width.
 
-    Args:
-        probabilities: `(n, classes)`, rows that sum to one.
-        labels: integers `(n,)`.
-        bins: how many, over 0..1.
+    `probabilities` are `(n, classes)`, rows that sum to one; `labels` integers `(n,)`.
 
     Example:
         >>> expected_calibration_error([[0.9, 0.1], [0.9, 0.1]], [0, 1])  # sure: .9, right: .5
@@ -100,8 +91,5 @@ def reliability(probabilities, labels, bins: int = 15) -> list[tuple[float, floa
     confidence = np.max(probabilities, axis=1)
     correct = np.argmax(probabilities, axis=1) == labels
     which = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
-    rows = []
-    for number in np.unique(which):
-        inside = which == number
-        rows.append((inside.mean(), correct[inside].mean(), confidence[inside].mean()))
-    return rows
+    masks = [which == number for number in np.unique(which)]
+    return [(mask.mean(), correct[mask].mean(), confidence[mask].mean()) for mask in masks]

@@ -1,7 +1,5 @@
 """Probes: how well a classifier does that needs no choosing, on features as they are."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from tlhelpers.checks.features import check_classes, check_features
@@ -15,9 +13,9 @@ import numpy as np
 class Probe:
     """What a probe returns: the share of samples that it got right without having seen them.
 
-    `interval` is the 95 % Wilson interval of `accuracy` over `samples` (for these samples as the
-    test set: another training run or another draw of few samples moves more than that).
-    `float(probe)` is the accuracy.
+    The higher the better. `interval` is the 95 % Wilson interval of `accuracy` over `samples` (for
+    these samples as the test set: another training run or another draw of few samples moves more
+    than that). `float(probe)` is the accuracy.
     """
 
     accuracy: float
@@ -28,10 +26,8 @@ class Probe:
         return self.accuracy
 
     def __str__(self) -> str:
-        low, high = self.interval
-        return (
-            f"{self.accuracy:.3f} (95 % interval {low:.3f} to {high:.3f}, {self.samples:,} samples)"
-        )
+        interval = "{:.3f} to {:.3f}".format(*self.interval)
+        return f"{self.accuracy:.3f} (95 % interval {interval}, {self.samples:,} samples)"
 
 
 def linear_probe(*, features, labels, folds: int = 5, seed: int = 0) -> Probe:
@@ -45,15 +41,11 @@ def linear_probe(*, features, labels, folds: int = 5, seed: int = 0) -> Probe:
         features: `(n, D)`, such as `tl.extract_features` gives.
         labels: integers `(n,)`, at least two samples of each class.
         folds: parts of the data, each predicted from the others, in 2..n; as many as the smallest
-            class has samples where that is less.
-        seed: of the parts.
-
-    Returns:
-        A `Probe` with `accuracy`, `interval`, `samples`; the higher the better.
+            class has samples where that is less. `seed` draws them.
 
     Raises:
-        ValueError: features that are no finite matrix or all the same, fewer than two classes, a
-            class with a single sample, folds out of range.
+        ValueError: features that are no finite matrix or all the same, fewer than two classes or
+            than two samples in one, folds out of range.
 
     Example:
         >>> print(tl.linear_probe(features=np.eye(3)[y], labels=y))
@@ -86,16 +78,11 @@ def knn_probe(*, features, labels, neighbors: int = 5) -> Probe:
     class whose neighbours are nearer.
 
     Args:
-        features: `(n, D)`, such as `tl.extract_features` gives.
-        labels: integers `(n,)`.
+        features, labels: `(n, D)`, such as `tl.extract_features` gives, and integers `(n,)`.
         neighbors: how many vote, in 1..n - 1.
 
-    Returns:
-        A `Probe` with `accuracy`, `interval`, `samples`; the higher the better.
-
     Raises:
-        ValueError: features that are no finite matrix or all the same, fewer than two classes,
-            no neighbour or more than there are.
+        ValueError: no finite features that differ, fewer than two classes, neighbors out of range.
 
     Example:
         >>> print(tl.knn_probe(features=np.eye(3)[y], labels=y))
@@ -133,5 +120,4 @@ def linear_classifier():
 
 
 def _probe(right: np.ndarray) -> Probe:
-    """Return accuracy and interval of answers that are right or wrong."""
     return Probe(float(right.mean()), wilson_interval(int(right.sum()), len(right)), len(right))

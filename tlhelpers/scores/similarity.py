@@ -5,30 +5,24 @@ for the same representation and falls. All measure what the *features* show: raw
 features of different layers, give different answers.
 """
 
-from __future__ import annotations
-
 from tlhelpers.checks.features import check_features, check_varied, to_matrix
 from tlhelpers.checks.words import check_number, check_seed
 from tlhelpers.scores.probes import linear_classifier
 
 import numpy as np
 
-_ROWS_FOR_MEDIAN = 1000
-
 
 def proxy_a_distance(*, source, target, seed: int = 0) -> float:
     """Measure how well a linear classifier tells two domains apart, on samples it has not seen.
 
-    PAD = 2 (1 - 2 eps), eps = mean error of both domains on the held-out half. The classifier, its
-    scaling and its strength come from the other half alone: choosing them on the half that is
-    tested would make any two domains look different. An eps above one half counts as one half.
-
-    Sets of the same size are cut at the same rows, so that a pair (an image and its rotated copy,
-    in the same order) never stands on both sides.
+    PAD = 2 (1 - 2 eps), eps = mean error of both domains on the held-out half, at most one half.
+    The classifier, its scaling and its strength come from the other half alone: choosing them on
+    the half that is tested would make any two domains look different. Sets of the same size are cut
+    at the same rows, so that a pair (an image and its rotated copy) never stands on both sides.
 
     Args:
-        source: features `(n, D)`, at least 10 rows.
-        target: features `(m, D)`, at least 10 rows; the domains weigh the same whatever n and m.
+        source, target: features `(n, D)` and `(m, D)`, at least 10 rows each; the domains weigh
+            the same for any n and m.
         seed: of the cut into halves.
 
     Returns:
@@ -36,8 +30,8 @@ def proxy_a_distance(*, source, target, seed: int = 0) -> float:
         0.8 / sqrt(n) by chance; few samples of many features may hide a difference.
 
     Raises:
-        ValueError: no finite matrices, different numbers of columns, fewer than 10 rows, all rows
-            of both the same, no seed in 0..2**32-1.
+        ValueError: no finite matrices of the same columns, fewer than 10 rows, all rows the same,
+            no seed in 0..2**32-1.
 
     Example:
         >>> tl.proxy_a_distance(source=features, target=features + 20)
@@ -47,7 +41,7 @@ def proxy_a_distance(*, source, target, seed: int = 0) -> float:
         Ben-David et al., "Analysis of Representations for Domain Adaptation", NIPS 2007; Ganin et
         al., "Domain-Adversarial Training of Neural Networks", JMLR 17, 2016, section 3.2.
     """
-    source, target = _two_domains(source, target, ("source", "target"), rows=10)
+    source, target = _two_domains(10, source=source, target=target)
     order = np.random.default_rng(check_seed(seed)).permutation(max(len(source), len(target)))
     halves = [np.array_split(order[order < len(x)], 2) for x in (source, target)]
     (train_s, test_s), (train_t, test_t) = halves
@@ -62,22 +56,20 @@ def mmd(a, b, *, bandwidth: float | None = None) -> float:
     """Measure how far apart two sets of features lie: the unbiased squared MMD of a Gauss kernel.
 
     MMD^2 = mean_{i != j} k(a_i, a_j) + mean_{i != j} k(b_i, b_j) - 2 mean k(a_i, b_j) with
-    k(x, y) = exp(-|x - y|^2 / (2 h^2)). It sees any difference of distributions, not only one
-    that a line can cut. Kernels are summed in blocks, so that memory stays small.
+    k(x, y) = exp(-|x - y|^2 / (2 h^2)), summed in blocks to save memory. It sees any difference of
+    distributions, not only one that a line can cut.
 
     Args:
-        a: features `(n, D)`, at least 2 rows.
-        b: features `(m, D)`, at least 2 rows.
+        a, b: features `(n, D)` and `(m, D)`, at least 2 rows each.
         bandwidth: h, above 0. Left out it is the median distance of different points of both sets
             together (of 1,000 rows of each at most). Give the same h to compare several pairs.
 
     Returns:
-        At most 2, around 0 for the same distribution: an unbiased estimate falls below 0 as often
-        as above it there.
+        At most 2, around 0 for the same distribution, as often below it as above.
 
     Raises:
-        ValueError: no finite matrices, different numbers of columns, fewer than 2 rows, all rows
-            of both the same, a bandwidth that is not above 0.
+        ValueError: no finite matrices of the same columns, fewer than 2 rows, all rows the same,
+            a bandwidth that is not above 0.
 
     Example:
         >>> tl.mmd(features, features + 20) > tl.mmd(features, features + 1)
@@ -86,13 +78,18 @@ def mmd(a, b, *, bandwidth: float | None = None) -> float:
     Reference:
         Gretton et al., "A Kernel Two-Sample Test", JMLR 13, 2012, equation 3; median: section 8.
     """
-    a, b = _two_domains(a, b, ("a", "b"), rows=2)
+    from sklearn.metrics.pairwise import euclidean_distances
+
+    a, b = _two_domains(2, a=a, b=b)
     middle = (a.mean(axis=0) + b.mean(axis=0)) / 2  # far from 0 squares would lose their digits
     a, b = a - middle, b - middle
     if bandwidth is None:
         unit = max(np.abs(a).max(), np.abs(b).max())
         a, b = a / unit, b / unit
-        bandwidth = _median_distance(a, b)
+        rng = np.random.default_rng(0)
+        some = np.vstack([x[rng.permutation(len(x))[:1000]] for x in (a, b)])
+        distances = euclidean_distances(some)[np.triu_indices(len(some), k=1)]
+        bandwidth = float(np.median(distances[distances > 1e-6 * distances.max()]))
     else:
         bandwidth = check_number("bandwidth", bandwidth, "(0, inf)", "Leave it out for a median.")
     within = [(_kernel_sum(x, x, bandwidth) - len(x)) / (len(x) * (len(x) - 1)) for x in (a, b)]
@@ -107,17 +104,15 @@ def linear_cka(a, b, *, debiased: bool = False) -> float:
     `debiased` takes the unbiased estimate of each of the three terms instead.
 
     Args:
-        a: features `(n, D)`, such as the outputs of one layer.
-        b: features `(n, E)` of the same samples in the same order.
+        a, b: features `(n, D)` and `(n, E)` of the same samples in the same order.
         debiased: take it for fewer than some ten samples per feature; needs 4 rows.
 
     Returns:
         In 0..1, 1 for the same representation; debiased in -1..1, around 0 for unrelated ones (and
-        0 in the corner case of four samples that leave nothing to compare).
+        0 where four samples leave nothing to compare).
 
     Raises:
-        ValueError: no finite matrices, different numbers of rows, all rows of one the same, fewer
-            than 2 (debiased: 4) rows.
+        ValueError: no finite matrices of as many rows, 2 (debiased: 4) or more, that differ.
 
     Example:
         >>> round(tl.linear_cka(features, 3 * features[:, ::-1]), 6)  # the same, turned and scaled
@@ -128,13 +123,11 @@ def linear_cka(a, b, *, debiased: bool = False) -> float:
         section 3; Song et al., "Feature Selection via Dependence Maximization", JMLR 13, 2012,
         equation 5 (unbiased HSIC).
     """
-    a = check_features(a, "a", rows=4 if debiased else 2)
-    b = check_features(b, "b", rows=4 if debiased else 2)
+    a, b = (check_features(x, name, rows=4 if debiased else 2) for x, name in ((a, "a"), (b, "b")))
     if len(a) != len(b):
         raise ValueError(
-            "`a` and `b` must hold the same samples, row by row. Received: a of "
-            f"{len(a)} and b of {len(b)} rows. For two different sets of samples take "
-            "proxy_a_distance or mmd."
+            f"`a` and `b` must hold the same samples, row by row. Received: a of {len(a)} and b of "
+            f"{len(b)} rows. For different sets of samples take proxy_a_distance or mmd."
         )
     a, b = ((x - x.mean(axis=0)) / np.abs(x - x.mean(axis=0)).max() for x in (a, b))
     product = _unbiased_product if debiased else _product
@@ -161,31 +154,20 @@ def _unbiased_product(a: np.ndarray, b: np.ndarray) -> float:
     return float(together + sums - 2 / (n - 2) * rows[0] @ rows[1])
 
 
-def _two_domains(a, b, names: tuple[str, str], rows: int) -> tuple[np.ndarray, np.ndarray]:
+def _two_domains(rows: int, **domains) -> list[np.ndarray]:
     """Return two sets of features that have the same columns; one of them may be constant."""
-    a, b = (to_matrix(x, name, rows) for x, name in zip((a, b), names, strict=True))
+    (first, second), (a, b) = domains, [to_matrix(x, name, rows) for name, x in domains.items()]
     if a.shape[1] != b.shape[1]:
         raise ValueError(
-            f"`{names[0]}` and `{names[1]}` must have the same columns. Received: {names[0]} of "
-            f"{a.shape[1]} and {names[1]} of {b.shape[1]}. Take features of the same layer."
+            f"`{first}` and `{second}` must have the same columns. Received: {first} of "
+            f"{a.shape[1]} and {second} of {b.shape[1]}. Take features of the same layer."
         )
-    check_varied(**{names[0]: a, names[1]: b})
-    return a, b
-
-
-def _median_distance(a: np.ndarray, b: np.ndarray) -> float:
-    rng = np.random.default_rng(0)
-    some = [x[rng.permutation(len(x))[:_ROWS_FOR_MEDIAN]] for x in (a, b)]
-    pairs = np.triu_indices(sum(map(len, some)), k=1)
-    distances = np.sqrt(_squared_distances(np.vstack(some), np.vstack(some))[pairs])
-    return float(np.median(distances[distances > 1e-6 * distances.max()]))
+    check_varied(**{first: a, second: b})
+    return [a, b]
 
 
 def _kernel_sum(a: np.ndarray, b: np.ndarray, bandwidth: float) -> float:
+    from sklearn.metrics.pairwise import rbf_kernel
+
     blocks = np.array_split(a, max(len(a) * len(b) // 2**22, 1))
-    return sum(np.exp(-_squared_distances(x, b) / (2 * bandwidth**2)).sum() for x in blocks)
-
-
-def _squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    lengths = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1)
-    return np.maximum(lengths - 2 * a @ b.T, 0)
+    return sum(rbf_kernel(x, b, gamma=1 / (2 * bandwidth**2)).sum() for x in blocks)

@@ -4,8 +4,6 @@ All take keyword arguments only, and higher is better. They compare models on *o
 score of one data set says nothing beside that of another.
 """
 
-from __future__ import annotations
-
 from tlhelpers.checks.data import check_labels
 from tlhelpers.checks.features import check_classes, check_features, to_matrix, to_numpy
 from tlhelpers.scores.classification import are_probabilities
@@ -35,7 +33,7 @@ def leep(*, source_probabilities, labels) -> float:
 
     Raises:
         ValueError: rows that are no probabilities (logits, say), NaN, another number of labels,
-            fewer than two target classes, arguments in each other's place.
+            fewer than two target classes, swapped arguments.
 
     Example:
         >>> theta = keras.ops.softmax(model(x))  # of a model with its source classes
@@ -49,9 +47,9 @@ def leep(*, source_probabilities, labels) -> float:
     theta = to_numpy(source_probabilities)
     if theta.ndim != 2 or theta.dtype.kind not in "iufb" or 0 in theta.shape:
         raise ValueError(
-            "`source_probabilities` must be numbers of shape (n, source classes). Received: "
-            f"source_probabilities of shape {theta.shape} and dtype {theta.dtype}. Class numbers "
-            "of the source model go to nce(source_labels=...), target labels to labels=."
+            "`source_probabilities` must be numbers of shape (n, source classes). Received: shape="
+            f"{theta.shape}, dtype={theta.dtype}. Class numbers of the source model go to "
+            "nce(source_labels=...), target labels to labels=."
         )
     labels = check_classes(labels, n=len(theta))
     joint = np.zeros((labels.max() + 1, theta.shape[1]))
@@ -61,9 +59,8 @@ def leep(*, source_probabilities, labels) -> float:
             sums = block.sum(axis=1)
             raise ValueError(
                 "`source_probabilities` must be finite and at least 0, each row must sum to 1. "
-                f"Received: source_probabilities from {block.min():.4g}, rows that sum to "
-                f"{sums.min():.4g} to {sums.max():.4g}. Turn logits into probabilities: "
-                "keras.ops.softmax(logits)."
+                f"Received: numbers from {block.min():.4g}, rows that sum to {sums.min():.4g} to "
+                f"{sums.max():.4g}. Turn logits into probabilities: keras.ops.softmax(logits)."
             )
         joint[label] += block.sum(axis=0)
     source = joint.sum(axis=0)
@@ -78,19 +75,15 @@ def leep(*, source_probabilities, labels) -> float:
 def nce(*, source_labels, labels) -> float:
     """Score a source classifier by how much its predicted classes tell about the target labels.
 
-    NCE = -H(Y | Z) = sum_{y,z} P(y, z) log P(y | z), z = argmax of the source model's output.
+    NCE = -H(Y | Z) = sum_{y,z} P(y, z) log P(y | z), z = argmax of the source model's output. It is
+    at most 0, the higher the better.
 
     Args:
         source_labels: the class that the source model predicts for each target sample, `(n,)`.
-        labels: target labels, integers `(n,)`. The two are not interchangeable: the score of the
-            swapped arguments is another number.
-
-    Returns:
-        At most 0, the higher the better.
+        labels: target labels, integers `(n,)`; swapped arguments give another number.
 
     Raises:
-        ValueError: labels that are not integers of shape `(n,)`, unequal numbers of them, fewer
-            than two target classes.
+        ValueError: labels that are not integers `(n,)` of one n, fewer than two target classes.
 
     Example:
         >>> tl.nce(source_labels=[281, 281, 207], labels=[0, 0, 1])  # two cats and a dog
@@ -116,8 +109,7 @@ def h_score(*, features, labels, shrinkage: bool = False) -> float:
     `shrinkage`, cov(f) is the Ledoit-Wolf estimate and cov(E[f | y]) shrinks by the same factor.
 
     Args:
-        features: `(n, D)`, such as `tl.extract_features` gives.
-        labels: integers `(n,)`.
+        features, labels: `(n, D)`, such as `tl.extract_features` gives, and integers `(n,)`.
         shrinkage: take it for fewer than some ten samples per feature. Without it the score is
             classes - 1 for *any* features in general position with D >= n - 1. With it, random
             weights may still beat good ones there: ask `logme` and `linear_probe` too.
@@ -144,8 +136,8 @@ def h_score(*, features, labels, shrinkage: bool = False) -> float:
     f /= np.abs(f).max()
     f -= f.mean(axis=0)
     u, s = _thin_svd(f)
-    sums = _class_sums(u, labels)
-    between = (sums**2 / np.bincount(labels)[:, None]).sum(axis=0)  # in units of s^2, per direction
+    squares = _class_sums(u, labels) ** 2
+    between = (squares / np.bincount(labels)[:, None]).sum(axis=0)  # per direction, in units of s^2
     if not shrinkage:
         return float(between.sum())
     from sklearn.covariance import ledoit_wolf_shrinkage
@@ -189,10 +181,9 @@ def logme(*, features, labels=None, targets=None) -> float:
         ICML 2021 (equation 2); JMLR 23, 2022.
     """
     if (labels is None) == (targets is None):
-        received = "neither" if labels is None else "both"
         raise ValueError(
-            f"Either `labels` or `targets` must be given. Received: {received}. "
-            "Class numbers go to labels=, floats to targets=."
+            f"Either `labels` or `targets` must be given. Received: "
+            f"{'neither' if labels is None else 'both'}. Class numbers are labels, floats targets."
         )
     f = check_features(features)
     if targets is None:
@@ -243,10 +234,7 @@ def _thin_svd(f: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _class_sums(u: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Return the sum of the rows of each class, `(classes, k)`."""
-    sums = np.zeros((labels.max() + 1, u.shape[1]))
-    for label, block in _blocks_of_classes(u, labels, 4096):
-        sums[label] += block.sum(axis=0)
-    return sums
+    return np.array([u[labels == label].sum(axis=0) for label in range(labels.max() + 1)])
 
 
 def _blocks_of_classes(x: np.ndarray, labels: np.ndarray, rows: int):
@@ -263,8 +251,8 @@ def _check_targets(targets, n: int) -> np.ndarray:
     y = to_matrix(y[:, None] if y.ndim == 1 else y, "targets", rows=2)
     if len(y) != n:
         raise ValueError(
-            "`targets` must have one row per sample. Received: targets of "
-            f"{len(y)} rows for {n} samples. Pass those of the same samples."
+            f"`targets` must have one row per sample. Received: {len(y)} rows for {n} samples. "
+            "Pass those of the same samples."
         )
     if not (y**2).any(axis=0).all():
         raise ValueError(
