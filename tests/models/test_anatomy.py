@@ -1,6 +1,6 @@
 """Blocks are read off the graph; these tests pin what that gives, family by family."""
 
-from tlhelpers.models.anatomy import find_base, find_blocks, split_head
+from tlhelpers.models.anatomy import Anatomy, find_base, find_blocks
 from tlhelpers.models.graph import cuts, find_layer, learns, walk
 from tlhelpers.models.heads import build_head
 from tlhelpers.tuning.freezing import freeze, unfreeze
@@ -79,7 +79,7 @@ def test_a_perceptron_has_its_layers_as_blocks_and_the_last_as_head():
     model = keras.Sequential([keras.Input((4,)), L.Dense(3, name="a"), L.Dense(3, name="b"),
                               L.Dense(2, name="c")])  # fmt: skip
     assert [block.name for block in find_blocks(model)] == ["a", "b"]
-    assert [layer.name for layer in split_head(model)[1]] == ["c"]
+    assert [layer.name for layer in Anatomy(model).head] == ["c"]
 
 
 def test_a_transformer_has_one_block_for_each_layer():
@@ -90,7 +90,7 @@ def test_a_transformer_has_one_block_for_each_layer():
     blocks = find_blocks(base)
     assert [b.name for b in blocks[1:]] == [f"transformer_layer_{k}" for k in range(3)]
     assert {"token_embedding", "embeddings_layer_norm"} <= {x.name for x in blocks[0].layers}
-    assert split_head(base)[1] == []  # two outputs: a backbone, without a head
+    assert Anatomy(base).head == []  # two outputs: a backbone, without a head
 
 
 def test_find_base_looks_through_models_around_it():
@@ -157,7 +157,7 @@ def net_of(plan):
 @given(PLANS)
 def test_blocks_partition_the_base_of_any_net(plan):
     model = net_of(plan)
-    body, head = split_head(model)
+    body, head = Anatomy(model).body, Anatomy(model).head
     layers = [layer for block in find_blocks(model) for layer in block.layers]
     assert [type(layer).__name__ for layer in head] == ["GlobalAveragePooling2D", "Dense"]
     assert sorted(map(id, layers)) == sorted(map(id, body))
@@ -221,7 +221,7 @@ def test_a_layer_used_several_times_belongs_to_its_first_use():
         model = make()
         found = find_blocks(model)
         assert {b.name: [layer.name for layer in b.weighted] for b in found} == blocks
-        body, head = split_head(model)
+        body, head = Anatomy(model).body, Anatomy(model).head
         layers = [layer for block in found for layer in block.layers]
         assert sorted(map(id, layers)) == sorted(map(id, body))
         assert body + head == model.layers
@@ -264,12 +264,12 @@ def test_one_activation_everywhere_changes_no_block(places, depth):
     expected, model = net(shared=False), net(shared=True)
     for block, other in zip(find_blocks(model), find_blocks(expected), strict=True):
         assert [x.name for x in block.weighted] == [x.name for x in other.weighted]
-    assert [x.name for x in split_head(model)[1] if learns(x)] == ["out"]
-    assert not any(isinstance(x, L.ReLU) for x in split_head(model)[1])
+    assert [x.name for x in Anatomy(model).head if learns(x)] == ["out"]
+    assert not any(isinstance(x, L.ReLU) for x in Anatomy(model).head)
 
 
 def test_a_layer_that_base_and_head_share_is_the_bases():
     inputs, shared = keras.Input((4,)), L.Dense(4, name="shared")
     model = keras.Model(inputs, shared(L.Dense(4, name="middle")(shared(inputs))))
-    assert split_head(model)[1] == []
+    assert Anatomy(model).head == []
     assert [block.name for block in find_blocks(model)] == ["shared", "middle"]

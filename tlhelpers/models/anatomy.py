@@ -149,12 +149,6 @@ def find_blocks(model: keras.Model) -> list[Block]:
     return Anatomy(model).blocks
 
 
-def split_head(model: keras.Model) -> tuple[list[keras.Layer], list[keras.Layer]]:
-    """Return the layers of the base and those of the head, each in order; see `Anatomy`."""
-    anatomy = Anatomy(model)
-    return anatomy.body, anatomy.head
-
-
 def head_start(steps: Sequence[Step]) -> int:
     """Return where the head of a model with an inlined base begins; its length if there is none.
 

@@ -207,7 +207,7 @@ def build_text_classifier(
     """
     encoder = getattr(bert, "backbone", None)
     inputs = getattr(encoder, "input", None)
-    if not isinstance(inputs, dict) or "padding_mask" not in inputs:
+    if encoder is None or not isinstance(inputs, dict) or "padding_mask" not in inputs:
         raise ValueError(
             "`bert` must be what load_bert returns. Received: "
             f"bert={bert!r} of type {type(bert).__name__}. Load one: bert = tl.load_bert()."

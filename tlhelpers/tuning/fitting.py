@@ -1,7 +1,7 @@
 """What every fit needs first: data that fit the model, a loss, a fresh compile."""
 
-from tlhelpers.checks.data import check_images, check_labels, check_tokens, count_samples
-from tlhelpers.models.preprocessing import images_of
+from tlhelpers.checks.data import check_labels, count_samples
+from tlhelpers.models.preprocessing import check_inputs
 from tlhelpers.tuning.batches import is_dataset
 
 import keras
@@ -25,9 +25,7 @@ def check_data(model: keras.Model, data, loss, name: str) -> None:
             f"Received: {elements if batches else f'{name} of {kind}'}."
         )
     x, y = data[:2]
-    check_tokens(model, x)
-    if (images := images_of(model)) is not None:
-        check_images(x, images)
+    check_inputs(model, x)
     if loss is None:
         logits = model.output_shape[-1]
         try:
