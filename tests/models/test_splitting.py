@@ -2,8 +2,9 @@
 
 from tlhelpers.models.anatomy import Anatomy
 from tlhelpers.models.heads import build_text_classifier
-from tlhelpers.models.splitting import frozen_prefix, ids_of_layers, split_at
+from tlhelpers.models.splitting import split_at
 from tlhelpers.tuning.freezing import freeze, unfreeze
+from tlhelpers.tuning.prefix import frozen_prefix, ids_of_layers
 
 import hypothesis.strategies as st
 import keras

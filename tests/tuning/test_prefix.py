@@ -1,9 +1,9 @@
 """Cached or not, the training is the same; augmented passes draw; the plan says what and why."""
 
 from tlhelpers.models.graph import Graph
-from tlhelpers.models.splitting import augmentation_of
 from tlhelpers.tuning.batches import Shuffled
 from tlhelpers.tuning.fine_tuning import fine_tune
+from tlhelpers.tuning.prefix import augmentation_of
 
 import hypothesis.strategies as st
 import keras

@@ -9,14 +9,13 @@ from pathlib import Path
 from tlhelpers.checks.words import check_number, check_whole
 from tlhelpers.models.anatomy import Anatomy
 from tlhelpers.models.graph import Graph
-from tlhelpers.models.splitting import FrozenPrefix
 from tlhelpers.tuning.batches import is_dataset
 from tlhelpers.tuning.fitting import check_data, compile_afresh, loss_of
 from tlhelpers.tuning.freezing import Choice, top_of_the_base
 from tlhelpers.tuning.guard import FitGuard
 from tlhelpers.tuning.history import FineTuning, KeepBest, Phase, monitor_of
 from tlhelpers.tuning.lora import check_no_adapters
-from tlhelpers.tuning.prefix import Part, PrefixCache
+from tlhelpers.tuning.prefix import FrozenPrefix, Part, PrefixCache
 
 import keras
 

@@ -10,14 +10,7 @@ from typing import Any
 from tlhelpers.checks.words import check_whole
 from tlhelpers.models.anatomy import Anatomy
 from tlhelpers.models.graph import Graph, learns, leaves
-from tlhelpers.models.splitting import (
-    FrozenPrefix,
-    augmentation_of,
-    frozen_prefix,
-    ids_of_layers,
-    split,
-    split_at,
-)
+from tlhelpers.models.splitting import split, split_at
 from tlhelpers.tuning.batches import Shuffled, count_steps, is_dataset
 from tlhelpers.tuning.features import extract_features
 from tlhelpers.tuning.freezing import Choice
@@ -25,6 +18,83 @@ from tlhelpers.tuning.history import Phase
 
 import keras
 import numpy as np
+
+
+@dataclass(frozen=True)
+class FrozenPrefix:
+    """The longest part of a model whose outputs stay the same in every epoch, and the rest."""
+
+    layer: keras.Operation
+    prefix: keras.Model
+    tail: keras.Model
+
+
+def frozen_prefix(
+    graph: Graph, trained: set[int], base: set[int], augmentation: list[keras.Layer] | None = None
+) -> FrozenPrefix | None:
+    """Cut a model behind the last layer up to which nothing trains and nothing is random.
+
+    Dropout inside the frozen base does not count: it is off in the prefix, as at prediction.
+
+    Args:
+        graph: of a model, or of the tail of one.
+        trained: the `id` of every variable that trains.
+        base: the `id` of every layer of the base, nested layers included.
+        augmentation: random layers that do not count either.
+
+    Returns:
+        The cut, or None if no prefix with weights can be cut off: everything learns, the model
+        augments its images, or a part has no graph.
+    """
+    free = ids_of_layers(augmentation or [])
+    try:
+        layer = _last_frozen(graph, trained, base | free, free)
+        if layer is None:
+            return None
+        found = FrozenPrefix(layer, *split(graph, layer))
+    except ValueError:  # a part without a graph (subclassed), or beside other branches
+        return None
+    return found if found.prefix.weights else None
+
+
+def augmentation_of(graph: Graph) -> list[keras.Layer]:
+    """Return the layers in front of all that learns that draw random numbers, in order."""
+    found: list[keras.Layer] = []
+    for position, step in enumerate(graph.steps):
+        if learns(step.layer):
+            nested = isinstance(step.layer, keras.Model)
+            return found + (augmentation_of(graph.inside(position)) if nested else [])
+        if _draws(step.layer, set()):
+            found.append(step.layer)
+    return found
+
+
+def ids_of_layers(layers: list[keras.Layer]) -> set[int]:
+    """Return the `id` of every layer, those nested inside included."""
+    return {id(part) for layer in layers for part in layer._flatten_layers()}
+
+
+def _last_frozen(
+    graph: Graph, trained: set[int], base: set[int], free: set[int]
+) -> keras.Operation | None:
+    last, begun = None, False
+    for position, step in enumerate(graph.steps):
+        begun = begun or learns(step.layer)
+        variables = getattr(step.layer, "variables", ())
+        trains = any(id(variable) in trained for variable in variables)
+        if trains or _draws(step.layer, base if begun else free):
+            if not isinstance(step.layer, keras.Model) or not graph.is_the_only_way(position):
+                return last
+            return _last_frozen(graph.inside(position), trained, base, free) or last
+        if position in graph.places:
+            last = step.layer
+    return last
+
+
+def _draws(layer: keras.Operation, exempt: set[int]) -> bool:
+    """Whether a layer, or one inside it, draws random numbers; those exempt do not count."""
+    parts = layer._flatten_layers() if isinstance(layer, keras.Layer) else ()
+    return any(part._seed_generators and id(part) not in exempt for part in parts)
 
 
 @dataclass
