@@ -1,6 +1,6 @@
 """What a model or a layer makes of an array, batch by batch, in inference mode."""
 
-from __future__ import annotations
+from tlhelpers.checks.features import to_numpy
 
 import keras
 import numpy as np
@@ -17,5 +17,5 @@ def outputs_of(part: keras.Layer, x: np.ndarray, batch_size: int = 256) -> np.nd
 
 def features_of(encoder: keras.Layer, x: np.ndarray, batch_size: int = 256) -> np.ndarray:
     """Return the features for all rows of `x`, one flat row each."""
-    features = outputs_of(encoder, x, batch_size)
+    features = to_numpy(outputs_of(encoder, x, batch_size))
     return features.reshape(len(features), -1)

@@ -1,7 +1,5 @@
 """The lower end of every comparison: train on the source, look away from the target."""
 
-from __future__ import annotations
-
 from tlhelpers.adaptation.trainer import Adaptation
 
 import keras
@@ -17,8 +15,7 @@ class SourceOnly(Adaptation):
     even so; and a plain Keras `fit` on the source gives the same up to rounding, in half the time.
 
     Args:
-        encoder: Keras model or layer from samples to features.
-        classifier: Keras model or layer from features to logits `(n, classes)`.
+        encoder, classifier: as in `DANN`.
 
     Example:
         >>> model = tl.SourceOnly(encoder, classifier)
