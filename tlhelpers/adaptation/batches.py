@@ -14,10 +14,10 @@ import numpy as np
 class PairedBatches(keras.utils.PyDataset):
     """What `paired_batches` returns: `({"source": x, "target": x}, y_source)` per batch.
 
-    `len` is the number of batches in an epoch. Each epoch has an order of its own that depends on
-    the seed and the number of the epoch alone. Iterating goes on to the next epoch; `start_at` says
-    which that is. A fit says for how many epochs its model has been trained: several models can
-    share the batches, and a second fit goes on where the first one ended.
+    `len` counts the batches of an epoch. The order in an epoch depends on the seed and the number
+    of the epoch alone. Iterating goes on to the next epoch; `start_at` says which that is. A fit
+    says for how many epochs its model has been trained: several models can share the batches, and
+    a second fit goes on where the first one ended.
     """
 
     def __init__(self, x_source, y_source, x_target, batch_size: int, seed: int, augment):
@@ -96,9 +96,8 @@ def paired_batches(
         A `keras.utils.PyDataset` with a length, for `model.fit` or a `for` loop.
 
     Raises:
-        ValueError: an empty domain; different shapes or types; numbers that are not finite; labels
-            that do not fit the source, or stand where target samples belong; a domain smaller than
-            half a batch; two domains smaller than a batch.
+        ValueError: domains that are empty, differ in shape or type, are not finite, or do not fill
+            a batch, or half of it; labels of other samples, or where target samples belong.
 
     Example:
         >>> batches = tl.paired_batches(x_source, y_source, x_target, batch_size=4)
@@ -123,11 +122,10 @@ def paired_batches(
         )
     y_source = check_labels(y_source, n=len(x_source)).astype("int32")
     n, m = len(x_source), len(x_target)
-    batch_size = check_whole(
-        "batch_size", batch_size, 1, min(max(n, m), 2 * min(n, m)),
-        cure=f"There are {n} source and {m} target samples: the larger domain must fill a batch, "
-        "the smaller one at least half of its places.",
-    )  # fmt: skip
+    cure = f"There are {n} source and {m} target samples: the larger domain must fill a batch, "
+    cure += "the smaller one at least half of its places."
+    most = min(max(n, m), 2 * min(n, m))
+    batch_size = check_whole("batch_size", batch_size, 1, most, cure)
     if augment is not None and not callable(augment):
         raise ValueError(
             f"`augment` must be a function or None. Received: augment={augment!r}. "

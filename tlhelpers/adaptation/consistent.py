@@ -70,17 +70,13 @@ class ConsistentDANN(DANN):
     """
 
     classifies_target = True
+    paired = (*DANN.paired, ("consistency", "consistency_loss"))
 
     def __init__(
-        self,
-        encoder: keras.Layer,
-        classifier: keras.Layer,
-        discriminator: keras.Layer | None = None,
-        view: keras.Layer | None = None,
-        consistency: float = 1.0,
-        threshold: float = 0.8,
-        **kwargs,
-    ):
+        self, encoder: keras.Layer, classifier: keras.Layer,
+        discriminator: keras.Layer | None = None, view: keras.Layer | None = None,
+        consistency: float = 1.0, threshold: float = 0.8, **kwargs,
+    ):  # fmt: skip
         super().__init__(encoder, classifier, discriminator, **kwargs)
         self.view = check_part(RandomChannel() if view is None else view, "view")
         self.consistency = check_number("consistency", consistency, "[0, inf)", "0 leaves it out.")
@@ -110,10 +106,7 @@ class ConsistentDANN(DANN):
             loss = loss + self.consistency * y_pred["consistency"]
         return loss
 
-    def paired_metrics(self) -> dict[str, keras.metrics.Mean]:
-        return {**super().paired_metrics(), "consistency": self.consistency_loss}
-
     def get_config(self):
         """Return parts and settings, so that `keras.saving.load_model` makes the same model."""
-        own = {"consistency": self.consistency, "threshold": self.threshold}
-        return {**super().get_config(), **own}
+        config = super().get_config()
+        return {**config, "consistency": self.consistency, "threshold": self.threshold}

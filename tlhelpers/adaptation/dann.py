@@ -46,17 +46,14 @@ class DANN(Adaptation):
     """
 
     alignment_name = "domain_loss"
+    paired: tuple = (("alignment", "alignment"), ("domain_right", "domain_accuracy"))
     reverses = True
 
     def __init__(
-        self,
-        encoder: keras.Layer,
-        classifier: keras.Layer,
+        self, encoder: keras.Layer, classifier: keras.Layer,
         discriminator: keras.Layer | None = None,
-        weight: float = 1.0,
-        gamma: float | None = 10.0,
-        **kwargs,
-    ):
+        weight: float = 1.0, gamma: float | None = 10.0, **kwargs,
+    ):  # fmt: skip
         super().__init__(encoder, classifier, weight=weight, gamma=gamma, **kwargs)
         part = build_discriminator() if discriminator is None else discriminator
         self.discriminator = check_logits(part, "discriminator")
@@ -78,9 +75,6 @@ class DANN(Adaptation):
             "domain_logits": domain_logits,
             "domain_right": ops.equal(domain_logits > 0, domain > 0),
         }
-
-    def paired_metrics(self) -> dict[str, keras.metrics.Mean]:
-        return {**super().paired_metrics(), "domain_right": self.domain_accuracy}
 
 
 def build_discriminator(units: int = 100) -> keras.Sequential:

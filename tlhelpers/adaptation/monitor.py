@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from tlhelpers.adaptation.outputs import features_of, outputs_of
-from tlhelpers.adaptation.trainer import Adaptation
+from tlhelpers.adaptation.trainer import QUIET, Adaptation
 from tlhelpers.checks.data import check_labels
 from tlhelpers.checks.features import check_samples, is_finite
 from tlhelpers.checks.words import check_seed, check_whole
@@ -58,7 +57,7 @@ class DomainReport:
         if self.diverged or self.label_shift < 0.25:
             return ""
         return (
-            f"The classes predicted for the target differ from those of the source by "
+            "The classes predicted for the target differ from those of the source by "
             f"{self.label_shift:.0%}. If the target lacks classes, alignment forces the others "
             "into their places: compare with source-only."
         )
@@ -111,19 +110,17 @@ def check_domains(model: Adaptation, x_source, y_source, x_target, seed: int = 0
             f"{type(model).__name__}. For any two sets of features take tl.proxy_a_distance."
         )
     x_source, y_source, x_target = _check_data(x_source, y_source, x_target)
-    classes = outputs_of(model, x_source[:1]).shape[1]
+    classes = model.predict(x_source[:1], **QUIET).shape[1]
     check_labels(y_source, num_classes=classes)
     n, seed = min(len(x_source), len(x_target)), check_seed(seed)
-    rows, others = (  # in their order
-        np.sort(np.random.default_rng(seed).permutation(len(x))[:n]) for x in (x_source, x_target)
-    )
+    draws = [np.random.default_rng(seed).permutation(len(x))[:n] for x in (x_source, x_target)]
+    rows, others = map(np.sort, draws)
     x_source, y_source, x_target = x_source[rows], y_source[rows], x_target[others]
     with model.on_domain("source"):
-        source, source_logits = features_of(model.encoder, x_source), outputs_of(model, x_source)
-    target, target_logits = features_of(model.encoder, x_target), outputs_of(model, x_target)
+        source, source_logits = model.features_of(x_source), model.predict(x_source, **QUIET)
+    target, target_logits = model.features_of(x_target), model.predict(x_target, **QUIET)
     if not all(map(is_finite, (source, source_logits, target, target_logits))):
-        unknown = float("nan")
-        return DomainReport(unknown, unknown, None, unknown, unknown, False, diverged=True)
+        return DomainReport(np.nan, np.nan, None, np.nan, np.nan, False, diverged=True)
     both = np.concatenate([source, target])
     collapsed = bool(np.ptp(both, axis=0).max() <= 1e-6 * max(np.abs(both).max(), 1e-6))
     distance = 0.0 if collapsed else proxy_a_distance(source=source, target=target, seed=seed)

@@ -13,10 +13,9 @@ class DomainBatchNormalization(keras.layers.Layer):
     r"""Normalize source and target by their own mean and variance; scale and shift are shared.
 
     It replaces `BatchNormalization` in the encoder of a `DANN` or another adaptation. They train on
-    joined batches and say so by an argument: `encoder(x, parts=2)` reaches the `call` of this
-    layer, which then normalizes source and target each by itself. Without `parts` a batch belongs
-    to one domain: to the target, unless `with model.on_domain("source"):` says otherwise. Under
-    mixed precision the statistics are those of float32.
+    joined batches: `encoder(x, parts=2)` reaches this layer, which normalizes source and target
+    each by itself. Without `parts` a batch belongs to one domain: the target, unless you say
+    `with model.on_domain("source"):`. Under mixed precision the statistics are those of float32.
 
     Args:
         momentum: of the moving statistics, in [0, 1).
@@ -93,9 +92,8 @@ class DomainBatchNormalization(keras.layers.Layer):
 def hand_on_parts(layer: keras.Layer) -> None:
     """Let a layer be called with `parts`, which goes on to every layer inside, as `training` does.
 
-    Keras calls such an argument a call-context argument. A layer whose `call` has it gets it. What
-    is handed on stays until another value is given, or the outermost call ends. Keras' own
-    `_register_call_context_args` does the same but for layers that have been called before.
+    A layer whose `call` has this call-context argument gets it, until another value is given or the
+    outermost call ends. Keras' own `_register_call_context_args` skips layers called earlier.
     """
     layer._call_context_args = layer._call_context_args | {"parts"}
     layer._call_has_context_arg["parts"] = "parts" in layer._call_signature.parameters

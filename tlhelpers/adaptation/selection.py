@@ -1,7 +1,7 @@
 """Keep the weights of the best epoch, judged without target labels, or by an oracle."""
 
 from tlhelpers.adaptation import validators
-from tlhelpers.adaptation.outputs import features_of, outputs_of
+from tlhelpers.adaptation.trainer import QUIET
 from tlhelpers.checks.data import check_labels
 from tlhelpers.checks.features import check_samples, is_finite
 from tlhelpers.checks.words import check_choice, check_whole
@@ -37,12 +37,11 @@ class BestEpoch(keras.callbacks.Callback):
         score = self.scores[epoch] = self.score()
         if logs is not None:
             logs[self.name] = score
+        self._waited += 1
         if score > self._best:
             self.best_epoch, self._best = epoch, score
             self._weights, self._waited = self.model.get_weights(), 0
-            return
-        self._waited += 1
-        if self.patience is not None and self._waited >= self.patience:
+        elif self._waited == self.patience:
             self.model.stop_training = True
 
     def on_train_end(self, logs=None):
@@ -84,13 +83,9 @@ class SelectEpoch(BestEpoch):
     """
 
     def __init__(
-        self,
-        validator: str = "information_maximization",
-        x_target=None,
-        x_source=None,
-        y_source=None,
-        patience: int | None = None,
-    ):
+        self, validator: str = "information_maximization",
+        x_target=None, x_source=None, y_source=None, patience: int | None = None,
+    ):  # fmt: skip
         super().__init__(f"val_{check_choice('validator', validator, VALIDATORS)}", patience)
         self.validator, needed = validator, {}
         if validator != "source_accuracy":
@@ -103,11 +98,11 @@ class SelectEpoch(BestEpoch):
                 f"`{'` and `'.join(needed)}` must be given for {validator=}. Received: no "
                 f"{' and no '.join(missing)}. Pass them, or use another validator."
             )
-        labels = needed.pop("y_source", None)
+        if needed.pop("y_source", None) is not None:
+            y_source = check_labels(y_source, n=len(x_source))
         for name, value in needed.items():
             check_samples(value, name, LEAST_ROWS.get(validator, 1))
-        self.y_source = None if labels is None else check_labels(labels, n=len(x_source))
-        self.x_target, self.x_source = x_target, x_source
+        self.x_target, self.x_source, self.y_source = x_target, x_source, y_source
 
     def score(self) -> float:
         """Return the validator's score of the model as it is now, -inf if it has diverged."""
@@ -115,14 +110,14 @@ class SelectEpoch(BestEpoch):
         if self.validator == "source_accuracy":
             labels["labels"] = self.y_source
             with self.model.on_domain("source"):
-                seen["predictions"] = outputs_of(self.model, self.x_source)
+                seen["predictions"] = self.model.predict(self.x_source, **QUIET)
         else:
-            seen["predictions"] = outputs_of(self.model, self.x_target)
+            seen["predictions"] = self.model.predict(self.x_target, **QUIET)
         if self.validator == "reverse_validation":
             labels["source_labels"] = self.y_source
             with self.model.on_domain("source"):
-                seen["source_features"] = features_of(self.model.encoder, self.x_source)
-            seen["target_features"] = features_of(self.model.encoder, self.x_target)
+                seen["source_features"] = self.model.features_of(self.x_source)
+            seen["target_features"] = self.model.features_of(self.x_target)
         if not all(map(is_finite, seen.values())):
             return -np.inf
         return getattr(validators, self.validator)(**seen, **labels)
@@ -161,7 +156,7 @@ class OracleEpoch(BestEpoch):
 
     def score(self) -> float:
         """Return the accuracy on the target, -inf if the model has diverged."""
-        predictions = outputs_of(self.model, self.x_target)
+        predictions = self.model.predict(self.x_target, **QUIET)
         if not is_finite(predictions):
             return -np.inf
         return float((predictions.argmax(axis=1) == self.y_target).mean())

@@ -8,13 +8,16 @@ from tlhelpers.adaptation.batches import PairedBatches
 from tlhelpers.adaptation.normalization import DOMAINS, DomainBatchNormalization, hand_on_parts
 from tlhelpers.adaptation.reversal import GradientReversal, reversal_schedule
 from tlhelpers.checks.data import check_labels
+from tlhelpers.checks.features import to_numpy
 from tlhelpers.checks.words import check_choice, check_number, check_whole
 from tlhelpers.tuning.freezing import flags_of, restore_flags
 
 import keras
+import numpy as np
 from keras import ops
 
 PARTS = ("encoder", "classifier", "discriminator", "view")
+QUIET = {"batch_size": 256, "verbose": 0}  # of predict
 
 
 class Adaptation(keras.Model):
@@ -31,18 +34,15 @@ class Adaptation(keras.Model):
     """
 
     alignment_name: str | None = "alignment_loss"
+    paired: tuple = (("alignment", "alignment"),)  # outputs, and the metrics that are their means
     classifies_target = False  # whether the alignment reads the logits of the target half
     reverses = False  # whether the weight is that of a gradient reversal, not of the loss
     least_rows = 1  # of each domain, without which the alignment says nothing
 
     def __init__(
-        self,
-        encoder: keras.Layer,
-        classifier: keras.Layer,
-        weight: float = 1.0,
-        gamma: float | None = 10.0,
-        **kwargs,
-    ):
+        self, encoder: keras.Layer, classifier: keras.Layer,
+        weight: float = 1.0, gamma: float | None = 10.0, **kwargs,
+    ):  # fmt: skip
         super().__init__(**kwargs)
         self.encoder = check_part(encoder, "encoder")
         self.classifier = check_logits(classifier, "classifier")
@@ -105,6 +105,15 @@ class Adaptation(keras.Model):
             return part.compute_output_spec(features).shape[-1]
         return part.output_shape[-1]
 
+    def features_of(self, x: np.ndarray) -> np.ndarray:
+        """Return what the encoder makes of all rows of `x` in inference mode, one flat row each."""
+        if isinstance(self.encoder, keras.Model):
+            features = to_numpy(self.encoder.predict(x, **QUIET))
+        else:
+            parts = [self.encoder(x[i : i + 256], training=False) for i in range(0, len(x), 256)]
+            features = np.concatenate(list(map(to_numpy, parts)))
+        return features.reshape(len(features), -1)
+
     def align(self, features, logits) -> dict:
         """Return the alignment loss under "alignment", and what else the metrics need.
 
@@ -148,7 +157,7 @@ class Adaptation(keras.Model):
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         """Update the metrics; those of pairs only where there is a target half."""
-        paired = self.paired_metrics()
+        paired = {output: getattr(self, name) for output, name in self.paired}
         logits = y_pred["logits"] if isinstance(y_pred, dict) else y_pred
         self.label_loss.update_state(self._label_loss(y, logits, sample_weight))
         results = super().compute_metrics(x, y, logits, sample_weight)
@@ -159,17 +168,13 @@ class Adaptation(keras.Model):
             metric.update_state(y_pred[output])
         return self.get_metrics_result()
 
-    def paired_metrics(self) -> dict[str, keras.metrics.Mean]:
-        """Return the metrics of pairs, each under the output of `align` whose mean it is."""
-        return {"alignment": self.alignment} if self.alignment_name else {}
-
     def fit(self, x=None, y=None, *, epochs: int = 1, callbacks=None, **kwargs):
         """Train on `paired_batches`; all else is as in Keras' own fit.
 
         Args:
-            x: `paired_batches`, or a `tf.data.Dataset` of batches such as theirs. Its batches, the
-                last one too, hold as many source as target samples: zip the two domains sample by
-                sample before `batch`, or batch each of them with `drop_remainder=True`.
+            x: `paired_batches`, or a `tf.data.Dataset` of such batches, the last one too with as
+                many source as target samples: zip the domains sample by sample before `batch`, or
+                batch each of them with `drop_remainder=True`.
             y: None; the labels of the source are in the batches.
             epochs, callbacks, **kwargs: as in Keras; one callback may stand alone.
 
@@ -184,8 +189,7 @@ class Adaptation(keras.Model):
         if y is not None or not (is_pair or isinstance(x, PairedBatches)):
             raise ValueError(
                 "`x` must be batches of source and target, and `y` None. Received: x of type "
-                f"{type(x).__name__}, y of type {type(y).__name__}. "
-                "Use model.fit(tl.paired_batches(x_source, y_source, x_target, batch_size))."
+                f"{type(x).__name__}, y of type {type(y).__name__}. Use tl.paired_batches as `x`."
             )
         if isinstance(pair, dict):
             check_pair(pair)
@@ -197,11 +201,8 @@ class Adaptation(keras.Model):
 
     def _prepare(self, x: PairedBatches, validation) -> None:
         """Build model and optimizer, and check what is only then known to fit."""
-        check_whole(
-            "batch_size", x.batch_size, self.least_rows,
-            cure=f"{type(self).__name__} compares several samples of each domain. "
-            "Use tl.paired_batches(x_source, y_source, x_target, batch_size=64).",
-        )  # fmt: skip
+        cure = f"{type(self).__name__} compares several samples of each domain. Use 64, say."
+        check_whole("batch_size", x.batch_size, self.least_rows, cure=cure)
         if not self.built:
             sample = keras.KerasTensor((None, *x.x_source.shape[1:]), x.x_source.dtype.name)
             self({"source": sample, "target": sample})
@@ -237,11 +238,10 @@ class Adaptation(keras.Model):
     @classmethod
     def from_config(cls, config):
         """Make the model from what `get_config` returned."""
-        parts = {name: config[name] for name in PARTS if isinstance(config.get(name), dict)}
-        made = {k: keras.saving.deserialize_keras_object(part) for k, part in parts.items()}
-        settings = {"flags": "", **config, **made}
+        make, settings = keras.saving.deserialize_keras_object, {"flags": "", **config}
         flags = settings.pop("flags")  # Keras forgets those of layers inside layers
-        model = cls(**settings)
+        made = {k: make(config[k]) for k in PARTS if isinstance(config.get(k), dict)}
+        model = cls(**settings | made)
         model._flags = flags
         model._restore_flags()
         return model
@@ -285,12 +285,11 @@ class WeightSchedule(keras.callbacks.Callback):
 
 def check_pair(pair: dict) -> None:
     """Refuse a batch whose halves are known to differ in size."""
-    sizes = {name: getattr(pair[name], "shape", (None,))[0] for name in DOMAINS}
-    if None not in sizes.values() and sizes["source"] != sizes["target"]:
+    source, target = (getattr(pair[name], "shape", (None,))[0] for name in DOMAINS)
+    if None not in (source, target) and source != target:
         raise ValueError(
-            "A batch must hold as many source as target samples. Received: "
-            f"source={sizes['source']}, target={sizes['target']}. Use tl.paired_batches, or "
-            "drop_remainder=True."
+            f"A batch must hold as many source as target samples. Received: {source=}, {target=}. "
+            "Use tl.paired_batches, or batch both domains alike, with drop_remainder=True."
         )
 
 
