@@ -1,7 +1,5 @@
 """Batches of which one half is labelled source and the other half unlabelled target."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable, Iterator
 
@@ -16,10 +14,10 @@ import numpy as np
 class PairedBatches(keras.utils.PyDataset):
     """What `paired_batches` returns: `({"source": x, "target": x}, y_source)` per batch.
 
-    `len` is the number of batches in an epoch. Each epoch has an order of its own that depends on
-    the seed and the number of the epoch alone. Iterating goes on to the next epoch; `start_at` says
-    which that is. A fit says for how many epochs its model has been trained: several models can
-    share the batches, and a second fit goes on where the first one ended.
+    `len` counts the batches of an epoch. The order in an epoch depends on the seed and the number
+    of the epoch alone. Iterating goes on to the next epoch; `start_at` says which that is. A fit
+    says for how many epochs its model has been trained: several models can share the batches, and
+    a second fit goes on where the first one ended.
     """
 
     def __init__(self, x_source, y_source, x_target, batch_size: int, seed: int, augment):
@@ -40,7 +38,13 @@ class PairedBatches(keras.utils.PyDataset):
         images = self.x_source[source]
         if self.augment is not None:
             draw = np.random.default_rng([self.seed, self.epoch, 2, index])
-            images = self._augmented(images, draw)
+            changed = np.asarray(self.augment(images, draw))
+            if changed.shape != images.shape:
+                raise ValueError(
+                    f"`augment` must return images of the same shape, {images.shape}. "
+                    f"Received: shape={changed.shape}. Crop or pad them back to it."
+                )
+            images = changed.astype(images.dtype, copy=False)
         return {"source": images, "target": self.x_target[target]}, self.y_source[source]
 
     def __iter__(self) -> Iterator:
@@ -64,15 +68,6 @@ class PairedBatches(keras.utils.PyDataset):
             passes = [draw.permutation(len(x)) for _ in range(-(-needed // len(x)))]
             rows.append(np.concatenate(passes)[:needed])
         return rows
-
-    def _augmented(self, images: np.ndarray, draw: np.random.Generator) -> np.ndarray:
-        changed = np.asarray(self.augment(images, draw))
-        if changed.shape != images.shape:
-            raise ValueError(
-                f"`augment` must return images of the same shape, {images.shape}. "
-                f"Received: shape={changed.shape}. Crop or pad them back to it."
-            )
-        return changed.astype(images.dtype, copy=False)
 
 
 def paired_batches(
@@ -101,9 +96,8 @@ def paired_batches(
         A `keras.utils.PyDataset` with a length, for `model.fit` or a `for` loop.
 
     Raises:
-        ValueError: an empty domain; different shapes or types; numbers that are not finite; labels
-            that do not fit the source, or stand where target samples belong; a domain smaller than
-            half a batch; two domains smaller than a batch.
+        ValueError: domains that are empty, differ in shape or type, are not finite, or do not fill
+            a batch, or half of it; labels of other samples, or where target samples belong.
 
     Example:
         >>> batches = tl.paired_batches(x_source, y_source, x_target, batch_size=4)
@@ -114,22 +108,30 @@ def paired_batches(
         ((4, 12, 12, 3), (4, 12, 12, 3), (4,))
     """
     x_source, x_target = _check_domain(x_source, "x_source"), _check_domain(x_target, "x_target")
-    _check_alike(x_source, x_target)
-    y_source = check_labels(y_source, n=len(x_source))
+    if x_source.shape[1:] != x_target.shape[1:]:
+        raise ValueError(
+            "`x_source` and `x_target` must have samples of one shape. Received: x_source "
+            f"{x_source.shape[1:]}, x_target {x_target.shape[1:]}. Resize one of them, or repeat a "
+            "grey channel: np.repeat(x, 3, axis=-1)."
+        )
+    if x_source.dtype != x_target.dtype:
+        raise ValueError(
+            "`x_source` and `x_target` must have one type. Received: x_source "
+            f"{x_source.dtype}, x_target {x_target.dtype}, perhaps 0..255 against 0..1. Bring both "
+            "to the same range first."
+        )
+    y_source = check_labels(y_source, n=len(x_source)).astype("int32")
     n, m = len(x_source), len(x_target)
-    batch_size = check_whole(
-        "batch_size", batch_size, 1, min(max(n, m), 2 * min(n, m)),
-        cure=f"There are {n} source and {m} target samples: the larger domain must fill a batch, "
-        "the smaller one at least half of its places.",
-    )  # fmt: skip
+    cure = f"There are {n} source and {m} target samples: the larger domain must fill a batch, "
+    cure += "the smaller one at least half of its places."
+    most = min(max(n, m), 2 * min(n, m))
+    batch_size = check_whole("batch_size", batch_size, 1, most, cure)
     if augment is not None and not callable(augment):
         raise ValueError(
             f"`augment` must be a function or None. Received: augment={augment!r}. "
             "Use a function of images and a numpy.random.Generator."
         )
-    return PairedBatches(
-        x_source, y_source.astype("int32"), x_target, batch_size, check_seed(seed), augment
-    )
+    return PairedBatches(x_source, y_source, x_target, batch_size, check_seed(seed), augment)
 
 
 def _check_domain(x: np.ndarray, name: str) -> np.ndarray:
@@ -147,18 +149,3 @@ def _check_domain(x: np.ndarray, name: str) -> np.ndarray:
         )
     x = check_samples(x, name)
     return x.astype("float32", copy=False) if x.dtype.kind in "fb" else x
-
-
-def _check_alike(x_source: np.ndarray, x_target: np.ndarray) -> None:
-    if x_source.shape[1:] != x_target.shape[1:]:
-        raise ValueError(
-            "`x_source` and `x_target` must have samples of one shape. Received: x_source "
-            f"{x_source.shape[1:]}, x_target {x_target.shape[1:]}. Resize one of them, or repeat a "
-            "grey channel: np.repeat(x, 3, axis=-1)."
-        )
-    if x_source.dtype != x_target.dtype:
-        raise ValueError(
-            "`x_source` and `x_target` must have one type. Received: x_source "
-            f"{x_source.dtype}, x_target {x_target.dtype}, perhaps 0..255 against 0..1. Bring both "
-            "to the same range first."
-        )

@@ -1,7 +1,5 @@
 """CDAN: the discriminator sees the features together with what the classifier makes of them."""
 
-from __future__ import annotations
-
 from tlhelpers.adaptation.dann import DANN
 from tlhelpers.adaptation.trainer import flat
 
@@ -14,11 +12,10 @@ class CDAN(DANN):
     r"""Conditional adversarial training: align the classes, not only the domains as a whole.
 
     As `DANN`, but the discriminator sees $f(x) \otimes \mathrm{softmax}(g(f(x)))$, one row of
-    `features * classes` numbers. The probabilities are taken as given (no gradient).
+    `features * classes` numbers. No gradient goes through the probabilities.
 
     Args:
-        encoder, classifier, discriminator, weight, gamma: as in `DANN`; the discriminator receives
-            rows of `features * classes` numbers.
+        encoder, classifier, discriminator, weight, gamma: as in `DANN`.
 
     Example:
         >>> model = tl.CDAN(encoder, classifier)
@@ -34,4 +31,4 @@ class CDAN(DANN):
         """Return the domain loss on the outer products of features and probabilities."""
         probabilities = ops.stop_gradient(ops.softmax(logits))
         outer = ops.expand_dims(flat(features), 2) * ops.expand_dims(probabilities, 1)
-        return self.tell_apart(ops.reshape(outer, (-1, outer.shape[1] * outer.shape[2])))
+        return super().align(flat(outer), logits)

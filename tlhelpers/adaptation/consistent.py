@@ -1,7 +1,5 @@
 """DANN that also learns from its own sure predictions, on other views of the same target images."""
 
-from __future__ import annotations
-
 from tlhelpers.adaptation.dann import DANN
 from tlhelpers.adaptation.trainer import check_part
 from tlhelpers.checks.words import check_number
@@ -14,8 +12,7 @@ from keras import ops
 class RandomChannel(keras.layers.Layer):
     """Show each image as one of its colour channels, drawn at random and repeated for all.
 
-    What an image shows does not depend on the channel that one looks through. A grey image stays
-    as it is.
+    What an image shows does not depend on its channel. A grey image stays as it is.
 
     Args:
         seed: of the draws.
@@ -56,8 +53,7 @@ class ConsistentDANN(DANN):
 
     Args:
         encoder, classifier, discriminator, weight, gamma: as in `DANN`.
-        view: Keras layer that changes target images without changing what they show. Defaults to
-            one colour channel drawn at random.
+        view: Keras layer that keeps what target images show. Defaults to `RandomChannel`.
         consistency: c, 0 or above.
         threshold: $\tau$ in 0..1, the probability from which on a prediction is trusted.
 
@@ -74,17 +70,13 @@ class ConsistentDANN(DANN):
     """
 
     classifies_target = True
+    paired = (*DANN.paired, ("consistency", "consistency_loss"))
 
     def __init__(
-        self,
-        encoder: keras.Layer,
-        classifier: keras.Layer,
-        discriminator: keras.Layer | None = None,
-        view: keras.Layer | None = None,
-        consistency: float = 1.0,
-        threshold: float = 0.8,
-        **kwargs,
-    ):
+        self, encoder: keras.Layer, classifier: keras.Layer,
+        discriminator: keras.Layer | None = None, view: keras.Layer | None = None,
+        consistency: float = 1.0, threshold: float = 0.8, **kwargs,
+    ):  # fmt: skip
         super().__init__(encoder, classifier, discriminator, **kwargs)
         self.view = check_part(RandomChannel() if view is None else view, "view")
         self.consistency = check_number("consistency", consistency, "[0, inf)", "0 leaves it out.")
@@ -98,17 +90,15 @@ class ConsistentDANN(DANN):
         source, target = inputs["source"], inputs["target"]
         features = self.encoder(ops.concatenate([source, target, self.view(target)]), parts=3)
         logits, n = self._classify(features), ops.shape(source)[0]
+        p = ops.stop_gradient(ops.softmax(logits[n : 2 * n]))
+        trusted = ops.cast(ops.max(p, axis=1) > self.threshold, "float32")
+        answers, seen = ops.argmax(p, axis=1), logits[2 * n :]
+        each = ops.sparse_categorical_crossentropy(answers, seen, from_logits=True)
         return {
             "logits": logits[:n],
             **self.align(features[: 2 * n], logits[: 2 * n]),
-            "consistency": self._disagreement(logits[n : 2 * n], logits[2 * n :]),
+            "consistency": ops.mean(each * trusted),
         }
-
-    def _disagreement(self, logits, view_logits):
-        p = ops.stop_gradient(ops.softmax(logits))
-        trusted = ops.argmax(p, axis=1)
-        each = ops.sparse_categorical_crossentropy(trusted, view_logits, from_logits=True)
-        return ops.mean(each * ops.cast(ops.max(p, axis=1) > self.threshold, "float32"))
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         loss = super().compute_loss(x, y, y_pred, sample_weight, training)
@@ -116,10 +106,7 @@ class ConsistentDANN(DANN):
             loss = loss + self.consistency * y_pred["consistency"]
         return loss
 
-    def paired_metrics(self) -> dict[str, keras.metrics.Mean]:
-        return {**super().paired_metrics(), "consistency": self.consistency_loss}
-
     def get_config(self):
         """Return parts and settings, so that `keras.saving.load_model` makes the same model."""
-        settings = {"consistency": self.consistency, "threshold": self.threshold}
-        return {**super().get_config(), **settings}
+        config = super().get_config()
+        return {**config, "consistency": self.consistency, "threshold": self.threshold}

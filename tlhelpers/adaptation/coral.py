@@ -1,7 +1,5 @@
 """CORAL: the same covariance of the features in both domains."""
 
-from __future__ import annotations
-
 from tlhelpers.adaptation.trainer import Adaptation, flat, halves
 
 import keras
@@ -37,21 +35,16 @@ def coral_loss(a, b):
 class CORAL(Adaptation):
     r"""Train with $L = L_\text{label} + w \cdot \mathrm{CORAL}(f(source), f(target))$.
 
-    A last batch of one pair has covariances of 0 and aligns nothing.
+    See `coral_loss`. A last batch of one pair has covariances of 0 and aligns nothing.
 
     Args:
-        encoder, classifier: as in `DANN`; features are flattened for the covariance.
-        weight: w at the end of the training, 0 or above.
-        gamma: how fast w rises over the epochs of a fit; None for a constant weight.
+        encoder, classifier, weight, gamma: as in `DANN`; features are flattened.
 
     Raises:
         ValueError: as in `DANN`; in `fit`, batches of one sample per domain.
 
     Example:
         >>> model = tl.CORAL(encoder, classifier, weight=1.0)
-
-    Reference:
-        Sun and Saenko 2016, Deep CORAL (arXiv 1607.01719).
     """
 
     alignment_name = "coral_loss"

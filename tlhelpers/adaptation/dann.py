@@ -1,8 +1,5 @@
 """DANN: features that a discriminator cannot tell apart by domain."""
 
-from __future__ import annotations
-
-from tlhelpers.adaptation.reversal import GradientReversal
 from tlhelpers.adaptation.trainer import Adaptation, check_logits, halves
 
 import keras
@@ -26,7 +23,7 @@ class DANN(Adaptation):
         classifier: Keras model or layer from features to logits `(n, classes)`.
         discriminator: from features to one logit, `(n, 1)`. Defaults to the paper's: a hidden layer
             of 100 units, behind `Flatten`.
-        weight: $\lambda$ at the end of the training, 0 or above.
+        weight: at the end of the training, 0 or above: $\lambda$, or the factor w of another loss.
         gamma: how fast it rises over the epochs of a fit, as in `reversal_schedule`; None for a
             constant weight.
 
@@ -49,35 +46,20 @@ class DANN(Adaptation):
     """
 
     alignment_name = "domain_loss"
+    paired: tuple = (("alignment", "alignment"), ("domain_right", "domain_accuracy"))
+    reverses = True
 
     def __init__(
-        self,
-        encoder: keras.Layer,
-        classifier: keras.Layer,
+        self, encoder: keras.Layer, classifier: keras.Layer,
         discriminator: keras.Layer | None = None,
-        weight: float = 1.0,
-        gamma: float | None = 10.0,
-        **kwargs,
-    ):
+        weight: float = 1.0, gamma: float | None = 10.0, **kwargs,
+    ):  # fmt: skip
         super().__init__(encoder, classifier, weight=weight, gamma=gamma, **kwargs)
-        if discriminator is None:
-            discriminator = build_discriminator()
-        self.discriminator = check_logits(discriminator, "discriminator")
+        part = build_discriminator() if discriminator is None else discriminator
+        self.discriminator = check_logits(part, "discriminator")
         self.domain_accuracy = keras.metrics.Mean("domain_accuracy")
 
-    def _make_weight(self, value: float) -> None:
-        self.reversal = GradientReversal(value)
-
-    @property
-    def weight(self) -> keras.Variable:
-        """The variable that holds the reversal weight now."""
-        return self.reversal.weight
-
     def align(self, features, logits) -> dict:
-        """Return the domain loss, through the reversal, and the logits behind it."""
-        return self.tell_apart(features)
-
-    def tell_apart(self, features) -> dict:
         """Return loss and logits of the discriminator on reversed features, and its hits."""
         domain_logits = ops.cast(self.discriminator(self.reversal(features)), "float32")
         if len(domain_logits.shape) != 2 or domain_logits.shape[-1] != 1:
@@ -93,12 +75,6 @@ class DANN(Adaptation):
             "domain_logits": domain_logits,
             "domain_right": ops.equal(domain_logits > 0, domain > 0),
         }
-
-    def _weighted(self, alignment):
-        return alignment  # the reversal has weighted its gradient
-
-    def paired_metrics(self) -> dict[str, keras.metrics.Mean]:
-        return {**super().paired_metrics(), "domain_right": self.domain_accuracy}
 
 
 def build_discriminator(units: int = 100) -> keras.Sequential:

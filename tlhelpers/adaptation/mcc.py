@@ -1,17 +1,13 @@
 """MCC: a classifier that does not confuse its classes on the target."""
 
-from __future__ import annotations
-
 from tlhelpers.adaptation.trainer import Adaptation, halves
 from tlhelpers.checks.words import check_number
 
 import keras
 from keras import ops
 
-TEMPERATURE = 2.5  # section 4 of the paper
 
-
-def mcc_loss(logits, temperature: float = TEMPERATURE):
+def mcc_loss(logits, temperature: float = 2.5):
     r"""Return the minimum class confusion of unlabelled predictions.
 
     With $P = \mathrm{softmax}(logits / T)$ and weights $w_i \propto 1 + \exp(-H(P_i))$ of mean 1,
@@ -20,7 +16,7 @@ def mcc_loss(logits, temperature: float = TEMPERATURE):
 
     Args:
         logits: `(n, classes)`, array or tensor.
-        temperature: T, above 0.
+        temperature: T, above 0; 2.5 is that of section 4 of the paper.
 
     Returns:
         A scalar tensor in 0..1.
@@ -53,19 +49,13 @@ def mcc_loss(logits, temperature: float = TEMPERATURE):
 
 @keras.saving.register_keras_serializable("tlhelpers")
 class MCC(Adaptation):
-    r"""Train with $L = L_\text{label}(source) + w \cdot \mathrm{MCC}(target)$.
+    r"""Train with $L = L_\text{label}(source) + w \cdot \mathrm{MCC}(target)$, see `mcc_loss`.
 
     Args:
-        encoder, classifier: as in `DANN`.
-        weight: w at the end of the training, 0 or above.
-        gamma: how fast w rises over the epochs of a fit; None for a constant weight.
+        encoder, classifier, weight, gamma: as in `DANN`.
 
     Example:
         >>> model = tl.MCC(encoder, classifier, weight=1.0)
-
-    Reference:
-        Jin et al. 2020, Minimum Class Confusion for Versatile Domain Adaptation
-        (arXiv 1912.03699), temperature 2.5.
     """
 
     alignment_name = "confusion_loss"

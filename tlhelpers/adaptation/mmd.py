@@ -1,7 +1,5 @@
 """MMD: the same mean of the features in a space of many kernels."""
 
-from __future__ import annotations
-
 from tlhelpers.adaptation.coral import check_features
 from tlhelpers.adaptation.trainer import Adaptation, flat, halves
 
@@ -53,20 +51,13 @@ def mmd_loss(a, b):
 class MMD(Adaptation):
     r"""Train with $L = L_\text{label} + w \cdot \mathrm{MMD}^2(f(source), f(target))$.
 
-    Args:
-        encoder, classifier: as in `DANN`; features are flattened for the kernels.
-        weight: w at the end of the training, 0 or above.
-        gamma: how fast w rises over the epochs of a fit; None for a constant weight.
+    As in Long et al. 2015 (see `mmd_loss`), but with one layer of features and fixed kernels.
 
-    Raises:
-        ValueError: as in `DANN`; in `fit`, batches of one sample per domain.
+    Args:
+        encoder, classifier, weight, gamma: as in `CORAL`; so are the errors.
 
     Example:
         >>> model = tl.MMD(encoder, classifier, weight=1.0)
-
-    Reference:
-        Long et al. 2015, Learning Transferable Features with Deep Adaptation Networks
-        (arXiv 1502.02791), here with one layer of features and fixed kernels.
     """
 
     alignment_name = "mmd_loss"

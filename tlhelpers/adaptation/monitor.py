@@ -1,13 +1,10 @@
 """Say in words what a domain accuracy means now: a fresh probe on held-out samples decides."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
-from tlhelpers.adaptation.outputs import features_of, outputs_of
-from tlhelpers.adaptation.trainer import Adaptation
+from tlhelpers.adaptation.trainer import QUIET, Adaptation
 from tlhelpers.checks.data import check_labels
-from tlhelpers.checks.features import check_samples, is_finite, to_numpy
+from tlhelpers.checks.features import check_samples, is_finite
 from tlhelpers.checks.words import check_seed, check_whole
 from tlhelpers.scores.similarity import proxy_a_distance
 
@@ -15,7 +12,7 @@ import keras
 import numpy as np
 
 GUESSES, SURE = 0.6, 0.8  # an accuracy on two equally large domains below or above these
-_LEAST_ROWS = 10  # per domain: `proxy_a_distance` cuts them into halves
+LEAST_ROWS = 10  # per domain: `proxy_a_distance` cuts them into halves
 
 
 @dataclass(frozen=True)
@@ -52,7 +49,7 @@ class DomainReport:
                 "the learning rate or the weight of the alignment."
             )
         own, probe = _level(self.domain_accuracy), _level(self.probe_accuracy)
-        return _TOGETHER.get((own, probe), _BY_PROBE[probe])
+        return _VERDICTS.get((own, probe), _VERDICTS["", probe])
 
     @property
     def warning(self) -> str:
@@ -60,7 +57,7 @@ class DomainReport:
         if self.diverged or self.label_shift < 0.25:
             return ""
         return (
-            f"The classes predicted for the target differ from those of the source by "
+            "The classes predicted for the target differ from those of the source by "
             f"{self.label_shift:.0%}. If the target lacks classes, alignment forces the others "
             "into their places: compare with source-only."
         )
@@ -79,16 +76,15 @@ class DomainReport:
 def check_domains(model: Adaptation, x_source, y_source, x_target, seed: int = 0) -> DomainReport:
     """Find out whether the features of two domains are alike; the discriminator may be wrong.
 
-    A discriminator at 50 % may mean that the domains are aligned, or that it is too weak, or that
-    the encoder has run ahead of it; one at 100 % that nothing is aligned, or that it has learnt its
-    training samples by heart. A new linear classifier, trained on features of samples that took
-    no part in the training, tells which.
+    A discriminator at 50 % may mean that the domains are aligned, that it is too weak, or that the
+    encoder has run ahead of it; one at 100 % that nothing is aligned, or that it knows its training
+    samples by heart. A new linear classifier on features of samples kept out of the training tells.
 
     Args:
         model: a trained `DANN`, or another adaptation.
         x_source, y_source: labelled source samples, kept out of the training.
-        x_target: target samples, kept out of the training, without labels. Of the larger of the
-            two sets as many samples are drawn as the smaller has.
+        x_target: unlabelled target samples, kept out of the training. Of the larger of the two sets
+            as many samples are drawn as the smaller has.
         seed: of that draw, and of the halves on which the probe is trained and tested.
 
     Returns:
@@ -114,40 +110,33 @@ def check_domains(model: Adaptation, x_source, y_source, x_target, seed: int = 0
             f"{type(model).__name__}. For any two sets of features take tl.proxy_a_distance."
         )
     x_source, y_source, x_target = _check_data(x_source, y_source, x_target)
-    classes = outputs_of(model, x_source[:1]).shape[1]
+    classes = model.predict(x_source[:1], **QUIET).shape[1]
     check_labels(y_source, num_classes=classes)
     n, seed = min(len(x_source), len(x_target)), check_seed(seed)
-    x_source, y_source = _draw(n, seed, x_source, y_source)
-    (x_target,) = _draw(n, seed, x_target)
+    draws = [np.random.default_rng(seed).permutation(len(x))[:n] for x in (x_source, x_target)]
+    rows, others = map(np.sort, draws)
+    x_source, y_source, x_target = x_source[rows], y_source[rows], x_target[others]
     with model.on_domain("source"):
-        source, source_logits = _look(model, x_source)
-    target, target_logits = _look(model, x_target)
+        source, source_logits = model.features_of(x_source), model.predict(x_source, **QUIET)
+    target, target_logits = model.features_of(x_target), model.predict(x_target, **QUIET)
     if not all(map(is_finite, (source, source_logits, target, target_logits))):
-        unknown = float("nan")
-        return DomainReport(unknown, unknown, None, unknown, unknown, False, diverged=True)
+        return DomainReport(np.nan, np.nan, None, np.nan, np.nan, False, diverged=True)
     both = np.concatenate([source, target])
     collapsed = bool(np.ptp(both, axis=0).max() <= 1e-6 * max(np.abs(both).max(), 1e-6))
     distance = 0.0 if collapsed else proxy_a_distance(source=source, target=target, seed=seed)
-    shares = [
-        np.bincount(labels, minlength=classes) / n
-        for labels in (y_source, target_logits.argmax(axis=1))
-    ]
-    return DomainReport(
-        probe_accuracy=0.5 + distance / 4,
-        a_distance=distance,
-        domain_accuracy=_domain_accuracy(model, x_source, x_target),
-        source_accuracy=float((source_logits.argmax(axis=1) == y_source).mean()),
-        label_shift=float(np.abs(shares[0] - shares[1]).sum() / 2),
-        collapsed=collapsed,
-    )
+    own = _domain_accuracy(model, x_source, x_target)
+    accuracy = float((source_logits.argmax(axis=1) == y_source).mean())
+    seen = y_source, target_logits.argmax(axis=1)
+    shares = [np.bincount(labels, minlength=classes) / n for labels in seen]
+    shift = float(np.abs(shares[0] - shares[1]).sum() / 2)
+    return DomainReport(0.5 + distance / 4, distance, own, accuracy, shift, collapsed)
 
 
 class DomainMonitor(keras.callbacks.Callback):
     """Print after every epoch, in words, whether the domains are aligned; see `check_domains`.
 
     Args:
-        x_source, y_source: labelled source samples, kept out of the training.
-        x_target: target samples, kept out of the training, without labels.
+        x_source, y_source, x_target: as in `check_domains`.
         every: epochs between two reports.
 
     Attributes:
@@ -181,20 +170,9 @@ class DomainMonitor(keras.callbacks.Callback):
 
 
 def _check_data(x_source, y_source, x_target) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    x_source = check_samples(x_source, "x_source", _LEAST_ROWS)
-    x_target = check_samples(x_target, "x_target", _LEAST_ROWS)
-    return x_source, check_labels(y_source, n=len(x_source)), x_target
-
-
-def _draw(n: int, seed: int, *arrays: np.ndarray) -> list[np.ndarray]:
-    """Draw the same n rows of all arrays, in their order; n may be all of them."""
-    rows = np.sort(np.random.default_rng(seed).permutation(len(arrays[0]))[:n])
-    return [x if len(x) == n else x[rows] for x in arrays]
-
-
-def _look(model: Adaptation, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return features and logits."""
-    return to_numpy(features_of(model.encoder, x)), outputs_of(model, x)
+    x_source = check_samples(x_source, "x_source", LEAST_ROWS)
+    y_source = check_labels(y_source, n=len(x_source))
+    return x_source, y_source, check_samples(x_target, "x_target", LEAST_ROWS)
 
 
 def _domain_accuracy(model: Adaptation, x_source, x_target, batch_size: int = 256) -> float | None:
@@ -212,19 +190,17 @@ def _domain_accuracy(model: Adaptation, x_source, x_target, batch_size: int = 25
 
 def _level(accuracy: float | None) -> str:
     if accuracy is None:
-        return "none"
+        return ""
     return "guesses" if accuracy < GUESSES else "sure" if accuracy > SURE else "between"
 
 
-_BY_PROBE = {  # where the discriminator adds nothing to what the probe says
-    "guesses": (
+_VERDICTS = {  # by discriminator, "" where it adds nothing to what the probe says, and probe
+    ("", "guesses"): (
         "The features of the two domains overlap. That is what alignment means; it does not say "
         "that class meets class."
     ),
-    "between": "The domains overlap in part: alignment is on its way.",
-    "sure": "The domains still lie apart: more weight, or more epochs.",
-}
-_TOGETHER = {  # discriminator, probe
+    ("", "between"): "The domains overlap in part: alignment is on its way.",
+    ("", "sure"): "The domains still lie apart: more weight, or more epochs.",
     ("guesses", "between"): (
         "The discriminator guesses, a fresh probe does better: it lags behind the encoder. Its 50% "
         "proves nothing yet."

@@ -1,7 +1,5 @@
 """Batch normalization that keeps the statistics of source and target apart."""
 
-from __future__ import annotations
-
 from tlhelpers.checks.words import check_choice, check_number
 
 import keras
@@ -15,10 +13,9 @@ class DomainBatchNormalization(keras.layers.Layer):
     r"""Normalize source and target by their own mean and variance; scale and shift are shared.
 
     It replaces `BatchNormalization` in the encoder of a `DANN` or another adaptation. They train on
-    joined batches and say so by an argument: `encoder(x, parts=2)` reaches the `call` of this
-    layer, which then normalizes source and target each by itself. Without `parts` a batch belongs
-    to one domain: to the target, unless `with model.on_domain("source"):` says otherwise. Under
-    mixed precision the statistics are those of float32.
+    joined batches: `encoder(x, parts=2)` reaches this layer, which normalizes source and target
+    each by itself. Without `parts` a batch belongs to one domain: the target, unless you say
+    `with model.on_domain("source"):`. Under mixed precision the statistics are those of float32.
 
     Args:
         momentum: of the moving statistics, in [0, 1).
@@ -48,28 +45,20 @@ class DomainBatchNormalization(keras.layers.Layer):
         width = input_shape[-1]
         exact = {"autocast": False}  # a moving average forgets what half precision cannot hold
         fixed = {"trainable": False, **exact}
-        self.gamma = self.add_weight(shape=(width,), initializer="ones", name="gamma", **exact)
-        self.beta = self.add_weight(shape=(width,), initializer="zeros", name="beta", **exact)
-        self.means = self.add_weight(shape=(2, width), initializer="zeros", name="means", **fixed)
-        self.variances = self.add_weight(
-            shape=(2, width), initializer="ones", name="variances", **fixed
-        )
-        self.domain = self.add_weight(
-            shape=(), initializer="ones", dtype="int32", name="domain", **fixed
-        )
+        self.gamma = self.add_weight((width,), "ones", name="gamma", **exact)
+        self.beta = self.add_weight((width,), "zeros", name="beta", **exact)
+        self.means = self.add_weight((2, width), "zeros", name="means", **fixed)
+        self.variances = self.add_weight((2, width), "ones", name="variances", **fixed)
+        self.domain = self.add_weight((), "ones", dtype="int32", name="domain", **fixed)
 
     def use_domain(self, name: str) -> None:
         """Take the batches to come, other than joined ones, for source or for target."""
         self.domain.assign(DOMAINS.index(check_choice("name", name, DOMAINS)))
 
     def call(self, inputs, training=None, parts=None):
-        """Normalize a batch of one domain, or a joined one.
+        """Normalize `(n, ..., channels)`, a batch of one domain or one joined of equal parts.
 
-        Args:
-            inputs: `(n, ..., channels)`.
-            training: whether to learn the statistics.
-            parts: of how many equal parts the batch was joined; the first is source, all others are
-                target. None for a batch of one domain.
+        Of `parts` parts the first is source, all others are target. `training` learns statistics.
         """
         learns = bool(training) and self.trainable
         if parts is None:
@@ -103,14 +92,8 @@ class DomainBatchNormalization(keras.layers.Layer):
 def hand_on_parts(layer: keras.Layer) -> None:
     """Let a layer be called with `parts`, which goes on to every layer inside, as `training` does.
 
-    Keras calls such an argument a call-context argument. A layer whose `call` has it gets it. What
-    is handed on stays until another value is given, or the outermost call ends. Keras' own
-    `_register_call_context_args` does the same but for layers that have been called before.
+    A layer whose `call` has this call-context argument gets it, until another value is given or the
+    outermost call ends. Keras' own `_register_call_context_args` skips layers called earlier.
     """
     layer._call_context_args = layer._call_context_args | {"parts"}
     layer._call_has_context_arg["parts"] = "parts" in layer._call_signature.parameters
-
-
-def domain_layers(layer: keras.Layer) -> list[DomainBatchNormalization]:
-    """Return the layers inside a model that keep statistics per domain."""
-    return [x for x in layer._flatten_layers() if isinstance(x, DomainBatchNormalization)]

@@ -1,7 +1,5 @@
 """A layer that hands its input on as it is and turns the gradient round, and its schedule."""
 
-from __future__ import annotations
-
 from tlhelpers.checks.words import check_number
 
 import keras

@@ -1,9 +1,7 @@
 """Keep the weights of the best epoch, judged without target labels, or by an oracle."""
 
-from __future__ import annotations
-
 from tlhelpers.adaptation import validators
-from tlhelpers.adaptation.outputs import features_of, outputs_of
+from tlhelpers.adaptation.trainer import QUIET
 from tlhelpers.checks.data import check_labels
 from tlhelpers.checks.features import check_samples, is_finite
 from tlhelpers.checks.words import check_choice, check_whole
@@ -13,7 +11,7 @@ import numpy as np
 
 ON_TARGET = ("entropy", "diversity", "information_maximization", "soft_neighborhood_density")
 VALIDATORS = (*ON_TARGET, "source_accuracy", "reverse_validation")
-_LEAST_ROWS = {"soft_neighborhood_density": 3, "reverse_validation": 2}
+LEAST_ROWS = {"soft_neighborhood_density": 3, "reverse_validation": 2}
 
 
 class BestEpoch(keras.callbacks.Callback):
@@ -39,12 +37,11 @@ class BestEpoch(keras.callbacks.Callback):
         score = self.scores[epoch] = self.score()
         if logs is not None:
             logs[self.name] = score
+        self._waited += 1
         if score > self._best:
             self.best_epoch, self._best = epoch, score
             self._weights, self._waited = self.model.get_weights(), 0
-            return
-        self._waited += 1
-        if self.patience is not None and self._waited >= self.patience:
+        elif self._waited == self.patience:
             self.model.stop_training = True
 
     def on_train_end(self, logs=None):
@@ -86,55 +83,44 @@ class SelectEpoch(BestEpoch):
     """
 
     def __init__(
-        self,
-        validator: str = "information_maximization",
-        x_target=None,
-        x_source=None,
-        y_source=None,
-        patience: int | None = None,
-    ):
+        self, validator: str = "information_maximization",
+        x_target=None, x_source=None, y_source=None, patience: int | None = None,
+    ):  # fmt: skip
         super().__init__(f"val_{check_choice('validator', validator, VALIDATORS)}", patience)
-        self.validator = validator
+        self.validator, needed = validator, {}
         if validator != "source_accuracy":
-            self._need(x_target=x_target)
+            needed["x_target"] = x_target
         if validator not in ON_TARGET:
-            self._need(x_source=x_source, y_source=y_source)
-            y_source = check_labels(y_source, n=len(x_source))
-        self.x_target, self.x_source, self.y_source = x_target, x_source, y_source
-
-    def _need(self, **arrays) -> None:
-        missing = [name for name, value in arrays.items() if value is None or not len(value)]
+            needed |= {"x_source": x_source, "y_source": y_source}
+        missing = [name for name, value in needed.items() if value is None or not len(value)]
         if missing:
             raise ValueError(
-                f"`{'` and `'.join(arrays)}` must be given for validator={self.validator!r}. "
-                f"Received: no {' and no '.join(missing)}. Pass them, or use another validator."
+                f"`{'` and `'.join(needed)}` must be given for {validator=}. Received: no "
+                f"{' and no '.join(missing)}. Pass them, or use another validator."
             )
-        for name, value in arrays.items():
-            if name != "y_source":
-                check_samples(value, name, _LEAST_ROWS.get(self.validator, 1))
+        if needed.pop("y_source", None) is not None:
+            y_source = check_labels(y_source, n=len(x_source))
+        for name, value in needed.items():
+            check_samples(value, name, LEAST_ROWS.get(validator, 1))
+        self.x_target, self.x_source, self.y_source = x_target, x_source, y_source
 
     def score(self) -> float:
         """Return the validator's score of the model as it is now, -inf if it has diverged."""
-        seen, labels = self._look()
+        seen, labels = {}, {}
+        if self.validator == "source_accuracy":
+            labels["labels"] = self.y_source
+            with self.model.on_domain("source"):
+                seen["predictions"] = self.model.predict(self.x_source, **QUIET)
+        else:
+            seen["predictions"] = self.model.predict(self.x_target, **QUIET)
+        if self.validator == "reverse_validation":
+            labels["source_labels"] = self.y_source
+            with self.model.on_domain("source"):
+                seen["source_features"] = self.model.features_of(self.x_source)
+            seen["target_features"] = self.model.features_of(self.x_target)
         if not all(map(is_finite, seen.values())):
             return -np.inf
         return getattr(validators, self.validator)(**seen, **labels)
-
-    def _look(self) -> tuple[dict, dict]:
-        """Return what the validator asks of the model, and the labels that it takes."""
-        if self.validator in ON_TARGET:
-            return {"predictions": outputs_of(self.model, self.x_target)}, {}
-        with self.model.on_domain("source"):
-            if self.validator == "source_accuracy":
-                predictions = outputs_of(self.model, self.x_source)
-                return {"predictions": predictions}, {"labels": self.y_source}
-            source = features_of(self.model.encoder, self.x_source)
-        seen = {
-            "source_features": source,
-            "target_features": features_of(self.model.encoder, self.x_target),
-            "predictions": outputs_of(self.model, self.x_target),
-        }
-        return seen, {"source_labels": self.y_source}
 
 
 class OracleEpoch(BestEpoch):
@@ -148,9 +134,7 @@ class OracleEpoch(BestEpoch):
         y_target: their labels, integers `(n,)`.
 
     Attributes:
-        scores: accuracy on the target, by number of the epoch, from 0; -inf where the model gives
-            NaN or infinity.
-        best_epoch: number of the chosen epoch; None if the model diverged in all of them.
+        scores, best_epoch: as in `SelectEpoch`; a score is the accuracy on the target.
 
     Raises:
         ValueError: samples that are not finite, labels that do not fit them.
@@ -172,7 +156,7 @@ class OracleEpoch(BestEpoch):
 
     def score(self) -> float:
         """Return the accuracy on the target, -inf if the model has diverged."""
-        predictions = outputs_of(self.model, self.x_target)
+        predictions = self.model.predict(self.x_target, **QUIET)
         if not is_finite(predictions):
             return -np.inf
         return float((predictions.argmax(axis=1) == self.y_target).mean())

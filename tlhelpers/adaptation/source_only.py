@@ -1,7 +1,5 @@
 """The lower end of every comparison: train on the source, look away from the target."""
 
-from __future__ import annotations
-
 from tlhelpers.adaptation.trainer import Adaptation
 
 import keras
@@ -11,14 +9,12 @@ import keras
 class SourceOnly(Adaptation):
     r"""Train on the source alone, on the same batches and by the same computation as the others.
 
-    $L = L_\text{label}(source)$. The target half goes through the encoder and is not used, so that
-    the weights are bit-equal to those of a `DANN` whose weight is 0: what differs from it in a
-    table is the alignment and nothing else. A BatchNormalization in the encoder sees both halves
-    even so; and a plain Keras `fit` on the source gives the same up to rounding, in half the time.
+    $L = L_\text{label}(source)$. The target half goes through the encoder, where BatchNormalization
+    sees it, and no further: the weights are bit-equal to those of a `DANN` of weight 0; only the
+    alignment differs. A plain `fit` on the source gives the same up to rounding, in half the time.
 
     Args:
-        encoder: Keras model or layer from samples to features.
-        classifier: Keras model or layer from features to logits `(n, classes)`.
+        encoder, classifier: as in `DANN`.
 
     Example:
         >>> model = tl.SourceOnly(encoder, classifier)
@@ -29,7 +25,7 @@ class SourceOnly(Adaptation):
         [0.0, 0.0]
     """
 
-    alignment_name = None
+    alignment_name, paired = None, ()
 
     def __init__(self, encoder: keras.Layer, classifier: keras.Layer, **kwargs):
         super().__init__(encoder, classifier, **{"gamma": None, **kwargs, "weight": 0.0})

@@ -1,22 +1,23 @@
 """The trainer that all methods of adaptation share."""
 
-from __future__ import annotations
-
 import contextlib
 import math
 from collections.abc import Iterator
 
 from tlhelpers.adaptation.batches import PairedBatches
-from tlhelpers.adaptation.normalization import DOMAINS, domain_layers, hand_on_parts
-from tlhelpers.adaptation.reversal import reversal_schedule
+from tlhelpers.adaptation.normalization import DOMAINS, DomainBatchNormalization, hand_on_parts
+from tlhelpers.adaptation.reversal import GradientReversal, reversal_schedule
 from tlhelpers.checks.data import check_labels
+from tlhelpers.checks.features import to_numpy
 from tlhelpers.checks.words import check_choice, check_number, check_whole
 from tlhelpers.tuning.freezing import flags_of, restore_flags
 
 import keras
+import numpy as np
 from keras import ops
 
 PARTS = ("encoder", "classifier", "discriminator", "view")
+QUIET = {"batch_size": 256, "verbose": 0}  # of predict
 
 
 class Adaptation(keras.Model):
@@ -29,29 +30,19 @@ class Adaptation(keras.Model):
     `validation_data` and `save` then work on plain arrays, as with any classifier.
 
     Args:
-        encoder: Keras model or layer from samples to features.
-        classifier: Keras model or layer from features to logits `(n, classes)`.
-        weight: w at the end of the training, 0 or above.
-        gamma: how fast w rises over the epochs of a fit, as in `reversal_schedule`; None for a w
-            that is constant.
-
-    Raises:
-        ValueError: a part that is no layer, a classifier that ends in an activation, a weight or a
-            gamma out of its range.
+        encoder, classifier, weight, gamma: as in `DANN`; so are the errors.
     """
 
     alignment_name: str | None = "alignment_loss"
+    paired: tuple = (("alignment", "alignment"),)  # outputs, and the metrics that are their means
     classifies_target = False  # whether the alignment reads the logits of the target half
+    reverses = False  # whether the weight is that of a gradient reversal, not of the loss
     least_rows = 1  # of each domain, without which the alignment says nothing
 
     def __init__(
-        self,
-        encoder: keras.Layer,
-        classifier: keras.Layer,
-        weight: float = 1.0,
-        gamma: float | None = 10.0,
-        **kwargs,
-    ):
+        self, encoder: keras.Layer, classifier: keras.Layer,
+        weight: float = 1.0, gamma: float | None = 10.0, **kwargs,
+    ):  # fmt: skip
         super().__init__(**kwargs)
         self.encoder = check_part(encoder, "encoder")
         self.classifier = check_logits(classifier, "classifier")
@@ -60,28 +51,21 @@ class Adaptation(keras.Model):
         self.peak = check_number("weight", weight, "[0, inf)", "0 leaves the alignment out.")
         self.gamma = None if gamma is None else check_number("gamma", gamma, "(0, inf)", "Use 10.")
         self._flags = ""
-        self._make_weight(self.weight_at(0.0))
+        if self.reverses:
+            self.reversal = GradientReversal(self.weight_at(0.0))
+        else:
+            start = keras.initializers.Constant(self.weight_at(0.0))
+            self._weight = self.add_weight((), start, trainable=False, name="weight")
         self.label_loss = keras.metrics.Mean("label_loss")
         if self.alignment_name:
             self.alignment = keras.metrics.Mean(self.alignment_name)
 
     def compile(self, optimizer="rmsprop", loss=None, *, metrics=None, **kwargs):
-        """Set the optimizer, and metrics of the logits beside the accuracy; the loss is given.
-
-        Args:
-            optimizer: as in Keras.
-            loss: None. It is here because Keras has it in this place.
-            metrics: list of metrics of labels and logits, as in Keras.
-            **kwargs: other settings of Keras' own compile.
-
-        Raises:
-            ValueError: a loss.
-        """
+        """Set optimizer, and metrics of labels and logits beside the accuracy; refuse a `loss`."""
         if loss is not None:
             raise ValueError(
-                f"`loss` must be None: {type(self).__name__} has a loss of its own. "
-                f"Received: loss={loss!r}. "
-                "Use model.compile(optimizer), or model.compile(optimizer, metrics=[...])."
+                f"`loss` must be None: {type(self).__name__} has a loss of its own. Received: "
+                f"loss={loss!r}. Use model.compile(optimizer, metrics=[...]), or no metrics."
             )
         others = [metric for metric in metrics or () if metric != "accuracy"]
         accuracy = keras.metrics.SparseCategoricalAccuracy("accuracy")
@@ -102,14 +86,10 @@ class Adaptation(keras.Model):
         if len(self._flatten_layers()) == len(self._flags):  # built, and of a file with flags
             restore_flags(self, self._flags)
 
-    def _make_weight(self, value: float) -> None:
-        start = keras.initializers.Constant(value)
-        self._weight = self.add_weight(shape=(), initializer=start, trainable=False, name="weight")
-
     @property
     def weight(self) -> keras.Variable:
-        """The variable that holds the weight of the alignment now."""
-        return self._weight
+        """The variable that holds the weight of the alignment, or of the reversal, now."""
+        return self.reversal.weight if self.reverses else self._weight
 
     def weight_at(self, progress: float) -> float:
         """Return the weight of the alignment when a share `progress` of a fit is done."""
@@ -125,12 +105,20 @@ class Adaptation(keras.Model):
             return part.compute_output_spec(features).shape[-1]
         return part.output_shape[-1]
 
+    def features_of(self, x: np.ndarray) -> np.ndarray:
+        """Return what the encoder makes of all rows of `x` in inference mode, one flat row each."""
+        if isinstance(self.encoder, keras.Model):
+            features = to_numpy(self.encoder.predict(x, **QUIET))
+        else:
+            parts = [self.encoder(x[i : i + 256], training=False) for i in range(0, len(x), 256)]
+            features = np.concatenate(list(map(to_numpy, parts)))
+        return features.reshape(len(features), -1)
+
     def align(self, features, logits) -> dict:
         """Return the alignment loss under "alignment", and what else the metrics need.
 
-        Args:
-            features: `(2b, ...)`, the source half first.
-            logits: `(b, classes)` of the source, or `(2b, classes)` if `classifies_target`.
+        `features` are `(2b, ...)`, the source half first; `logits` are `(b, classes)`, those of the
+        source, or `(2b, classes)` if `classifies_target`.
         """
         return {}
 
@@ -158,11 +146,9 @@ class Adaptation(keras.Model):
         paired = isinstance(y_pred, dict)
         loss = self._label_loss(y, y_pred["logits"] if paired else y_pred, sample_weight)
         if paired and "alignment" in y_pred:
-            loss = loss + self._weighted(y_pred["alignment"])
+            weight = 1 if self.reverses else ops.cast(self.weight, "float32")
+            loss = loss + weight * y_pred["alignment"]
         return sum(self.losses, loss)
-
-    def _weighted(self, alignment):
-        return ops.cast(self.weight, "float32") * alignment
 
     def _label_loss(self, y, logits, sample_weight=None):
         y = ops.cast(ops.reshape(y, (-1,)), "int32")
@@ -171,7 +157,7 @@ class Adaptation(keras.Model):
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         """Update the metrics; those of pairs only where there is a target half."""
-        paired = self.paired_metrics()
+        paired = {output: getattr(self, name) for output, name in self.paired}
         logits = y_pred["logits"] if isinstance(y_pred, dict) else y_pred
         self.label_loss.update_state(self._label_loss(y, logits, sample_weight))
         results = super().compute_metrics(x, y, logits, sample_weight)
@@ -182,50 +168,41 @@ class Adaptation(keras.Model):
             metric.update_state(y_pred[output])
         return self.get_metrics_result()
 
-    def paired_metrics(self) -> dict[str, keras.metrics.Mean]:
-        """Return the metrics of pairs, each under the output of `align` whose mean it is."""
-        return {"alignment": self.alignment} if self.alignment_name else {}
-
     def fit(self, x=None, y=None, *, epochs: int = 1, callbacks=None, **kwargs):
-        """Train on `paired_batches`; everything else is as in Keras' own fit.
+        """Train on `paired_batches`; all else is as in Keras' own fit.
 
         Args:
-            x: `paired_batches`, or a `tf.data.Dataset` of batches such as theirs. Its batches, the
-                last one too, hold as many source as target samples: zip the two domains sample by
-                sample before `batch`, or batch each of them with `drop_remainder=True`.
+            x: `paired_batches`, or a `tf.data.Dataset` of such batches, the last one too with as
+                many source as target samples: zip the domains sample by sample before `batch`, or
+                batch each of them with `drop_remainder=True`.
             y: None; the labels of the source are in the batches.
-            epochs: passes over the batches.
-            callbacks: one or several, beside those that `compile` and `fit` add.
-            **kwargs: other settings of Keras' own fit.
+            epochs, callbacks, **kwargs: as in Keras; one callback may stand alone.
 
         Raises:
-            ValueError: something other than such batches; halves that are known to differ in size;
-                `batch_size=1` where the alignment compares several samples (`CORAL`, `MMD`);
-                labels that do not fit the classifier; with a gamma, data of unknown length without
-                `steps_per_epoch`.
+            ValueError: other data; halves known to differ in size; `batch_size=1` where several
+                samples are compared (`CORAL`, `MMD`); labels that do not fit the classifier; with
+                a gamma, data of unknown length without `steps_per_epoch`.
         """
-        self._check_fit(x, y, kwargs.get("validation_data"))
+        spec = getattr(x, "element_spec", None)
+        pair = spec[0] if isinstance(spec, tuple) else None
+        is_pair = isinstance(pair, dict) and {*DOMAINS} <= {*pair}
+        if y is not None or not (is_pair or isinstance(x, PairedBatches)):
+            raise ValueError(
+                "`x` must be batches of source and target, and `y` None. Received: x of type "
+                f"{type(x).__name__}, y of type {type(y).__name__}. Use tl.paired_batches as `x`."
+            )
+        if isinstance(pair, dict):
+            check_pair(pair)
+        else:
+            self._prepare(x, kwargs.get("validation_data"))
         callbacks = [WeightSchedule(x), *keras.tree.flatten(callbacks or [])]
         kwargs["shuffle"] = False  # the batches have an order of their own
         return super().fit(x, epochs=epochs, callbacks=callbacks, **kwargs)
 
-    def _check_fit(self, x, y, validation) -> None:
-        spec = getattr(x, "element_spec", None)
-        pair = spec[0] if isinstance(spec, tuple) else None
-        pair = pair if isinstance(pair, dict) and {*DOMAINS} <= {*pair} else None
-        if y is not None or not (isinstance(x, PairedBatches) or pair):
-            raise ValueError(
-                "`x` must be batches of source and target, and `y` None. Received: x of type "
-                f"{type(x).__name__}, y of type {type(y).__name__}. "
-                "Use model.fit(tl.paired_batches(x_source, y_source, x_target, batch_size))."
-            )
-        if pair is not None:
-            return check_pair(pair)
-        check_whole(
-            "batch_size", x.batch_size, self.least_rows,
-            cure=f"{type(self).__name__} compares several samples of each domain. "
-            "Use tl.paired_batches(x_source, y_source, x_target, batch_size=64).",
-        )  # fmt: skip
+    def _prepare(self, x: PairedBatches, validation) -> None:
+        """Build model and optimizer, and check what is only then known to fit."""
+        cure = f"{type(self).__name__} compares several samples of each domain. Use 64, say."
+        check_whole("batch_size", x.batch_size, self.least_rows, cure=cure)
         if not self.built:
             sample = keras.KerasTensor((None, *x.x_source.shape[1:]), x.x_source.dtype.name)
             self({"source": sample, "target": sample})
@@ -241,8 +218,8 @@ class Adaptation(keras.Model):
 
         Outside they are those of the target. Without `DomainBatchNormalization` it changes nothing.
         """
-        layers = domain_layers(self)
         check_choice("name", name, DOMAINS)
+        layers = [x for x in self._flatten_layers() if isinstance(x, DomainBatchNormalization)]
         try:
             for layer in layers:
                 layer.use_domain(name)
@@ -253,20 +230,19 @@ class Adaptation(keras.Model):
 
     def get_config(self):
         """Return parts and settings, so that `keras.saving.load_model` makes the same model."""
-        parts = {name: getattr(self, name) for name in PARTS if hasattr(self, name)}
-        config = {name: keras.saving.serialize_keras_object(part) for name, part in parts.items()}
-        config |= {"weight": self.peak, "gamma": self.gamma}
-        return {**super().get_config(), **config, "flags": flags_of(self)}
+        serialize = keras.saving.serialize_keras_object
+        own = {name: serialize(getattr(self, name)) for name in PARTS if hasattr(self, name)}
+        own |= {"weight": self.peak, "gamma": self.gamma, "flags": flags_of(self)}
+        return {**super().get_config(), **own}
 
     @classmethod
     def from_config(cls, config):
         """Make the model from what `get_config` returned."""
-        parts = {name: config[name] for name in PARTS if isinstance(config.get(name), dict)}
-        made = {k: keras.saving.deserialize_keras_object(part) for k, part in parts.items()}
-        settings = {**config, **made}
-        flags = settings.pop("flags", "")
-        model = cls(**settings)
-        model._flags = flags  # Keras forgets those of layers inside layers
+        make, settings = keras.saving.deserialize_keras_object, {"flags": "", **config}
+        flags = settings.pop("flags")  # Keras forgets those of layers inside layers
+        made = {k: make(config[k]) for k in PARTS if isinstance(config.get(k), dict)}
+        model = cls(**settings | made)
+        model._flags = flags
         model._restore_flags()
         return model
 
@@ -285,7 +261,14 @@ class WeightSchedule(keras.callbacks.Callback):
     def on_train_batch_begin(self, batch, logs=None):
         if keras.backend.backend() == "jax":
             self.model.jax_state_sync()  # its steps work on copies of the variables
-        progress = 0.0 if self.model.gamma is None else self._progress(batch)
+        steps, progress = self.params["steps"], 0.0
+        if self.model.gamma is not None:
+            if steps is None:
+                raise ValueError(
+                    "`x` must have a known number of batches, for the schedule of the weight. "
+                    "Received: x of unknown length. Pass steps_per_epoch, or gamma=None."
+                )
+            progress = min((self.epoch + batch / steps) / self.params["epochs"], 1.0)
         self.model.weight.assign(self.model.weight_at(progress))
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -299,25 +282,14 @@ class WeightSchedule(keras.callbacks.Callback):
         if logs is not None:
             logs["weight"] = float(ops.convert_to_numpy(self.model.weight))
 
-    def _progress(self, batch: int) -> float:
-        steps = self.params["steps"]
-        if steps is None:
-            raise ValueError(
-                "`x` must have a known number of batches, for the schedule of the weight. "
-                "Received: x of unknown length. "
-                "Pass steps_per_epoch, or gamma=None for a constant weight."
-            )
-        return min((self.epoch + batch / steps) / self.params["epochs"], 1.0)
-
 
 def check_pair(pair: dict) -> None:
     """Refuse a batch whose halves are known to differ in size."""
-    sizes = {name: getattr(pair[name], "shape", (None,))[0] for name in DOMAINS}
-    if None not in sizes.values() and sizes["source"] != sizes["target"]:
+    source, target = (getattr(pair[name], "shape", (None,))[0] for name in DOMAINS)
+    if None not in (source, target) and source != target:
         raise ValueError(
-            "A batch must hold as many source as target samples. Received: "
-            f"source={sizes['source']}, target={sizes['target']}. Use tl.paired_batches, or batch "
-            "both domains alike, with drop_remainder=True."
+            f"A batch must hold as many source as target samples. Received: {source=}, {target=}. "
+            "Use tl.paired_batches, or batch both domains alike, with drop_remainder=True."
         )
 
 
@@ -344,34 +316,24 @@ def check_part(part: keras.Layer, name: str) -> keras.Layer:
 
 def check_logits(part: keras.Layer, name: str) -> keras.Layer:
     """Return a part of the model, or say that it must not end in an activation."""
-    last = _last_layer(check_part(part, name))
-    kind = type(last).__name__.lower()
-    if kind in ("softmax", "relu"):
-        activation = kind
-    else:
+    last, inside = None, [check_part(part, name)]
+    while inside:
+        last = inside[-1]
+        if isinstance(last, keras.Sequential):
+            inside = last.layers
+        else:  # outputs has a functional model alone
+            ends = isinstance(last, keras.Model) and getattr(last, "outputs", None)
+            inside = [end._keras_history.operation for end in ends or ()][:1]
+    activation = type(last).__name__.lower()
+    if activation not in ("softmax", "relu"):
         activation = getattr(getattr(last, "activation", None), "__name__", "linear")
     if activation == "linear":
         return part
     why = "the loss takes logits and applies the activation itself, which is exact"
     if activation == "softmax" and getattr(last, "units", None) == 1:
-        why = (
-            "a softmax over one unit is always 1, its gradient is 0, and nothing would be trained "
-            "adversarially"
-        )
+        why = "a softmax over one unit is always 1, its gradient is 0, and nothing would be trained"
+        why += " adversarially"
     raise ValueError(
         f"`{name}` must end without an activation: {why}. Received: {name} ending in "
         f"{activation!r}. End it in keras.layers.Dense({getattr(last, 'units', None) or 'units'})."
     )
-
-
-def _last_layer(part):
-    while isinstance(part, keras.Model):
-        if isinstance(part, keras.Sequential):
-            if not part.layers:
-                return part
-            part = part.layers[-1]
-        elif getattr(part, "outputs", None):
-            part = part.outputs[0]._keras_history.operation
-        else:
-            return part
-    return part
