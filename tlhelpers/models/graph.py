@@ -4,6 +4,7 @@ images -> conv -> add -> pool -> dense       a cut may lie behind conv, add and 
              \__conv__/                      not inside the branch
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -91,10 +92,7 @@ def _strides(calls: list, inputs: list[tuple[int, ...]]) -> list[int | None]:
 
 def _stride_of(layer: keras.Operation) -> int:
     if isinstance(layer, keras.Model):
-        product = 1
-        for part in leaves(layer):
-            product *= _stride_of(part)
-        return product
+        return math.prod(map(_stride_of, leaves(layer)))
     if "Transpose" in type(layer).__name__:
         return 1
     strides = getattr(layer, "strides", 1)
@@ -209,18 +207,13 @@ def find_layer(model: keras.Model, name: str) -> keras.Operation:
     Raises:
         ValueError: no such layer (near matches are listed), or several.
     """
-    known: dict[str, dict[int, keras.Operation]] = {}
-    for part in operations(model):
-        known.setdefault(part.name, {})[id(part)] = part
-    if name not in known:
-        raise ValueError(
-            f"`layer` must name a layer of {model.name!r}. Received: {name!r}."
-            + did_you_mean(name, known)
-        )
-    (found, *others) = known[name].values()
-    if others:
+    found = list({id(part): part for part in operations(model) if part.name == name}.values())
+    if not found:
+        near = did_you_mean(name, dict.fromkeys(part.name for part in operations(model)))
+        raise ValueError(f"`layer` must name a layer of {model.name!r}. Received: {name!r}.{near}")
+    if len(found) > 1:
         raise ValueError(
             f"`layer` must be a name that one layer of {model.name!r} has. Received: {name!r}, "
-            f"which {len(others) + 1} layers have. Pass the layer itself: model.get_layer(...)."
+            f"which {len(found)} layers have. Pass the layer itself: model.get_layer(...)."
         )
-    return found
+    return found[0]

@@ -37,18 +37,14 @@ class Trainability:
 
     def __str__(self) -> str:
         """Return the table; its last line is "trainable | all | %"."""
-        with_bn = any(row.batchnorm for row in self.rows)
-        cells = [("block", "trainable", "all", "layers", "BatchNorm")]
+        norms = any(row.batchnorm for row in self.rows)
+        cells = [("block", "trainable", "all", "layers", "BatchNorm" if norms else "")]
         for r in self.rows:
             cells.append((r.name, f"{r.trainable:,}", f"{r.total:,}", r.layers, r.batchnorm))
-        widths = [max(len(row[i]) for row in cells) for i in range(5)]
-        lines = []
-        for name, trainable, total, layers, batchnorm in cells:
-            line = f"{name:<{widths[0]}}  {trainable:>{widths[1]}}  {total:>{widths[2]}}  {layers}"
-            pad = " " * (widths[3] - len(layers) + 2)
-            lines.append(line + (pad + batchnorm if with_bn else ""))
+        a, b, c, d, _ = (max(map(len, column)) for column in zip(*cells, strict=True))
+        lines = [f"{n:<{a}}  {t:>{b}}  {w:>{c}}  {x:<{d}}  {s}".rstrip() for n, t, w, x, s in cells]
         last = f"trainable {self.trainable:,} | all {self.total:,} | {100 * self.fraction:.2f} %"
-        return "\n".join([*(line.rstrip() for line in lines), last])
+        return "\n".join([*lines, last])
 
     __repr__ = __str__
 
