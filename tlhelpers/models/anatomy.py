@@ -113,11 +113,10 @@ def find_base(model: keras.Model) -> keras.Model:
             "Wrap layers in keras.Sequential([...])."
         )
     learning = [part for part in model.layers if learns(part)]
-    inlined = sum(not isinstance(part, keras.Model) for part in learning)
-    if learning and isinstance(learning[0], keras.Model):
-        first = learning[0]
-        if sum(map(learns, leaves(first))) > inlined:
-            return find_base(first)
+    beside = sum(not isinstance(part, keras.Model) for part in learning)
+    first = learning[0] if learning else None
+    if isinstance(first, keras.Model) and sum(map(learns, leaves(first))) > beside:
+        return find_base(first)
     return model
 
 

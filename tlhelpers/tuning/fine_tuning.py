@@ -159,8 +159,7 @@ def _train(
 ) -> None:  # fmt: skip
     model, keep, done = whole.model, KeepBest(result), 0
     begin = time.perf_counter()
-    both = len(result.phases) > 1
-    if both:  # frozen in both phases: run only once
+    if len(result.phases) > 1:  # frozen in both phases: run only once
         whole = cache.run(whole, plan[-1].found)
     for planned in plan:
         phase, found = planned.phase, planned.found

@@ -248,5 +248,5 @@ def ask_for_compile(model: keras.Model, before: Iterable[int]) -> None:
     optimizer = getattr(model, "optimizer", None)
     traced = getattr(model, "train_function", None) is not None
     reloaded = optimizer is not None and optimizer.built  # for the weights of before
-    if (traced or reloaded) and ids_of_trained(model) != before:
+    if (traced or reloaded) and before != ids_of_trained(model):
         model.compiled = False

@@ -56,8 +56,7 @@ class FineTuning:
     @property
     def boundaries(self) -> list[int]:
         """The first epoch (from 0) of every phase after the first one."""
-        ends = np.cumsum([phase.epochs for phase in self.phases])
-        return [int(end) for end in ends[:-1]]
+        return np.cumsum([phase.epochs for phase in self.phases])[:-1].tolist()
 
     def __str__(self) -> str:
         rows = [f"{phase}, {phase.seconds:.0f} s" for phase in self.phases]
