@@ -17,10 +17,6 @@ POOLINGS = ("avg", "max", "avgmax", "flatten", "token", "mean")
 class _EndsMask(keras.layers.Layer):
     """It takes a mask and ends it: one vector per sample has no tokens left to mask."""
 
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
-        self.supports_masking = True
-
     def compute_mask(self, inputs, mask=None):
         return None
 
@@ -207,7 +203,7 @@ def build_text_classifier(
     """
     encoder = getattr(bert, "backbone", None)
     inputs = getattr(encoder, "input", None)
-    if not isinstance(inputs, dict) or "padding_mask" not in inputs:
+    if encoder is None or not isinstance(inputs, dict) or "padding_mask" not in inputs:
         raise ValueError(
             "`bert` must be what load_bert returns. Received: "
             f"bert={bert!r} of type {type(bert).__name__}. Load one: bert = tl.load_bert()."
