@@ -87,7 +87,7 @@ def check_tokens(model: keras.Model, x) -> None:
         ValueError: not a dictionary with exactly the model's inputs (Keras would take them in the
             wrong order), of one number of samples, each of the shape that the model takes.
     """
-    wanted = model.input if getattr(model, "inputs", None) else None
+    wanted = getattr(model, "input", None) if getattr(model, "inputs", None) else None
     if not isinstance(wanted, dict):
         return
     if not isinstance(x, dict) or set(wanted) != set(x):
