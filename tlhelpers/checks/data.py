@@ -87,15 +87,14 @@ def check_tokens(model: keras.Model, x) -> None:
         ValueError: not a dictionary with exactly the model's inputs (Keras would take them in the
             wrong order), of one number of samples, each of the shape that the model takes.
     """
-    wanted = model.input if getattr(model, "inputs", None) else None
+    wanted = getattr(model, "input", None) if getattr(model, "inputs", None) else None
     if not isinstance(wanted, dict):
         return
-    names = ", ".join(wanted)
     if not isinstance(x, dict) or set(wanted) != set(x):
         received = ", ".join(x) if isinstance(x, dict) else f"type {type(x).__name__}"
         raise ValueError(
-            f"A dictionary of {names} is required. Received: {received}. Turn texts into it: "
-            "bert.preprocessor(sequence_length)(texts)."
+            f"A dictionary of {', '.join(wanted)} is required. Received: {received}. "
+            "Turn texts into it: bert.preprocessor(sequence_length)(texts)."
         )
     lengths = {name: len(part) for name, part in x.items()}
     if len(set(lengths.values())) > 1:
@@ -115,8 +114,7 @@ def check_labels(y, num_classes: int | None = None, n: int | None = None) -> np.
 
     Args:
         y: labels, shape `(n,)`, integers from 0.
-        num_classes: every label must be below it, when given.
-        n: number of samples that the labels belong to, when given.
+        num_classes, n: above every label, and how many labels there must be, when given.
 
     Raises:
         ValueError: no labels; one-hot or column labels; not integers; below 0 or not below

@@ -22,8 +22,8 @@ class Cost:
 
     Attributes:
         weights: numbers that the model holds; shared layers count once.
-        multiply_adds: multiplications, each with its addition, of one forward pass in
-            convolutions and dense layers; NaN where a layer of another kind has matrices.
+        multiply_adds: of one forward pass in convolutions and dense layers, an addition counted
+            with its multiplication; NaN where a layer of another kind has matrices.
         activations: numbers that all layers put out for one sample (a nested model without a graph:
             its output). Training every layer keeps about four bytes for each, times the batch.
     """

@@ -17,10 +17,6 @@ POOLINGS = ("avg", "max", "avgmax", "flatten", "token", "mean")
 class _EndsMask(keras.layers.Layer):
     """It takes a mask and ends it: one vector per sample has no tokens left to mask."""
 
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
-        self.supports_masking = True
-
     def compute_mask(self, inputs, mask=None):
         return None
 

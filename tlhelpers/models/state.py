@@ -73,8 +73,7 @@ def preserved(model: keras.Model) -> Iterator[None]:
 def save(path: str | os.PathLike, values: Sequence[np.ndarray], about: dict) -> None:
     """Write arrays and a dict for JSON into one `.npz`, which is either complete or not there."""
     arrays: dict[str, Any] = {f"{i:05d}": value for i, value in enumerate(values)}
-    about_as_text = np.array(json.dumps(about))
-    write_atomically(path, lambda file: np.savez(file, about=about_as_text, **arrays))
+    write_atomically(path, lambda file: np.savez(file, about=json.dumps(about), **arrays))
 
 
 def load(path: str | os.PathLike) -> tuple[list[np.ndarray], dict]:

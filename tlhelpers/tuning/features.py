@@ -76,8 +76,11 @@ def extract_features(model, x, y=None, batch_size: int = 64, cache=None):
         raise ValueError("`x` must have at least one input. Received: none. Check its source.")
     if (images := images_of(model)) is not None:
         check_images(x, images)
-    collect = _in_memory if cache is None else _in_files
-    features = _like_output(model, collect(model, x, batch_size, cache))
+    parts: list = [] if cache is None else _in_files(model, x, batch_size, cache)
+    if cache is None:
+        for _ in _fill(parts, [], model, x, batch_size):
+            pass  # the parts are filled in passing
+    features = _like_output(model, parts)
     return features if y is None else (features, np.asarray(y))
 
 
@@ -170,13 +173,6 @@ def _fill(features: list, files: list, model, x, batch_size: int, start=0) -> It
                 features.append(new)
             features[i][begin:end] = part[begin - first :]
         yield end
-
-
-def _in_memory(model: keras.Model, x, batch_size: int, cache: None) -> list[np.ndarray]:
-    features: list[np.ndarray] = []
-    for _ in _fill(features, [], model, x, batch_size):
-        pass
-    return features
 
 
 def _in_files(model: keras.Model, x, batch_size: int, cache) -> list[np.memmap]:

@@ -41,15 +41,12 @@ class FitGuard(keras.callbacks.Callback):
 
 
 def _changes(model: keras.Model) -> list[str]:
-    """Return layers with another flag than at compile, or variables that the optimizer lacks.
-
-    An optimizer that is not built yet takes what is trainable now.
-    """
+    """Return layers with another flag than at compile, or variables that the optimizer lacks."""
     flags = getattr(model, "_compiled_trainable_state", {})
     own = [part for part in model._flatten_layers() if part._trainable_variables]
     layers = [part.name for part in own if flags.get(part, part.trainable) != part.trainable]
     optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
-    if layers or optimizer is None or not optimizer.built:
+    if layers or optimizer is None or not optimizer.built:  # it takes what is trainable now
         return layers
     built = {id(v): v for v in optimizer._trainable_variables}
     now = {id(v): v for v in model.trainable_variables}

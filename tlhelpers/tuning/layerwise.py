@@ -118,18 +118,17 @@ def layerwise(
         optimizer: a fresh SGD, Adam, AdamW or RMSprop, or a LossScaleOptimizer around one.
         model: the built model that will be compiled with the result.
         decay: factor per block in (0, 1], or "ulmfit" (1/2.6), "bert" (0.95).
-        multipliers: factors, 0 or above, by the name of a layer, of a block of `find_blocks`, of a
-            nested base, or "head". A name that several layers share stands for all of them; the
-            `path` of one layer ("encoder/attention/query") for that one.
+        multipliers: finite factors, 0 or above, by the name of a layer (all that share it), of a
+            block of `find_blocks`, of a nested base, or "head"; or by the `path` of one layer
+            ("encoder/attention/query").
 
     Returns:
         A new optimizer of the same kind and settings; `optimizer` stays as it is. A model compiled
         with it saves and loads (`safe_mode=True`), factors included, once `tlhelpers` is imported.
 
     Raises:
-        ValueError: both or neither of decay and multipliers; a decay outside (0, 1]; an unknown
-            name; a negative or non-finite factor; an optimizer of another kind or one that is
-            built already; a model without weights.
+        ValueError: both or neither of decay and multipliers, or one out of its range; an unknown
+            name; an optimizer of another kind or built already; a model without weights.
 
     Example:
         >>> optimizer = tl.layerwise(keras.optimizers.AdamW(1e-4), model, decay="bert")

@@ -53,10 +53,9 @@ def add_lora(
             matches are listed); LoRA twice; a kernel with a constraint. The model is unchanged.
 
     Note:
-        Compile again a model that has been fitted: its next `fit` says so. Another model on the
-        same base has the adapters too, and must be compiled again before it predicts. Saving the
-        model itself merges them, and it cannot be trained on after loading; use `save_adapters`,
-        or `merge_lora` first.
+        Compile a fitted model again: its next `fit` says so. Another model on the same base has the
+        adapters too, and must be compiled again before it predicts. Saving the model itself merges
+        them, and it cannot be trained on after loading: use `save_adapters`, or `merge_lora` first.
 
     Example:
         >>> print(tl.add_lora(text_model, rank=2, targets=["query", "value"]))

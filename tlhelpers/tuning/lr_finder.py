@@ -62,9 +62,8 @@ def find_learning_rate(
 
     Args:
         model: a built and compiled model, fitted or not.
-        x: array, or dict or list of arrays, with samples along axis 0; or a `tf.data.Dataset` of
-            `(x, y)` batches, which is repeated as needed.
-        y: labels of the arrays.
+        x, y: array, or dict or list of arrays, with samples along axis 0, and their labels; or a
+            `tf.data.Dataset` of `(x, y)` batches alone, which is repeated as needed.
         low, high: first rate, above 0, and last rate, above low.
         steps: how many batches, at least 10.
         batch_size: samples in a batch of the arrays.
@@ -78,7 +77,6 @@ def find_learning_rate(
     Example:
         >>> model.compile(keras.optimizers.Adam(), loss)
         >>> found = tl.find_learning_rate(model, x_train, y_train, batch_size=4)
-        >>> low, high = found.range
         >>> model.optimizer.learning_rate = found.suggestion
 
     Reference:
@@ -86,9 +84,8 @@ def find_learning_rate(
     """
     if not getattr(model, "compiled", False) or not model.built:
         raise ValueError(
-            "`model` must be built and compiled. Received: "
-            f"model={model.name!r}, built={model.built}, compiled={model.compiled}. "
-            "Call model.compile(optimizer, loss) first."
+            f"`model` must be built and compiled. Received: {model.name!r}, built={model.built}, "
+            f"compiled={model.compiled}. Call model.compile(optimizer, loss) first."
         )
     low = check_number("low", low, "(0, inf)")
     high = check_number("high", high, f"({low}, inf)", f"The test rises from low={low} to high.")
