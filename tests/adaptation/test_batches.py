@@ -127,7 +127,7 @@ BROKEN[17, 1, 2, 0] = np.nan
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((X, Y, X[:0], 5), r"x_target`? must have at least 1 row.*of shape \(0, 4"),
+        ((X, Y, X[:0], 5), r"x_target`? must have at least 1 row.*Received: x_target of .*\(0, 4"),
         ((X[:0], Y[:0], X, 5), r"x_source`? must have at least 1 row.*Received: .*Take"),
         ((X, Y, X[:, :3], 5), r"one shape. Received: x_source \(4, 4, 1\), x_target \(3, 4, 1\)"),
         ((X, Y, BROKEN, 5), "x_target`? must be finite.*NaN, infinity .* in 1 of 20 .*row 17"),
