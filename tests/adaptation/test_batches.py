@@ -131,7 +131,7 @@ BROKEN[17, 1, 2, 0] = np.nan
         ((X[:0], Y[:0], X, 5), r"x_source`? must have at least 1 row.*Received: .*Take"),
         ((X, Y, X[:, :3], 5), r"one shape. Received: x_source \(4, 4, 1\), x_target \(3, 4, 1\)"),
         ((X, Y, BROKEN, 5), "x_target`? must be finite.*NaN, infinity .* in 1 of 20 .*row 17"),
-        ((BROKEN, Y, X, 5), "x_source`? must be finite.*first in row 17. Look .*remove"),
+        ((BROKEN, Y, X, 5), "x_source`? must be finite.*first in row 17. Look there or drop it"),
         ((X, Y[:19], X, 5), "19"),
         ((X, Y, Y, 5), r"x_target.*Received: shape=\(20,\), which looks like labels"),
         ((X, X, X, 5), "Labels must be integers"),
