@@ -180,7 +180,7 @@ def test_the_plan_is_printed_before_anything_is_trained(capsys):
     ("model", "options", "reason"),
     [
         (make, {"cache_prefix": False}, "cache_prefix=False"),
-        (augmenting, {}, "shift draws anew in every epoch; passes=k would cache k such copies"),
+        (augmenting, {}, "shift draws again in every epoch; passes=k would cache k such copies"),
         (make, {"unfreeze": {"fraction": 1.0}}, "everything from conv_1 on learns"),
     ],
 )

@@ -56,7 +56,7 @@ def fine_tune(
             schedules, which are taken as they are.
         cache_prefix: run the part of the model that is frozen and deterministic over the data
             once, not once per epoch, and train the rest on its outputs. The result is the same,
-            but for dropout inside of the frozen base, which is then off, and for augmentation in
+            but for dropout in the frozen base, which is then off, and for augmentation in
             the pipeline of a dataset, which is then drawn once: pass False, or `passes`, for that.
             A folder keeps the outputs on disk. Where nothing can be cached (the model augments
             its images, or all of the base learns) a phase trains as usual; the plan says why.

@@ -181,7 +181,9 @@ class PrefixCache:
         except ValueError:
             return "the model has no graph to cut"
         if drawn and self.passes == 1:
-            return f"{drawn[-1].name} draws anew in every epoch; passes=k would cache k such copies"
+            return (
+                f"{drawn[-1].name} draws again in every epoch; passes=k would cache k such copies"
+            )
         trained = {id(variable) for variable in choice.variables}
         first = next(layer for layer in leaves(self.anatomy.model) if learns(layer))
         if any(id(variable) in trained for variable in first.variables):
@@ -260,7 +262,7 @@ def _draw(prefix: keras.Model, data, passes: int) -> list:
     first, second = (np.sort(_sums(features)) for features, _ in copies[:2])
     if np.allclose(first, second, rtol=1e-5):
         raise ValueError(
-            f"passes={passes} needs passes that augment anew each time. Received: passes with "
+            f"`passes` needs an augmentation that draws again. Received: passes={passes} with "
             "equal outputs. Augment behind dataset.cache(), or use passes=1."
         )
     return copies
