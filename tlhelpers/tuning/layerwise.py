@@ -98,6 +98,7 @@ def _with_factors(kind: type[keras.Optimizer]) -> type:
 
 
 _KINDS = {kind: _with_factors(kind) for kind in (SGD, Adam, AdamW, RMSprop)}
+LayerwiseSGD, LayerwiseAdam, LayerwiseAdamW, LayerwiseRMSprop = _KINDS.values()
 
 
 def layerwise(
