@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 RECIPES = sorted((ROOT / "recipes").glob("*.py"))
 LESSONS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
-SECONDS = 600
+SECONDS = 1200
 MAX_LINES = 25
 
 
