@@ -127,7 +127,7 @@ def linear_cka(a, b, *, debiased: bool = False) -> float:
     if len(a) != len(b):
         raise ValueError(
             f"`a` and `b` must hold the same samples, row by row. Received: a of {len(a)} and b of "
-            f"{len(b)} rows. For different sets of samples take proxy_a_distance or mmd."
+            f"{len(b)} rows. For two different sets of samples take proxy_a_distance or mmd."
         )
     a, b = ((x - x.mean(axis=0)) / np.abs(x - x.mean(axis=0)).max() for x in (a, b))
     product = _unbiased_product if debiased else _product
