@@ -1,12 +1,15 @@
 import ast
 import inspect
+import re
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import tlhelpers
 
 import pytest
+from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "tlhelpers"
@@ -29,6 +32,17 @@ def run(*command: str) -> subprocess.CompletedProcess:
 def test_a_room_imports_only_from_rooms_below():
     done = run("-c", "from importlinter.cli import lint_imports_command as c; c()", "--no-cache")
     assert done.returncode == 0, f"{done.stdout}{done.stderr}\nThe contract is in pyproject.toml."
+
+
+def test_every_pinned_release_takes_both_pythons():
+    pins = re.findall(r"^([\w-]+)==", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
+    asked = {name: metadata.metadata(name).get("Requires-Python") or "" for name in pins}
+    refused = {
+        name: wanted
+        for name, wanted in asked.items()
+        if not all(python in SpecifierSet(wanted) for python in ("3.11.0", "3.12.0"))
+    }
+    assert len(pins) > 20 and not refused
 
 
 def test_types():
