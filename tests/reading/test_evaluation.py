@@ -2,11 +2,11 @@
 
 import json
 
+from tlhelpers.models.ends import kind_of_outputs
 from tlhelpers.models.heads import build_classifier
 from tlhelpers.reading.calibration import Temperature
 from tlhelpers.reading.evaluation import (
     evaluate,
-    kind_of_outputs,
     names_of,
     report_on,
 )

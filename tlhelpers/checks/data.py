@@ -76,8 +76,8 @@ def _check_range(x, shape) -> None:
 
 
 def count_samples(x) -> int:
-    """Return how many samples an array, or a dictionary of arrays (tokens), has."""
-    return len(next(iter(x.values())) if isinstance(x, dict) else x)
+    """Return how many samples an array, or a list or dictionary of arrays, has."""
+    return len(keras.tree.flatten(x)[0])
 
 
 def check_tokens(model: keras.Model, x) -> None:

@@ -76,7 +76,23 @@ class FirstToken(_EndsMask):
 
 @keras.saving.register_keras_serializable(package="tlhelpers")
 class Head(_EndsMask, keras.Sequential):
-    """The Sequential that `build_head` returns; unlike a plain one it takes a mask, and ends it."""
+    """The Sequential that `build_head` returns; unlike a plain one it takes a mask, and ends it.
+
+    It knows its `task`, also in a saved model; None in those saved before version 0.2.
+    """
+
+    def __init__(self, layers=None, task: str | None = None, **kwargs):
+        super().__init__(layers, **kwargs)
+        self.task = task
+
+    def get_config(self):
+        return {**super().get_config(), "task": self.task}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        head = super().from_config(config, custom_objects)
+        head.task = config.get("task")
+        return head
 
 
 def build_head(
@@ -137,7 +153,7 @@ def build_head(
         layers.append(keras.layers.Dropout(dropout, name=f"dropout_{number}"))
     units = 1 if task == "binary" else num_classes
     layers.append(keras.layers.Dense(units, dtype="float32", name="logits"))
-    return Head(layers, name="head")
+    return Head(layers, task, name="head")
 
 
 def build_classifier(base: keras.Model, num_classes: int, **head) -> keras.Model:

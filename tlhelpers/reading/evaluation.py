@@ -1,26 +1,25 @@
 """What a classifier is worth: a report from one pass over the data."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tlhelpers.checks.data import check_labels, count_samples
 from tlhelpers.checks.words import check_whole
-from tlhelpers.models.graph import learns
-from tlhelpers.models.preprocessing import check_inputs
+from tlhelpers.models.ends import kind_of_outputs
+from tlhelpers.models.inputs import as_classes, read_inputs, to_array
 from tlhelpers.scores.classification import (
     expected_calibration_error,
     to_probabilities,
     wilson_interval,
 )
+from tlhelpers.tuning.batches import Batches, is_dataset
+from tlhelpers.tuning.features import predict_batch
 
 import keras
 import numpy as np
-
-# What comes behind logits, or behind probabilities, and leaves them what they are.
-_KEEPS_KIND = {"cast", "dropout", "flatten", "globalaveragepooling1d", "globalaveragepooling2d",
-               "identity", "inputlayer", "linear", "reshape", "squeeze", "temperature"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -96,8 +95,9 @@ def evaluate(model: keras.Model, x, y=None, class_names=None, batch_size: int = 
     Args:
         model: a classifier. Its outputs may be logits or probabilities, `(n, classes)`, or one
             column for a binary task; which they are is found out and kept in `outputs_were`.
-        x, y: inputs `(n, ...)`, or a dictionary of them (text), and integer labels `(n,)`; or a
-            finite `tf.data.Dataset` of batches `(x, y)` alone.
+        x, y: inputs `(n, ...)`, or a list or dictionary of them (text), and the class of each,
+            integers `(n,)` (a column, or whole floats, will do); or a finite `tf.data.Dataset` or
+            `PyDataset` of batches `(x, y)` alone. Sample weights do not count.
         class_names: a list with one for each class, in order of the labels.
         batch_size: inputs per step, for an array.
 
@@ -105,10 +105,11 @@ def evaluate(model: keras.Model, x, y=None, class_names=None, batch_size: int = 
         A `Report`; `print` it, or use `.to_markdown()`, `.to_json(path)`.
 
     Raises:
-        ValueError: labels that are not integers in 0..classes - 1, one for each input; labels
-            beside a dataset; an endless or empty dataset; images out of 0..255 for a model that
-            preprocesses, tokens of other names or another length than a model takes; names that
-            are no list with one for each class; predictions that are not finite.
+        ValueError: a model with several outputs; labels that are not integers in
+            0..classes - 1, one for each input; labels beside a dataset; one without labels,
+            endless or empty; images out of 0..255 for a model that preprocesses, tokens of other
+            names or another length than a model takes; names that are no list with one for each
+            class; predictions that are not finite.
 
     Example:
         >>> report = tl.evaluate(model, x_test, y_test, class_names)
@@ -172,53 +173,30 @@ def names_of(class_names, classes: int) -> tuple[str, ...]:
     return names
 
 
-def kind_of_outputs(model: keras.Model) -> str | None:
-    """Return what the end of a model's graph tells: "logits" or "probabilities".
-
-    None for a subclassed model, or another operation behind the last layer that learns.
-    """
-    for part in _backwards(model.outputs[0]) if getattr(model, "outputs", None) else ():
-        activation = getattr(part, "activation", None)
-        name = getattr(activation, "__name__", type(part).__name__).lower()
-        if name in ("softmax", "sigmoid"):  # a layer's activation, a layer, or an operation
-            return "probabilities"
-        if learns(part):
-            return "logits" if activation is keras.activations.linear else None
-        if name not in _KEEPS_KIND:
-            return None
-    return None
-
-
-def _backwards(tensor: keras.KerasTensor) -> Iterator[keras.Operation]:
-    """Yield what made a tensor, last first, nested models opened, up to where several meet."""
-    layer, call, index = tensor._keras_history
-    if isinstance(layer, keras.Model) and getattr(layer, "outputs", None):
-        yield from _backwards(layer.outputs[index])
-    else:
-        yield layer
-    before = layer._inbound_nodes[call].input_tensors
-    if len(before) == 1:
-        yield from _backwards(before[0])
-
-
 def _one_class_each(y, n: int, classes: int | None = None) -> np.ndarray:
     """Return labels that suit a report, not those of a multilabel or regression model."""
-    values = np.asarray(y)
+    values = as_classes(np.asarray(to_array(y, "y")))
     several = values.ndim == 2 and values.shape[1] > 1 and (values.sum(axis=1) != 1).any()
-    if several or (values.dtype.kind == "f" and (values % 1 != 0).any()):
+    if several or values.dtype.kind == "f":
         task = "several labels for a sample (multilabel)" if several else "numbers (regression)"
         raise ValueError(
             f"`y` must be one class for each sample. Received: y with {task}. Use "
             "model.evaluate(x, y), with metrics=... given to model.compile."
         )
-    return check_labels(y, num_classes=classes, n=n)
+    return check_labels(values, num_classes=classes, n=n)
 
 
 def _predict(model: keras.Model, x, y, batch_size: int):
     """Return outputs and labels, from one pass over the data."""
-    if not hasattr(x, "element_spec"):
-        check_inputs(model, x)
-        _one_class_each(y, count_samples(x))  # before the time is spent
+    several = len(getattr(model, "outputs", None) or [0])
+    if several > 1:
+        raise ValueError(
+            f"`model` must have one output. Received: model={model.name!r} with {several}. Report "
+            "on one: keras.Model(model.input, model.outputs[0])."
+        )
+    if not is_dataset(x):
+        x = read_inputs(model, x)
+        y = _one_class_each(y, count_samples(x))  # before the time is spent
         batch_size = check_whole("batch_size", batch_size, 1)
         return model.predict(x, batch_size=batch_size, verbose=0), y
     if y is not None:
@@ -226,13 +204,19 @@ def _predict(model: keras.Model, x, y, batch_size: int):
             "`y` must be left out beside a dataset, which brings its own labels. Received: y. "
             "Use a dataset of pairs (x, y): the order of y need not be the dataset's."
         )
-    if int(x.cardinality()) == -1:
-        raise ValueError("`x` must be finite. Received: an endless dataset. Use x.take(steps).")
     outputs, labels = [], []
-    for inputs, own in x:
-        check_inputs(model, inputs)
-        outputs.append(model.predict_on_batch(inputs))
-        labels.append(np.asarray(own))
-    if not outputs:
-        raise ValueError("`x` must hold a batch. Received: an empty dataset. Look at its source.")
+    for inputs, own in Batches(x, "x", partial(_labelled, model)):
+        outputs.append(keras.ops.convert_to_numpy(predict_batch(model, inputs)))
+        labels.append(own)
     return np.concatenate(outputs), np.concatenate(labels)
+
+
+def _labelled(model: keras.Model, batch: tuple) -> tuple:
+    """Return inputs and labels of a batch; weights, as in Keras' accuracy, do not count."""
+    if len(batch) not in (2, 3):
+        raise ValueError(
+            "`x` must be a dataset of (x, y). Received: batches without labels. Zip them: "
+            "tf.data.Dataset.zip((x, y))."
+        )
+    inputs = read_inputs(model, batch[0])
+    return inputs, _one_class_each(batch[1], count_samples(inputs))

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from tlhelpers.checks.data import check_tokens
 from tlhelpers.checks.files import is_intact, sha256
-from tlhelpers.reading.evaluation import kind_of_outputs, names_of
+from tlhelpers.models.ends import kind_of_outputs
+from tlhelpers.reading.evaluation import names_of
 from tlhelpers.scores.classification import to_probabilities
 from tlhelpers.sources.bert import import_keras_hub
 from tlhelpers.sources.text_preprocessing import TextPreprocessor

@@ -3,17 +3,21 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from operator import methodcaller
 from pathlib import Path
+from typing import Any
 
-from tlhelpers.checks.data import check_images, check_tokens, count_samples
+from tlhelpers.checks.data import count_samples
 from tlhelpers.checks.features import to_numpy
 from tlhelpers.checks.files import write_atomically
 from tlhelpers.checks.words import check_whole
 from tlhelpers.models.graph import Step, walk
+from tlhelpers.models.inputs import read_inputs
 from tlhelpers.models.preprocessing import images_of, preprocessing
-from tlhelpers.tuning.batches import is_dataset
+from tlhelpers.tuning.batches import Batches, is_dataset
 
 import keras
 import numpy as np
@@ -31,23 +35,26 @@ def extract_features(model, x, y=None, batch_size: int = 64, cache=None):
     Args:
         model: a Keras model with one output or a dictionary of them, such as a base, a text
             encoder, or the prefix of `split_at`.
-        x: array of inputs `(n, ...)`, a dictionary of arrays (text), or a finite
-            `tf.data.Dataset` of batches `x` or `(x, y)`.
+        x: array of inputs `(n, ...)`, or a list or dictionary of arrays for such a model (text);
+            or a finite `tf.data.Dataset` or `PyDataset` of batches `x`, `(x, y)` or
+            `(x, y, weights)`.
         y: array of labels `(n, ...)`, beside arrays `x`. A dataset brings its own.
         batch_size: inputs per step, for an array.
-        cache: a folder, for arrays only. Features are kept in it under a key of weights,
-            architecture (hence preprocessing) and data: the same call reads them again, any change
-            computes new ones, and a run that was killed goes on where it stopped.
+        cache: a folder. Features are kept in it under a key of weights, architecture (hence
+            preprocessing) and data: the same call reads them again, any change computes new ones,
+            and a run over arrays that was killed goes on where it stopped. A dataset is gone
+            through once more for its key, and must give the same batches each time.
 
     Returns:
         Features, a float array `(n, ...)` (with `cache`, memory-mapped and read-only; bfloat16
         becomes float32), or a dictionary of arrays for such a model. With labels, a pair
-        `(features, labels)` from one pass: row i belongs to row i even when the dataset shuffles.
+        `(features, labels)` from one pass: row i belongs to row i even when the dataset shuffles;
+        with weights, three.
 
     Raises:
         ValueError: images out of 0..255 or of another shape; not one label for each input; labels
-            or a cache beside a dataset; a dataset that is endless, has sample weights, or gives
-            features of several lengths; a model with several outputs without names; no data.
+            beside a dataset; a dataset that is endless, or gives features of several lengths; with
+            a cache, one that shuffles; a model with several outputs without names; no data.
 
     Example:
         >>> features, labels = tl.extract_features(base, x_train, y_train, cache="build/features")
@@ -62,10 +69,14 @@ def extract_features(model, x, y=None, batch_size: int = 64, cache=None):
             f"{len(model.outputs)}. Choose one: keras.Model(model.input, model.outputs[0])."
         )
     if is_dataset(x):
-        _check_dataset(x, y, cache)
-        return _from_dataset(model, x)
-    check_tokens(model, x)
-    x = x if hasattr(x, "shape") or isinstance(x, dict) else np.asarray(x)
+        if y is not None:
+            raise ValueError(
+                "`y` must be None beside a dataset, which brings its own labels. Received: an "
+                "array. Zip them in the same order: tf.data.Dataset.zip(dataset, labels)."
+            )
+        parts = run_batches(model, Batches(x, "x", partial(_check_batch, model)), cache)
+        return parts if len(parts) > 1 else parts[0]
+    x = read_inputs(model, x)
     samples = count_samples(x)
     if y is not None and len(y) != samples:
         raise ValueError(
@@ -74,14 +85,45 @@ def extract_features(model, x, y=None, batch_size: int = 64, cache=None):
         )
     if not samples:
         raise ValueError("`x` must have at least one input. Received: none. Check its source.")
-    if (images := images_of(model)) is not None:
-        check_images(x, images)
-    parts: list = [] if cache is None else _in_files(model, x, batch_size, cache)
+    features = run_arrays(model, x, batch_size, cache)
+    return features if y is None else (features, np.asarray(y))
+
+
+def run_arrays(model: keras.Model, x, batch_size: int = 64, cache=None):
+    """Return the features of arrays that `read_inputs` has read; see `extract_features`."""
     if cache is None:
+        parts: list = []
         for _ in _fill(parts, [], model, x, batch_size):
             pass  # the parts are filled in passing
-    features = _like_output(model, parts)
-    return features if y is None else (features, np.asarray(y))
+        return _like_output(model, parts)
+    samples = count_samples(x)
+    digest = _digest_of(model)
+    for begin in range(0, samples, _ROWS_BETWEEN_SAVES):
+        _add(digest, _rows(x, begin, begin + _ROWS_BETWEEN_SAVES))
+    files = _Files(Path(cache), digest.hexdigest(), len(model.outputs))
+    return _like_output(model, files.get(samples, partial(_fill_files, model, x, batch_size)))
+
+
+def run_batches(model: keras.Model, batches: Iterable[tuple], cache=None) -> tuple:
+    """Return the features of batches, and what stands beside them: labels, weights.
+
+    With a cache, `Batches` are gone through twice: once for the key, which names the file.
+    """
+    if cache is not None:
+        return _kept_batches(model, batches, cache)
+    rows = _Rows(getattr(batches, "steps", None))
+    for inputs, *rest in _progress(batches, model):
+        rows.add([*_predict(model, inputs), *rest])
+    return _apart(model, rows.done())
+
+
+def _check_batch(model: keras.Model, batch: tuple) -> tuple:
+    if len(batch) > 3:
+        raise ValueError(
+            "`x` must be a dataset of x, (x, y) or (x, y, weights). Received: batches of "
+            f"{len(batch)} parts. Map it to these first."
+        )
+    return (read_inputs(model, batch[0]), *(part for part in batch[1:] if part is not None))
 
 
 def _with_preprocessing(model: keras.Model) -> keras.Model:
@@ -97,50 +139,95 @@ def _with_preprocessing(model: keras.Model) -> keras.Model:
     return keras.Model(images, model(prepare(images)), name=model.name)
 
 
-def _check_dataset(dataset, y, cache) -> None:
-    if y is not None:
-        raise ValueError(
-            "`y` must be None beside a dataset, which brings its own labels. Received: an array. "
-            "Zip them in the same order: tf.data.Dataset.zip(dataset, labels)."
-        )
-    if cache is not None:
-        raise ValueError(
-            f"`cache` needs arrays, whose content names the cached file. Received: cache={cache!r} "
-            "and a dataset. Collect it into arrays first, or leave out cache."
-        )
-    if int(dataset.cardinality()) == -1:
-        raise ValueError("`x` must be finite. Received: an endless dataset. Use .take(n).")
-    if isinstance(dataset.element_spec, tuple) and len(dataset.element_spec) > 2:
-        raise ValueError(
-            "`x` must be a dataset of x or (x, y). Received: a third part, sample weights, which "
-            "features would lose. Train without a cache: cache_prefix=False."
-        )
+class _Rows:
+    """Rows that come in parts, kept in one array for each column of them."""
+
+    def __init__(self, batches: int | None):
+        self.batches, self.count = batches or 1, 0
+        self.form: Any = None
+        self.columns: list[np.ndarray] = []
+
+    def add(self, parts: list) -> None:
+        """Add the same rows to each column; labels may be a dictionary of arrays."""
+        arrays = [to_numpy(part) for part in keras.tree.flatten(parts)]
+        n = len(arrays[0])
+        if not self.columns:
+            self.form = parts
+            self.columns = [np.empty((n * self.batches, *a.shape[1:]), a.dtype) for a in arrays]
+        shapes = [[a.shape[1:] for a in both] for both in (arrays, self.columns)]
+        if shapes[0] != shapes[1]:
+            raise ValueError(
+                f"`x` must give features of one shape. Received: {shapes}, from batches of "
+                "different lengths. Cut behind the pooling, or train without: cache_prefix=False."
+            )
+        if self.count + n > len(self.columns[0]):  # half as much again, or what is needed
+            length = max(self.count + n, self.count * 3 // 2)
+            for column in self.columns:
+                column.resize((length, *column.shape[1:]), refcheck=False)
+        for column, array in zip(self.columns, arrays, strict=True):
+            column[self.count : self.count + n] = array
+        self.count += n
+
+    def done(self) -> list:
+        """Return the columns in the form of what was added."""
+        whole = [column[: self.count] for column in self.columns]
+        return keras.tree.pack_sequence_as(self.form, whole)
 
 
-def _from_dataset(model: keras.Model, dataset):
-    batches: list[list[np.ndarray]] = []
-    labels: list[np.ndarray] = []
-    images = images_of(model)
-    for batch in _progress(dataset, model):
-        inputs, *rest = batch if isinstance(batch, tuple) else (batch,)
-        if images is not None:
-            check_images(np.asarray(inputs), images)
-        batches.append(_predict(model, inputs))
-        labels += map(np.asarray, rest)
-    if not batches:
-        raise ValueError("`x` must have at least one batch. Received: none. Check its source.")
-    shapes = {first.shape[1:] for first, *_ in batches}
-    if len(shapes) > 1:
-        raise ValueError(
-            f"`x` must give features of one shape. Received: {sorted(shapes)}, from batches of "
-            "different lengths. Cut behind the pooling, or train without: cache_prefix=False."
-        )
-    features = _like_output(model, [np.concatenate(parts) for parts in zip(*batches, strict=True)])
-    return (features, np.concatenate(labels)) if labels else features
+def _apart(model: keras.Model, columns: list) -> tuple:
+    outputs = len(model.outputs)
+    return (_like_output(model, columns[:outputs]), *columns[outputs:])
+
+
+def _kept_batches(model: keras.Model, batches: Iterable[tuple], cache) -> tuple:
+    """Return what `run_batches` does, with the features in files named after what made them."""
+    digest, labels, first = _digest_of(model), _Rows(getattr(batches, "steps", None)), ""
+    for inputs, *rest in batches:
+        first = first or _digest_of_batch(inputs)
+        _add(digest, inputs)
+        labels.add([np.arange(count_samples(inputs)), *rest])
+    positions, *beside = labels.done()
+    files = _Files(Path(cache), digest.hexdigest(), len(model.outputs))
+
+    def fill(partials: list[Path], progress: Path) -> None:
+        features: list = []
+        done = 0
+        for inputs, *_ in _progress(batches, model):
+            if not done and _digest_of_batch(inputs) != first:
+                raise ValueError(
+                    "`cache` needs a dataset with the same batches in every pass. Received: one "
+                    "that shuffles, augments or can be read but once. Leave shuffling and "
+                    "augmentation out, shuffle with reshuffle_each_iteration=False, or keep no "
+                    "files: cache=None, cache_prefix=True."
+                )
+            done = _put(features, partials, _predict(model, inputs), done, len(positions))
+
+    features = files.get(len(positions), fill)
+    return (_like_output(model, features), *beside)
+
+
+def _put(features: list, files: list, parts: list, begin: int, samples: int) -> int:
+    """Put rows into the features, made as files or in memory where they are missing."""
+    for i, part in enumerate(parts):
+        if i == len(features):
+            kind, shape = part.dtype, (samples, *part.shape[1:])
+            features.append(
+                open_memmap(files[i], "w+", kind, shape) if files else np.empty(shape, kind)
+            )
+        features[i][begin : begin + len(part)] = part
+    return begin + len(parts[0])
 
 
 def _predict(model: keras.Model, inputs) -> list[np.ndarray]:
-    return [to_numpy(part) for part in keras.tree.flatten(model.predict_on_batch(inputs))]
+    return [to_numpy(part) for part in keras.tree.flatten(predict_batch(model, inputs))]
+
+
+def predict_batch(model: keras.Model, inputs):
+    """Return what a model predicts for one batch; several devices share it, as in `predict`."""
+    strategy = getattr(model, "distribute_strategy", None)
+    if getattr(strategy, "num_replicas_in_sync", 1) > 1:  # or each of them gets the whole batch
+        return model.predict(inputs, batch_size=count_samples(inputs), verbose=0)
+    return model.predict_on_batch(inputs)
 
 
 def _like_output(model: keras.Model, parts: list):
@@ -149,9 +236,7 @@ def _like_output(model: keras.Model, parts: list):
 
 
 def _rows(x, start: int, stop: int):
-    if isinstance(x, dict):
-        return {name: np.asarray(part[start:stop]) for name, part in x.items()}
-    return np.asarray(x[start:stop])
+    return keras.tree.map_structure(lambda part: np.asarray(part[start:stop]), x)
 
 
 def _progress(items, model: keras.Model):
@@ -166,46 +251,50 @@ def _fill(features: list, files: list, model, x, batch_size: int, start=0) -> It
     for begin in _progress(range(start, samples, batch_size), model):
         first = max(0, min(begin, samples - batch_size))  # the last reaches back: one size for all
         end = min(first + batch_size, samples)
-        for i, part in enumerate(_predict(model, _rows(x, first, end))):
-            if i == len(features):
-                kind, shape = part.dtype, (samples, *part.shape[1:])
-                new = open_memmap(files[i], "w+", kind, shape) if files else np.empty(shape, kind)
-                features.append(new)
-            features[i][begin:end] = part[begin - first :]
-        yield end
+        parts = [part[begin - first :] for part in _predict(model, _rows(x, first, end))]
+        yield _put(features, files, parts, begin, samples)
 
 
-def _in_files(model: keras.Model, x, batch_size: int, cache) -> list[np.memmap]:
-    """Return the features from files that are named after what made them, or make the files."""
-    from filelock import FileLock
+@dataclass(frozen=True)
+class _Files:
+    """The files of one set of features, in a folder, under a key of what made them."""
 
-    folder = Path(cache)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(
-            f"`cache` must be a folder to write in. Received: cache={str(cache)!r} ({error}). "
-            "Name another folder."
-        ) from error
-    key, count = _key(model, x), len(model.outputs)
-    files = [folder / (f"{key}.{i}.npy" if count > 1 else f"{key}.npy") for i in range(count)]
-    with FileLock(folder / f"{key}.lock"):
-        if not all(file.exists() for file in files):
-            partials = [file.with_suffix(".partial.npy") for file in files]
-            progress = folder / f"{key}.rows"
-            _fill_files(partials, progress, model, x, batch_size)
-            for partial, file in zip(partials, files, strict=True):
-                os.replace(partial, file)
-            progress.unlink(missing_ok=True)
-    return [_open(file, count_samples(x)) for file in files]
+    folder: Path
+    key: str
+    count: int
+
+    def get(self, samples: int, fill: Callable[[list[Path], Path], None]) -> list[np.memmap]:
+        """Return the features from the files; where these are missing, `fill` makes them."""
+        from filelock import FileLock
+
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ValueError(
+                f"`cache` must be a folder to write in. Received: cache={str(self.folder)!r} "
+                f"({error}). Name another folder."
+            ) from error
+        ends = [f".{i}.npy" for i in range(self.count)] if self.count > 1 else [".npy"]
+        files = [self.folder / (self.key + end) for end in ends]
+        with FileLock(self.folder / f"{self.key}.lock"):
+            if not all(file.exists() for file in files):
+                partials = [file.with_suffix(".partial.npy") for file in files]
+                progress = self.folder / f"{self.key}.rows"
+                fill(partials, progress)
+                for part, file in zip(partials, files, strict=True):
+                    os.replace(part, file)
+                progress.unlink(missing_ok=True)
+        return [_open(file, samples) for file in files]
 
 
-def _fill_files(partials: list[Path], progress: Path, model, x, batch_size: int) -> None:
+def _fill_files(
+    model: keras.Model, x, batch_size: int, partials: list[Path], progress: Path
+) -> None:
     """Write features into files, from the row on at which an earlier run has stopped."""
     samples = count_samples(x)
-    begun = progress.exists() and all(partial.exists() for partial in partials)
+    begun = progress.exists() and all(part.exists() for part in partials)
     saved = int(progress.read_text()) if begun else 0
-    features = [_open(partial, samples, "r+") for partial in partials] if saved else []
+    features = [_open(part, samples, "r+") for part in partials] if saved else []
     for done in _fill(features, partials, model, x, batch_size, saved):
         if done - saved >= _ROWS_BETWEEN_SAVES or done == samples:
             for whole in features:
@@ -226,18 +315,28 @@ def _open(path: Path, samples: int, mode: str = "r") -> np.memmap:
     return features
 
 
-def _key(model: keras.Model, x) -> str:
-    """Return a name for these features: weights, architecture and data, nothing else."""
+def _digest_of(model: keras.Model):
+    """Return the begin of a name for features: of architecture and weights; data come behind."""
     digest = hashlib.blake2b(digest_size=16)
     digest.update(json.dumps(_architecture(model), sort_keys=True, default=str).encode())
     for weight in model.weights:
         digest.update(weight.numpy().tobytes())
-    for name, part in sorted(x.items()) if isinstance(x, dict) else [("", x)]:
-        digest.update(f"{name} {part.dtype} {part.shape}".encode())
-        for begin in range(0, len(part), _ROWS_BETWEEN_SAVES):
-            rows = np.asarray(part[begin : begin + _ROWS_BETWEEN_SAVES])
-            text = rows.dtype.kind in "OSU"
-            digest.update(json.dumps(rows.tolist()).encode() if text else rows.tobytes())
+    return digest
+
+
+def _add(digest, x) -> None:
+    """Add rows of data, an array or a list or dictionary of arrays, to a digest."""
+    named = sorted(x.items()) if isinstance(x, dict) else enumerate(keras.tree.flatten(x))
+    for name, part in named:
+        rows = to_numpy(part)
+        digest.update(f"{name} {rows.dtype} {rows.shape}".encode())
+        text = rows.dtype.kind in "OSU"
+        digest.update(json.dumps(rows.tolist(), default=str).encode() if text else rows.tobytes())
+
+
+def _digest_of_batch(x) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    _add(digest, x)
     return digest.hexdigest()
 
 

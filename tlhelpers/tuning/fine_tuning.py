@@ -1,7 +1,8 @@
 """Fine-tuning in one call: the head first, then the chosen part of the base."""
 
+import copy
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from pathlib import Path
@@ -9,11 +10,19 @@ from pathlib import Path
 from tlhelpers.checks.words import check_number, check_whole
 from tlhelpers.models.anatomy import Anatomy
 from tlhelpers.models.graph import Graph
-from tlhelpers.tuning.batches import is_dataset
-from tlhelpers.tuning.fitting import check_data, compile_afresh, loss_of
+from tlhelpers.tuning.batches import Batches
+from tlhelpers.tuning.fitting import (
+    compile_afresh,
+    end_for_loss,
+    loss_of,
+    metrics_of,
+    read_data,
+    with_kind,
+)
 from tlhelpers.tuning.freezing import Choice, top_of_the_base
 from tlhelpers.tuning.guard import FitGuard
-from tlhelpers.tuning.history import FineTuning, KeepBest, Phase, monitor_of
+from tlhelpers.tuning.history import FineTuning, KeepBest, OnWhole, Phase, monitor_of
+from tlhelpers.tuning.layerwise import renew
 from tlhelpers.tuning.lora import check_no_adapters
 from tlhelpers.tuning.prefix import FrozenPrefix, Part, PrefixCache
 
@@ -31,10 +40,14 @@ def fine_tune(
     learning_rate: float = 1e-4,
     cache_prefix: bool | str | Path = True,
     passes: int = 1,
-    batch_size: int = 32,
+    batch_size: int | None = None,
     loss=None,
     metrics=None,
     verbose: int = 1,
+    optimizer: keras.Optimizer | None = None,
+    monitor: str | None = None,
+    class_weight: Mapping | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> FineTuning:
     """Train the head on the frozen base, then head and top of the base together, more gently.
 
@@ -46,8 +59,8 @@ def fine_tune(
 
     Args:
         model: a model with a base and a head, such as `build_classifier` returns; changed in place.
-        train: `(x, y)` arrays (x may be a dictionary of arrays, as for text), or a
-            `tf.data.Dataset` of batches.
+        train: `(x, y)` or `(x, y, weights)` arrays (x may be a list or dictionary of arrays, as
+            for text), or a finite `tf.data.Dataset` or `PyDataset` of batches of such.
         validation: the same, kept out of training; without it the last epoch is kept.
         unfreeze: how much of the base learns in the second phase: a number of blocks, or the
             arguments of `unfreeze` as a dict (`{"from_layer": "block5_conv1"}`); None for none.
@@ -65,10 +78,18 @@ def fine_tune(
             each epoch trains on the next of k augmented copies, in turn. They do differ, while
             `tf.random` in a `map`, after `tl.set_seed`, repeats its numbers in every epoch of a
             plain fit.
-        batch_size: samples per step, for arrays.
-        loss, metrics: as in `compile`; by default cross-entropy on logits and accuracy (binary for
-            a model with one logit). Multilabel and regression models need theirs given.
+        batch_size: samples per step. None is 32 for arrays, and leaves a dataset's as they are.
+        loss, metrics: as in `compile`. By default those of the head's task (`build_head`), on
+            logits or probabilities, whichever the model gives: cross-entropy and accuracy, mean
+            squared and absolute error for a regression. A model with several outputs needs its own.
         verbose: 0 prints nothing, 1 the plan, 2 also Keras' line for each epoch.
+        optimizer: a fresh one that gives class and settings (such as `clipnorm`) to both phases;
+            its learning rate is not used. Defaults to Adam.
+        monitor: the metric that decides which epoch is kept. Defaults to "val_accuracy", or
+            "val_loss" without one; a loss or an error is best where it is lowest.
+        class_weight: as in `fit`, a factor for each class.
+        callbacks: Keras callbacks; each phase gets copies of its own, and they see the whole model.
+            One that stops a fit ends the phase.
 
     Returns:
         A `FineTuning` with named phases "head" and "fine-tuning". The model is left
@@ -77,9 +98,9 @@ def fine_tune(
 
     Raises:
         ValueError: before any training: a model without a head or without a graph, or with LoRA;
-            a bad amount to unfreeze; images out of 0..255; labels that are not integers in
-            0..num_classes - 1 (of a dataset, those of the first batch); numbers out of range;
-            passes where nothing augments or is cached.
+            a bad amount to unfreeze; data that are endless or do not fit the model, such as images
+            out of 0..255 or labels above the classes (of a dataset that is not cached, those of
+            the first batch); numbers out of range; passes where nothing augments or is cached.
 
     Example:
         >>> history = tl.fine_tune(model, (x_train, y_train), (x_val, y_val), unfreeze=1)
@@ -102,18 +123,20 @@ def fine_tune(
         )
     check_no_adapters(model)
     rates = {"head_learning_rate": head_learning_rate, "learning_rate": learning_rate}
-    whole = {"head_epochs": (head_epochs, 0), "epochs": (epochs, 0), "batch_size": (batch_size, 1)}
     amount = _amount(unfreeze)
-    for name, (value, least) in whole.items():
-        check_whole(name, value, least)
+    check_whole("head_epochs", head_epochs, 0)
+    check_whole("epochs", epochs, 0)
+    if batch_size is not None:
+        check_whole("batch_size", batch_size, 1)
     for name, rate in rates.items():
         if not isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
             check_number(name, rate, "(0, inf)")
     check_whole("verbose", verbose, 0, 2, "0 is silent, 1 prints the plan, 2 each epoch too.")
-    check_data(model, train, loss, "train")
+    end = end_for_loss(model, loss)
+    train = read_data(model, train, "train", end, batch_size)
     if validation is not None:
-        check_data(model, validation, loss, "validation")
-    cache = PrefixCache(anatomy, cache_prefix, passes, is_dataset(train))
+        validation = read_data(model, validation, "validation", end)
+    cache = PrefixCache(anatomy, cache_prefix, passes, isinstance(train, Batches))
     phases = {"head": Phase("head", head_epochs, head_learning_rate)}
     choices = {"head": Choice(anatomy, [])}
     if amount is not None:
@@ -121,16 +144,18 @@ def fine_tune(
         choices["fine-tuning"] = top_of_the_base(anatomy, **amount)
     plan = [_look_ahead(phase, choices[name], cache) for name, phase in phases.items()]
     cache.check_passes([planned.phase for planned in plan])
-    if loss is None:
-        loss, metrics = loss_of(model, metrics)
+    if end is not None:
+        loss, metrics = loss_of(with_kind(end, model, train), metrics)
+    settings = {"loss": loss, "metrics": metrics_of(loss, metrics)}
     result = FineTuning([phase for phase in phases.values() if phase.epochs])
-    result.monitor = monitor_of(validation, metrics)
+    result.monitor = monitor_of(validation, settings["metrics"], monitor)
     if verbose:
         kept = f"epoch with the best {result.monitor}" if result.monitor else "last epoch"
         print(f"fine_tune keeps the {kept}", *result.phases, sep="\n  ")
-    settings = {"loss": loss, "metrics": metrics}
-    data = Part(model, [train], validation)
-    _train(plan, cache, data, result, settings, int(batch_size), 2 if verbose > 1 else 0)
+    pattern = keras.optimizers.Adam() if optimizer is None else optimizer
+    fit = {"verbose": 2 if verbose > 1 else 0, "class_weight": class_weight}
+    run = _Run(settings, pattern, fit, callbacks, batch_size)
+    _train(plan, cache, Part(model, [train], validation), result, run)
     return result
 
 
@@ -153,36 +178,56 @@ def _look_ahead(phase: Phase, choice: Choice, cache: PrefixCache) -> _Planned:
     return _Planned(phase, choice, found)
 
 
+@dataclass(frozen=True)
+class _Run:
+    """What is the same in every phase."""
+
+    compiled: dict  # loss and metrics
+    optimizer: keras.Optimizer
+    fit: dict
+    callbacks: Sequence[keras.callbacks.Callback]
+    batch_size: int | None
+
+    def fresh(self, rate) -> keras.Optimizer:
+        """Return an optimizer for one phase."""
+        return renew(self.optimizer, rate)
+
+    def watching(self, model: keras.Model) -> list[keras.callbacks.Callback]:
+        """Return the user's callbacks for one phase."""
+        return [OnWhole(model, copy.deepcopy(list(self.callbacks)))] if self.callbacks else []
+
+
 def _train(
-    plan: list[_Planned], cache: PrefixCache, whole: Part, result: FineTuning, settings: dict,
-    batch_size: int, verbose: int,
-) -> None:  # fmt: skip
+    plan: list[_Planned], cache: PrefixCache, whole: Part, result: FineTuning, run: _Run
+) -> None:
     model, keep, done = whole.model, KeepBest(result), 0
     begin = time.perf_counter()
+    size = run.batch_size or whole.size or 32
     if len(result.phases) > 1:  # frozen in both phases: run only once
         whole = cache.run(whole, plan[-1].found)
     for planned in plan:
         phase, found = planned.phase, planned.found
         planned.choice.apply()
-        model.compile(keras.optimizers.Adam(phase.learning_rate), **settings)
+        model.compile(run.fresh(phase.learning_rate), **run.compiled)
         if not phase.epochs:
             continue
         if whole.model is not model:
             found = None if planned is plan[-1] else cache.find(planned.choice, Graph(whole.model))
         part = cache.run(whole, found)
         phase.cached_behind = part.layer
-        rate, steps = phase.learning_rate, phase.epochs * part.steps(batch_size)
-        if isinstance(rate, Real) and steps > 0:  # it falls to zero along half a cosine
+        rate, steps = phase.learning_rate, phase.epochs * part.steps(size)
+        if isinstance(rate, Real):  # it falls to zero along half a cosine
             rate = keras.optimizers.schedules.CosineDecay(float(rate), steps)
-        compile_afresh(part.model, keras.optimizers.Adam(rate), **settings)
+        compile_afresh(part.model, run.fresh(rate), **run.compiled)
         if phase.name != "head" and not done:
             result.start(part.score(result.monitor))
         keep.hold(part.model)  # the better one, before
-        part.fit([FitGuard(), keep], done, phase.epochs, batch_size, verbose)
+        if part.model is not model:  # what the optimizer gathers belongs to these weights
+            compile_afresh(model, part.model.optimizer, **run.compiled)
+        part.fit([FitGuard(), keep, *run.watching(model)], done, phase.epochs, size, **run.fit)
         keep.restore()
-        if part.model is not model:  # what the optimizer has gathered belongs to these weights
-            compile_afresh(model, part.model.optimizer, **settings)
-        done += phase.epochs
+        phase.epochs = result.epochs - done  # fewer where a callback has ended it
+        done = result.epochs
         begin, phase.seconds = time.perf_counter(), time.perf_counter() - begin
 
 

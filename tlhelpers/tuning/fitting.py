@@ -1,67 +1,155 @@
 """What every fit needs first: data that fit the model, a loss, a fresh compile."""
 
-from tlhelpers.checks.data import check_labels, count_samples
-from tlhelpers.models.preprocessing import check_inputs
-from tlhelpers.tuning.batches import is_dataset
+from collections.abc import Mapping
+from functools import partial
+
+from tlhelpers.checks.data import count_samples
+from tlhelpers.models.ends import End, end_of
+from tlhelpers.models.inputs import read_inputs, read_labels, to_array
+from tlhelpers.scores.classification import to_probabilities
+from tlhelpers.tuning.batches import Batches, is_dataset
 
 import keras
 import numpy as np
 
 
-def check_data(model: keras.Model, data, loss, name: str) -> None:
-    """Refuse data that the model would misread, before any training; of a dataset one batch.
+def read_data(model: keras.Model, data, name: str, end: End | None = None, size=None):
+    """Return `(x, y)` or `(x, y, weights)` as arrays, or `Batches` of such, fit for the model.
+
+    Args:
+        end: how the model ends; labels are then read as it takes them (see `read_labels`).
+        size: samples per batch, to which a dataset is divided anew; None leaves it.
 
     Raises:
-        ValueError: no pair `(x, y)`; images, tokens or labels that do not fit the model.
+        ValueError: no pair; what `read_inputs`, `read_labels` or `Batches` refuse; weights that
+            are not one number for each sample.
     """
-    batches = is_dataset(data)
-    if batches:
-        data = next(iter(data.take(1)), None)
-    if not isinstance(data, tuple | list) or not (len(data) == 2 or (batches and len(data) == 3)):
-        kind = f"type {type(data).__name__}"
-        elements = "an empty dataset" if data is None else f"a dataset with elements of {kind}"
+    check = partial(_check_batch, model=model, name=name, end=end)
+    if is_dataset(data):
+        return Batches(data, name, check, size)
+    if not isinstance(data, tuple | list) or len(data) not in (2, 3):
+        raise _not_a_pair(name, f"{name} of type {type(data).__name__}")
+    return check(tuple(data))
+
+
+def _check_batch(batch: tuple, model: keras.Model, name: str, end: End | None) -> tuple:
+    if len(batch) not in (2, 3):
+        kind = type(batch[0]).__name__
+        raise _not_a_pair(name, f"a dataset with elements of type {kind}, without labels")
+    x, y, *weights = batch
+    x = read_inputs(model, x, "x")
+    n = count_samples(x)
+    y = read_labels(y, end, n) if end else _targets(model, y)
+    counts = {len(part) for part in keras.tree.flatten(y)}
+    if counts != {n}:
         raise ValueError(
-            f"`{name}` must be a pair (x, y) or a tf.data.Dataset of batches of such pairs. "
-            f"Received: {elements if batches else f'{name} of {kind}'}."
+            f"One label per sample is needed. Received: {n} samples, {sorted(counts)} labels."
         )
-    x, y = data[:2]
-    check_inputs(model, x)
-    if loss is None:
-        logits = model.output_shape[-1]
-        try:
-            y = _whole(y, logits) if batches else y
-            check_labels(y, num_classes=2 if logits == 1 else logits, n=count_samples(x))
-        except ValueError as error:
-            raise ValueError(
-                f"{error} For a multilabel or regression model give loss=... and metrics=..."
-            ) from None
+    return (x, y, *(_check_weights(w, n) for w in weights if w is not None))
 
 
-def _whole(y, logits: int) -> np.ndarray:
-    """Return labels as readers of folders and tables make them, 1.0 for 1, as integers."""
-    y = np.asarray(y)
-    if y.dtype.kind == "f" and np.array_equal(y, np.round(y)):
-        y = y.astype("int64")
-    return np.ravel(y) if logits == 1 and y.ndim == 2 else y
+def _targets(model: keras.Model, y):
+    """Return labels for a loss of the user's own, in the form of the model's outputs."""
+    if isinstance(y, Mapping):
+        return {key: to_array(part, f"y[{key!r}]") for key, part in y.items()}
+    if isinstance(y, list | tuple) and len(getattr(model, "outputs", None) or ()) > 1:
+        return [to_array(part, f"y[{number}]") for number, part in enumerate(y)]
+    return to_array(y, "y")
 
 
-def loss_of(model: keras.Model, metrics):
-    """Return the loss of a classifier that ends in logits, and its metrics."""
-    if model.output_shape[-1] == 1:
-        loss = keras.losses.BinaryCrossentropy(from_logits=True)
-        return loss, metrics or [keras.metrics.BinaryAccuracy("accuracy", threshold=0.0)]
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    return loss, metrics or [keras.metrics.SparseCategoricalAccuracy("accuracy")]
+def _check_weights(weights, n: int) -> np.ndarray:
+    weights = np.asarray(weights)
+    if weights.shape not in ((n,), (n, 1)) or weights.dtype.kind not in "iufb":
+        raise ValueError(
+            f"Sample weights must be numbers of shape ({n},), one for each sample. Received: "
+            f"shape={weights.shape}, dtype={weights.dtype}."
+        )
+    return weights.reshape(n)
+
+
+def _not_a_pair(name: str, received: str) -> ValueError:
+    return ValueError(
+        f"`{name}` must be a pair (x, y), or (x, y, weights), or a tf.data.Dataset or PyDataset of "
+        f"batches of such pairs. Received: {received}."
+    )
+
+
+def end_for_loss(model: keras.Model, loss) -> End | None:
+    """Return how a model ends, for its default loss; None where the loss is given.
+
+    Raises:
+        ValueError: several outputs without a loss for each.
+    """
+    if loss is not None:
+        return None
+    if len(getattr(model, "outputs", None) or [0]) > 1:
+        raise ValueError(
+            f"`loss` must be given for a model with {len(model.outputs)} outputs, one for each: "
+            f"{sorted(model.output) if isinstance(model.output, dict) else 'a list'}. Received: "
+            "loss=None. Use loss={'name': ...}, or a list."
+        )
+    return end_of(model)
+
+
+def with_kind(end: End, model: keras.Model, data) -> End:
+    """Return the end with its kind of outputs; where the graph does not tell, data do."""
+    if end.kind or end.task == "regression":
+        return end
+    x = data.first[0] if isinstance(data, Batches) else _first_rows(data[0])
+    kind = to_probabilities(keras.ops.convert_to_numpy(model(x, training=False)))[1]
+    return End(end.task, kind, end.width)
+
+
+def _first_rows(x, rows: int = 64):
+    return keras.tree.map_structure(lambda part: np.asarray(part[:rows]), x)
+
+
+def loss_of(end: End, metrics) -> tuple:
+    """Return the loss of a model's task, on what it gives, and its metrics."""
+    logits = end.kind != "probabilities"
+    if end.task == "regression":
+        return keras.losses.MeanSquaredError(), metrics or [keras.metrics.MeanAbsoluteError("mae")]
+    if end.task == "multiclass":
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=logits)
+        accuracy = keras.metrics.SparseCategoricalAccuracy("accuracy")
+    else:
+        loss = keras.losses.BinaryCrossentropy(from_logits=logits)
+        accuracy = _binary_accuracy(logits)
+    return loss, _named_accuracy(metrics, accuracy) or [accuracy]
+
+
+def metrics_of(loss, metrics):
+    """Return metrics beside a loss that is given, with "accuracy" as one on logits means it.
+
+    Keras cuts what one unit gives at 0.5, also where the loss takes logits.
+    """
+    binary = keras.losses.BinaryCrossentropy | keras.losses.BinaryFocalCrossentropy
+    if isinstance(loss, binary) and loss.from_logits:
+        return _named_accuracy(metrics, _binary_accuracy(logits=True))
+    return metrics
+
+
+def _binary_accuracy(logits: bool) -> keras.metrics.Metric:
+    return keras.metrics.BinaryAccuracy("accuracy", threshold=0.0 if logits else 0.5)
+
+
+def _named_accuracy(metrics, accuracy: keras.metrics.Metric):
+    """Return metrics in which the word "accuracy" is this metric."""
+    if not isinstance(metrics, list | tuple):
+        return metrics
+    return [accuracy if metric in ("accuracy", "acc") else metric for metric in metrics]
 
 
 def compile_afresh(model: keras.Model, optimizer, loss, metrics) -> None:
     """Compile with metrics at zero and all variables made.
 
     Keras resets only metrics that have been used in this compile, not what another fit left in
-    them; and a step in which an optimizer or a metric makes its variables is traced twice.
+    them; and a step in which an optimizer or a metric makes its variables is traced twice. An
+    optimizer that is built already stays as it is: one for loss scaling would be built twice.
     """
     for metric in keras.tree.flatten(metrics):
         if isinstance(metric, keras.Metric):
             metric.reset_state()
     model.compile(optimizer, loss=loss, metrics=metrics)
-    model.optimizer.build(model.trainable_variables)
+    if not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)

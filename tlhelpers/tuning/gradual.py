@@ -11,8 +11,15 @@ from tlhelpers.checks.words import check_choice, check_seed, check_whole
 from tlhelpers.models import state
 from tlhelpers.models.anatomy import Anatomy
 from tlhelpers.models.graph import learns
-from tlhelpers.tuning.batches import Shuffled, count_steps, is_dataset
-from tlhelpers.tuning.fitting import check_data, compile_afresh, loss_of
+from tlhelpers.tuning.batches import Batches, Shuffled, count_steps, for_keras
+from tlhelpers.tuning.fitting import (
+    compile_afresh,
+    end_for_loss,
+    loss_of,
+    metrics_of,
+    read_data,
+    with_kind,
+)
 from tlhelpers.tuning.freezing import BATCHNORM, Choice, top_of_the_base
 from tlhelpers.tuning.guard import FitGuard
 from tlhelpers.tuning.history import FineTuning, KeepBest, Phase, monitor_of
@@ -93,10 +100,11 @@ class GradualUnfreezing:
 
         Args:
             model: a model with a base and a head, or a base alone.
-            train: `(x, y)` arrays, or a `tf.data.Dataset` of batches with a known length; its order
-                is yours then, and a resumed run repeats it only if it does not depend on the epoch.
+            train: `(x, y)` or `(x, y, weights)` arrays, or a finite `tf.data.Dataset` or
+                `PyDataset` of batches; its order is yours then, and a resumed run repeats it only
+                if it does not depend on the epoch.
             validation: the same.
-            loss, metrics: as in `compile`; by default cross-entropy on logits and accuracy.
+            loss, metrics: as in `compile`; by default as in `fine_tune`.
             batch_size: samples per step, for arrays.
             callbacks: Keras callbacks, given to the fit of every phase; one that stops it ends the
                 phase. Their own state is not kept in the folder.
@@ -113,11 +121,15 @@ class GradualUnfreezing:
         anatomy = Anatomy(model)
         phases = self._phases(anatomy)
         check_no_adapters(model)
-        check_data(model, train, loss, "train")
+        end = end_for_loss(model, loss)
+        train = read_data(model, train, "train", end)
+        if validation is not None:
+            validation = read_data(model, validation, "validation", end)
         self._check(model)
-        steps = _known_steps(train, batch_size)
-        if loss is None:
-            loss, metrics = loss_of(model, metrics)
+        steps = count_steps(train, check_whole("batch_size", batch_size, 1))
+        if end is not None:
+            loss, metrics = loss_of(with_kind(end, model, train), metrics)
+        metrics = metrics_of(loss, metrics)
         monitor = monitor_of(validation, metrics) if self.keep_best else None
         keeper = _Keeper(self.folder, self._plan(model, phases, steps), monitor)
         begin, epoch, values = keeper.resume(model)
@@ -133,7 +145,7 @@ class GradualUnfreezing:
             if epoch < epochs:
                 model.fit(
                     **_fit_arguments(train, batch_size, (self.seed, number), range(epoch, epochs)),
-                    validation_data=validation,
+                    validation_data=for_keras(validation),
                     epochs=epochs,
                     initial_epoch=epoch,
                     callbacks=[FitGuard(), keeper, *callbacks],
@@ -279,21 +291,7 @@ def _kept(model: keras.Model) -> list[keras.Variable]:
 
 
 def _fit_arguments(train, batch_size: int, seed: tuple[int, int], epochs: range) -> dict:
-    if is_dataset(train):
-        return {"x": train}
-    arrays = keras.tree.map_structure(np.asarray, tuple(train))
+    if isinstance(train, Batches):
+        return {"x": train.for_keras}
+    arrays = keras.tree.map_structure(np.asarray, train)
     return Shuffled([arrays], batch_size, seed, epochs).fit_arguments
-
-
-def _known_steps(train, batch_size: int) -> int:
-    """Return how many batches an epoch has; the schedule of the learning rate needs it."""
-    if not is_dataset(train):
-        check_whole("batch_size", batch_size, 1)
-    steps = count_steps(train, batch_size)
-    if steps < 1:
-        raise ValueError(
-            "`train` must be of known length, for the learning-rate schedule. Received: a dataset "
-            f"of cardinality {steps}. Use train.apply(tf.data.experimental.assert_cardinality("
-            "steps)), or train.take(steps) if it repeats."
-        )
-    return steps

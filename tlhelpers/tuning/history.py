@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from numbers import Real
 
+from tlhelpers.checks.words import check_choice
 from tlhelpers.models import state
 
 import keras
@@ -58,6 +59,11 @@ class FineTuning:
         """The first epoch (from 0) of every phase after the first one."""
         return np.cumsum([phase.epochs for phase in self.phases])[:-1].tolist()
 
+    @property
+    def epochs(self) -> int:
+        """How many epochs have been noted."""
+        return max(map(len, self.history.values()), default=0)
+
     def __str__(self) -> str:
         rows = [f"{phase}, {phase.seconds:.0f} s" for phase in self.phases]
         if self.best == BEFORE:
@@ -83,17 +89,31 @@ class FineTuning:
             return False
         known = {BEFORE: self.before, **dict(enumerate(values))}
         finite = {n: v for n, v in known.items() if v is not None and np.isfinite(v)}
-        sign = -1 if self.monitor.endswith("loss") else 1
+        sign = -1 if _is_an_error(self.monitor) else 1
         self.best = max(finite, key=lambda n: sign * finite[n])
         return self.best == len(values) - 1
 
 
-def monitor_of(validation, metrics) -> str | None:
+def _is_an_error(metric: str) -> bool:
+    """Whether a metric is best where it is lowest."""
+    return metric.endswith(("loss", "error", "mae", "mse", "entropy", "divergence"))
+
+
+def monitor_of(validation, metrics, given: str | None = None) -> str | None:
     """Return the metric that decides which epoch is kept; None without validation data."""
     if validation is None:
+        if given is not None:
+            raise ValueError(
+                f"`monitor` needs validation data. Received: monitor={given!r}, validation=None."
+            )
         return None
-    names = [getattr(metric, "name", metric) for metric in metrics or ()]
-    return "val_accuracy" if "accuracy" in names else "val_loss"
+    if given is not None and not given.startswith("val_"):
+        raise ValueError(
+            "`monitor` must be a metric of the validation data. Received: "
+            f"monitor={given!r}. Use monitor='val_{given}'."
+        )
+    names = [getattr(metric, "name", metric) for metric in keras.tree.flatten(metrics or ())]
+    return given or ("val_accuracy" if "accuracy" in names else "val_loss")
 
 
 class KeepBest(keras.callbacks.Callback):
@@ -109,6 +129,7 @@ class KeepBest(keras.callbacks.Callback):
         self.held = list(model.variables), state.read(model.variables)
 
     def on_epoch_end(self, epoch, logs=None):
+        check_choice("monitor", self.result.monitor or "loss", logs)
         if self.result.add(logs):
             self.hold(self.model)
 
@@ -116,3 +137,42 @@ class KeepBest(keras.callbacks.Callback):
         """Put the held weights back; without validation data the last ones stay."""
         if self.result.best is not None:
             state.write(*self.held)
+
+
+class OnWhole(keras.callbacks.Callback):
+    """Callbacks that see the whole model, while a tail of it trains on what was kept of the rest.
+
+    They may save it, or stop the fit.
+    """
+
+    def __init__(self, model: keras.Model, callbacks: list[keras.callbacks.Callback]):
+        super().__init__()
+        self.whole, self.inside = model, keras.callbacks.CallbackList(callbacks, model=model)
+
+    def set_params(self, params):
+        super().set_params(params)
+        self.inside.set_params(params)
+
+    def _hand_on(self, hook: str, *args) -> None:
+        getattr(self.inside, hook)(*args)
+        if self.whole.stop_training:
+            self.model.stop_training = True
+
+    def on_train_begin(self, logs=None):
+        self.whole.stop_training = False
+        self._hand_on("on_train_begin", logs)
+
+    def on_train_end(self, logs=None):
+        self._hand_on("on_train_end", logs)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._hand_on("on_epoch_begin", epoch, logs)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._hand_on("on_epoch_end", epoch, logs)
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self._hand_on("on_train_batch_begin", batch, logs)
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._hand_on("on_train_batch_end", batch, logs)

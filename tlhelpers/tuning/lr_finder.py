@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tlhelpers.checks.words import check_number, check_seed, check_whole
+from tlhelpers.models.inputs import read_inputs
 from tlhelpers.models.state import preserved
+from tlhelpers.tuning.batches import is_dataset
 from tlhelpers.tuning.layerwise import renew
 
 import keras
@@ -63,7 +65,8 @@ def find_learning_rate(
     Args:
         model: a built and compiled model, fitted or not.
         x, y: array, or dict or list of arrays, with samples along axis 0, and their labels; or a
-            `tf.data.Dataset` of `(x, y)` batches alone, which is repeated as needed.
+            `tf.data.Dataset` or `PyDataset` of batches `(x, y)` or `(x, y, weights)` alone, which
+            is repeated as needed.
         low, high: first rate, above 0, and last rate, above low.
         steps: how many batches, at least 10.
         batch_size: samples in a batch of the arrays.
@@ -92,12 +95,12 @@ def find_learning_rate(
     steps, batch_size = check_whole("steps", steps, 10), check_whole("batch_size", batch_size, 1)
     smoothing = check_number("smoothing", smoothing, "(0, inf)")
     rates = np.geomspace(low, high, steps)
-    batches = _batches(x, y, batch_size, np.random.default_rng(check_seed(seed)))
+    batches = _batches(model, x, y, batch_size, np.random.default_rng(check_seed(seed)))
     losses: list[float] = []
     with preserved(model), _borrowed(model, low):
-        for rate, (batch_x, batch_y) in zip(rates, batches, strict=False):
+        for rate, batch in zip(rates, batches, strict=False):
             model.optimizer.learning_rate = float(rate)
-            loss = float(model.train_on_batch(batch_x, batch_y, return_dict=True)["loss"])
+            loss = float(model.train_on_batch(*batch, return_dict=True)["loss"])
             if not math.isfinite(loss):
                 break
             losses.append(loss)
@@ -125,16 +128,16 @@ def _borrowed(model: keras.Model, rate: float) -> Iterator[None]:
             setattr(model, name, value)
 
 
-def _batches(x, y, batch_size: int, rng: np.random.Generator) -> Iterator[tuple]:
+def _batches(model, x, y, batch_size: int, rng: np.random.Generator) -> Iterator[tuple]:
+    """Yield `(x, y)` or `(x, y, weights)`, over and over."""
+    if is_dataset(x):
+        yield from _over_and_over(x)
     if y is None:
-        if not hasattr(x, "element_spec"):
-            raise ValueError(
-                "`y` must be given with arrays. Received: y=None and x of type "
-                f"{type(x).__name__}. Pass labels, or a tf.data.Dataset of (x, y)."
-            )
-        while True:
-            yield from (batch[:2] for batch in x)
-    arrays = keras.tree.map_structure(np.asarray, (x, y))
+        raise ValueError(
+            "`y` must be given with arrays. Received: y=None and x of type "
+            f"{type(x).__name__}. Pass labels, or a tf.data.Dataset of (x, y)."
+        )
+    arrays = keras.tree.map_structure(np.asarray, (read_inputs(model, x), y))
     lengths = [len(part) for part in keras.tree.flatten(arrays)]
     if not lengths[0] or len(set(lengths)) > 1:
         raise ValueError(
@@ -145,6 +148,23 @@ def _batches(x, y, batch_size: int, rng: np.random.Generator) -> Iterator[tuple]
         for start in range(0, max(len(order) - batch_size, 0) + 1, batch_size):
             chosen = order[start : start + batch_size]
             yield keras.tree.map_structure(lambda part, rows=chosen: part[rows], arrays)
+
+
+def _over_and_over(dataset) -> Iterator[tuple]:
+    while True:
+        batch: tuple = ()
+        for batch in dataset:
+            if not isinstance(batch, tuple) or len(batch) < 2:
+                raise ValueError(
+                    "`x` must be a dataset of (x, y). Received: batches without labels. Zip them: "
+                    "tf.data.Dataset.zip((x, y))."
+                )
+            yield batch
+        if not batch:
+            raise ValueError(
+                "`x` must hold a batch. Received: a dataset that is empty, or has nothing left. "
+                "Look at its source."
+            )
 
 
 def _read_off(rates: np.ndarray, losses: np.ndarray, smoothing: float) -> LearningRates:

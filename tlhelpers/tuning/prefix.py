@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tlhelpers.checks.data import count_samples
 from tlhelpers.checks.words import check_whole
 from tlhelpers.models.anatomy import Anatomy
 from tlhelpers.models.graph import Graph, learns, leaves
 from tlhelpers.models.splitting import split, split_at
-from tlhelpers.tuning.batches import Shuffled, count_steps, is_dataset
-from tlhelpers.tuning.features import extract_features
+from tlhelpers.tuning.batches import Batches, Shuffled, count_steps, for_keras
+from tlhelpers.tuning.features import run_arrays, run_batches
 from tlhelpers.tuning.freezing import Choice
 from tlhelpers.tuning.history import Phase
 
@@ -102,6 +103,7 @@ class Part:
     """A model, or the tail of it, with the data that goes into it.
 
     `copies` are the training data, as one pass over them gives them: one for each augmented pass.
+    Each is `Batches`, or arrays `(x, y)` or `(x, y, weights)`; so are the validation data.
     """
 
     model: keras.Model
@@ -110,28 +112,50 @@ class Part:
     layer: str | None = None  # behind which the whole model was cut
     seed: int = 0
 
+    @property
+    def size(self) -> int | None:
+        """Samples in a batch, where the data come in batches."""
+        data = self.copies[0]
+        return count_samples(data.first[0]) if isinstance(data, Batches) else None
+
     def steps(self, batch_size: int) -> int:
-        """Return the batches of an epoch; a dataset that does not know gives a number below 1."""
+        """Return the batches of an epoch; some data must be gone through to count them."""
         return count_steps(self.copies[0], batch_size)
 
     def score(self, monitor: str | None) -> float | None:
         """Return the metric of the validation data, such as "val_loss", as it is now."""
         if self.validation is None or monitor is None:
             return None
-        data = [self.validation] if is_dataset(self.validation) else self.validation
-        return self.model.evaluate(*data, verbose=0, return_dict=True)[monitor.removeprefix("val_")]
+        logs = self.model.evaluate(**_by_name(self.validation), verbose=0, return_dict=True)
+        return logs[monitor.removeprefix("val_")]
 
-    def fit(self, callbacks, begin: int, epochs: int, batch_size: int, verbose: int = 0) -> None:
+    def fit(
+        self, callbacks, begin: int, epochs: int, batch_size: int, verbose: int = 0, **settings
+    ) -> None:
         """Train for some epochs; epoch `begin`, and each one after it, takes the next copy."""
-        data = {"x": self.copies[0], "shuffle": False}
+        data = _by_name(self.copies[0])
         if len(self.copies) > 1:
             epochs_to_come = range(begin, begin + epochs)
             data = Shuffled(self.copies, batch_size, (self.seed,), epochs_to_come).fit_arguments
-        elif not is_dataset(self.copies[0]):
-            x, y = self.copies[0]
-            data = {"x": x, "y": np.asarray(y), "batch_size": batch_size}
-        settings = {"validation_data": self.validation, "callbacks": callbacks}
-        self.model.fit(**data, **settings, epochs=epochs, verbose=verbose)
+        elif isinstance(self.copies[0], Batches):
+            data["shuffle"] = False
+        else:
+            data["batch_size"] = batch_size
+        settings |= {"validation_data": for_keras(self.validation), "callbacks": callbacks}
+        try:
+            self.model.fit(**data, epochs=epochs, verbose=verbose, **settings)
+        except Exception:  # Keras' own, around what was wrong with a batch
+            for batches in (self.copies[0], self.validation):
+                if isinstance(batches, Batches) and batches.error:
+                    raise batches.error from None
+            raise
+
+
+def _by_name(data) -> dict:
+    """Return data as arguments of `fit` and `evaluate`."""
+    if isinstance(data, Batches):
+        return {"x": data.for_keras}
+    return dict(zip(("x", "y", "sample_weight"), data, strict=False))
 
 
 class PrefixCache:
@@ -141,7 +165,7 @@ class PrefixCache:
         anatomy: of the model.
         setting: True keeps outputs in memory, a folder keeps them on disk, False keeps none.
         passes: how often augmented data are run, each time with another draw.
-        dataset: whether the data are a dataset, which may augment them itself.
+        dataset: whether the data come in batches, which may be augmented already.
 
     Raises:
         ValueError: several passes that would all be the same, or that could not be kept.
@@ -166,7 +190,7 @@ class PrefixCache:
 
     def find(self, choice: Choice, graph: Graph | None = None) -> FrozenPrefix | None:
         """Return the cut behind what is frozen under a choice, in the model or in a tail of it."""
-        if not self.setting:
+        if not self.setting or own_methods(self.anatomy.model):
             return None
         trained = {id(variable) for variable in choice.variables}
         drawn = augmentation_of(self.anatomy.graph) if self.passes > 1 and graph is None else []
@@ -176,6 +200,8 @@ class PrefixCache:
         """Return the reason why nothing can be run once for all epochs."""
         if not self.setting:
             return f"cache_prefix={self.setting}"
+        if own := own_methods(self.anatomy.model):
+            return f"its own {', '.join(own)} must see whole inputs"
         try:
             drawn = augmentation_of(self.anatomy.graph)
         except ValueError:
@@ -213,11 +239,11 @@ class PrefixCache:
             validation = self._run(found.prefix, part.validation)
         return Part(found.tail, copies, validation, found.layer.name, seed)
 
-    def _run(self, prefix: keras.Model, data):
-        if is_dataset(data):
-            return extract_features(prefix, data)
-        x, y = data
-        return extract_features(prefix, x, y, cache=self.folder)
+    def _run(self, prefix: keras.Model, data) -> tuple:
+        if isinstance(data, Batches):
+            return run_batches(prefix, data, self.folder)
+        x, *beside = data
+        return (run_arrays(prefix, x, cache=self.folder), *beside)
 
     def _augmenting(self, found: FrozenPrefix) -> keras.Model:
         """Return the prefix with the augmentation in front of it at work.
@@ -248,18 +274,33 @@ class _Drawing(keras.layers.Layer):
         return self.model(x, training=True)
 
 
+def own_methods(model: keras.Model) -> list[str]:
+    """Return the methods of a training that a model's class has in place of Keras' own."""
+    names = ("train_step", "test_step", "compute_loss", "compute_metrics", "fit", "evaluate")
+    return [name for name in names if not _is_of_keras(model, name)]
+
+
+def _is_of_keras(model: keras.Model, name: str) -> bool:
+    owner = next((kind for kind in type(model).__mro__ if name in vars(kind)), None)
+    of_keras = owner is None or owner.__module__.split(".")[0] == "keras"
+    return of_keras and name not in vars(model)
+
+
 def _draw(prefix: keras.Model, data, passes: int) -> list:
     """Return the outputs and labels of each pass, which all must differ."""
-    if not is_dataset(data):
-        copies = [extract_features(prefix, *data) for _ in range(passes)]
+    if not isinstance(data, Batches):
+        x, *beside = data
+        copies = [(run_arrays(prefix, x), *beside) for _ in range(passes)]
     else:  # one iterator: a new one would draw the same numbers again after tl.set_seed
-        both = extract_features(prefix, data.repeat(passes))
-        count = len(both[1]) // passes
+        all_passes = run_batches(prefix, data.repeated(passes))
+        count = count_samples(all_passes[1]) // passes
         copies = [
-            keras.tree.map_structure(lambda part, n=n: part[n * count : (n + 1) * count], both)
+            keras.tree.map_structure(
+                lambda part, n=n: part[n * count : (n + 1) * count], all_passes
+            )
             for n in range(passes)
         ]
-    first, second = (np.sort(_sums(features)) for features, _ in copies[:2])
+    first, second = (np.sort(_sums(copy[0])) for copy in copies[:2])
     if np.allclose(first, second, rtol=1e-5):
         raise ValueError(
             f"`passes` needs an augmentation that draws again. Received: passes={passes} with "

@@ -1,0 +1,138 @@
+"""One reader for what people bring as inputs and labels of a model."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tlhelpers.checks.data import check_labels, check_tokens
+from tlhelpers.models.ends import End
+from tlhelpers.models.preprocessing import check_inputs
+
+import keras
+import numpy as np
+
+
+def read_inputs(model: keras.Model, x, name: str = "x"):
+    """Return inputs in the form of the model's own: an array, or a list or dictionary of arrays.
+
+    Lists and tuples of rows become arrays, as do tables (by their rows, not their column names).
+
+    Raises:
+        ValueError: another number of inputs, or of samples in each; sparse or ragged data; texts
+            for a model of numbers; images or tokens that the model would misread.
+    """
+    wanted = getattr(model, "input", None) if getattr(model, "inputs", None) else None
+    check_tokens(model, x)
+    if isinstance(wanted, list | tuple) and len(wanted) > 1:
+        x = _several(wanted, x, name)
+    elif isinstance(x, Mapping):
+        x = {key: to_array(part, f"{name}[{key!r}]") for key, part in x.items()}
+    else:
+        x = to_array(x, name)
+        if wanted is not None and not isinstance(wanted, list | tuple | Mapping):
+            _refuse_texts(x, wanted, name)
+    check_inputs(model, x)
+    return x
+
+
+def _several(wanted, x, name: str) -> list:
+    if not isinstance(x, list | tuple) or len(x) != len(wanted):
+        kind = f"type {type(x).__name__}" if hasattr(x, "shape") else f"{len(x)} of them"
+        raise ValueError(
+            f"`{name}` must be a list of {len(wanted)} inputs, "
+            f"{[tensor.name for tensor in wanted]}. Received: {kind}. Pass one array for each."
+        )
+    parts = [to_array(part, f"{name}[{number}]") for number, part in enumerate(x)]
+    lengths = [len(part) for part in parts]
+    if len(set(lengths)) > 1:
+        raise ValueError(
+            f"`{name}` must have as many samples in each input. Received: {lengths}. Take all "
+            "from the same rows."
+        )
+    return parts
+
+
+def _refuse_texts(x, wanted: keras.KerasTensor, name: str) -> None:
+    texts = np.dtype(getattr(x.dtype, "as_numpy_dtype", x.dtype)).kind in "OSU"
+    if texts and wanted.dtype != "string":
+        raise ValueError(
+            f"`{name}` must be numbers. Received: texts, or objects, of shape {tuple(x.shape)}. "
+            "Turn texts into tokens: bert.preprocessor(sequence_length)(texts); read images from "
+            "their files first."
+        )
+
+
+def to_array(x, name: str = "x"):
+    """Return something with a shape and rows: arrays and tensors as they are, all else converted.
+
+    Raises:
+        ValueError: sparse or ragged data; rows of several lengths; a single value.
+    """
+    kind = type(x).__name__
+    if hasattr(x, "toarray") or kind in ("SparseTensor", "RaggedTensor"):
+        cure = f"{name}.toarray()" if hasattr(x, "toarray") else f"{name}.to_tensor()"
+        raise ValueError(f"`{name}` must be dense. Received: {kind}. Make it so: {cure}.")
+    if hasattr(x, "to_numpy"):  # a table or one column of it
+        x = x.to_numpy()
+    if not hasattr(x, "shape"):
+        x = _converted(x, name)
+    if not len(x.shape):
+        raise ValueError(
+            f"`{name}` must hold samples, one in each row. Received: a single {kind}. Use a list "
+            "or an array."
+        )
+    return x
+
+
+def _converted(x, name: str) -> np.ndarray:
+    try:
+        rows = [np.asarray(row) for row in x] if isinstance(x, list | tuple) else x
+        return np.asarray(rows)
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"`{name}` must be an array, or rows of one shape. Received: {type(x).__name__} "
+            f"({error}). Pad or resize the rows, then np.stack them."
+        ) from None
+
+
+def read_labels(y, end: End, n: int | None = None, name: str = "y"):
+    """Return labels as the end of a model takes them.
+
+    Classes may be whole floats, booleans or a column `(n, 1)`, as readers of folders and tables
+    make them; they become integers `(n,)`. Several labels are 0 or 1, `(n, labels)`; the targets of
+    a regression are finite numbers, `(n,)` or `(n, targets)`.
+
+    Raises:
+        ValueError: anything else; another number than `n`.
+    """
+    y: Any = to_array(y, name)
+    y = keras.ops.convert_to_numpy(y) if keras.ops.is_tensor(y) else np.asarray(y)
+    if end.task in ("multiclass", "binary"):
+        return check_labels(as_classes(y), num_classes=end.classes, n=n)
+    shape = (len(y), end.width)
+    fits = y.shape == shape or (end.width == 1 and y.ndim == 1)
+    if not fits or y.dtype.kind not in "iufb" or (n or len(y)) != len(y):
+        raise ValueError(
+            f"`{name}` must be numbers of shape ({n or 'n'}, {end.width}) for a {end.task} model. "
+            f"Received: shape={y.shape}, dtype={y.dtype}. {_CURES[end.task]}"
+        )
+    if not np.isfinite(y).all() or (end.task == "multilabel" and not np.isin(y, (0, 1)).all()):
+        allowed = "0 or 1" if end.task == "multilabel" else "finite"
+        raise ValueError(
+            f"`{name}` must be {allowed} for a {end.task} model. Received: values in "
+            f"[{y.min():.4g}, {y.max():.4g}]. {_CURES[end.task]}"
+        )
+    return y
+
+
+_CURES = {
+    "multilabel": "One column for each label; for one class per sample end the model in logits, "
+    "build_head(num_classes), or in a softmax.",
+    "regression": "One column for each target.",
+}
+
+
+def as_classes(y: np.ndarray) -> np.ndarray:
+    """Return a column as `(n,)`, and whole floats and booleans as integers; else `y` as it is."""
+    y = np.ravel(y) if y.ndim == 2 and y.shape[1] == 1 else y
+    whole = y.dtype.kind == "f" and np.isfinite(y).all() and np.array_equal(y, np.round(y))
+    return y.astype("int64") if whole or y.dtype.kind == "b" else y
