@@ -116,10 +116,13 @@ def test_bfloat16_becomes_float32_from_arrays_and_datasets(named):
     assert np.isfinite(logme(features=streamed, labels=labels))
 
 
-def test_sample_weights_are_not_lost_in_silence(base):
-    weighted = tf.data.Dataset.from_tensor_slices((IMAGES, LABELS, LABELS)).batch(4)
-    with pytest.raises(ValueError, match="sample weights"):
-        extract_features(base, weighted)
+def test_sample_weights_stay_beside_their_features(base, expected):
+    weights = np.linspace(0, 1, len(LABELS))
+    weighted = tf.data.Dataset.from_tensor_slices((IMAGES, LABELS, weights)).shuffle(99).batch(5)
+    features, labels, kept = extract_features(base, weighted)
+    order = np.argsort(kept)
+    assert np.array_equal(labels[order], LABELS) and np.array_equal(kept[order], weights)
+    assert np.allclose(features[order], expected, atol=1e-4)
 
 
 KILLED = """
@@ -163,9 +166,8 @@ def bad_inputs():
     yield "0..255", {"x": IMAGES / 255.0}
     yield "shape", {"x": IMAGES[:, :16]}
     yield "own labels", {"x": dataset, "y": LABELS}
-    yield "needs arrays", {"x": dataset, "cache": "here"}
     yield "endless", {"x": dataset.repeat()}
-    yield "at least one batch", {"x": dataset.take(0)}
+    yield "must hold a batch", {"x": dataset.take(0)}
     yield "batch_size", {"x": IMAGES, "batch_size": 0}
     yield "batch_size=2.0", {"x": IMAGES, "batch_size": 2.0}
     yield "batch_size=True", {"x": IMAGES, "batch_size": True}

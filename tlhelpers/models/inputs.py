@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from tlhelpers.checks.data import check_labels, check_tokens
+from tlhelpers.checks.data import check_labels, check_tokens, count_samples
 from tlhelpers.models.ends import End
 from tlhelpers.models.preprocessing import check_inputs
 
@@ -20,18 +20,31 @@ def read_inputs(model: keras.Model, x, name: str = "x"):
         ValueError: another number of inputs, or of samples in each; sparse or ragged data; texts
             for a model of numbers; images or tokens that the model would misread.
     """
-    wanted = getattr(model, "input", None) if getattr(model, "inputs", None) else None
+    wanted = _form_of(model)
     check_tokens(model, x)
-    if isinstance(wanted, list | tuple) and len(wanted) > 1:
+    if isinstance(wanted, list):
         x = _several(wanted, x, name)
     elif isinstance(x, Mapping):
         x = {key: to_array(part, f"{name}[{key!r}]") for key, part in x.items()}
     else:
         x = to_array(x, name)
-        if wanted is not None and not isinstance(wanted, list | tuple | Mapping):
+        if isinstance(wanted, keras.KerasTensor):
             _refuse_texts(x, wanted, name)
+    if not count_samples(x):
+        raise ValueError(
+            f"`{name}` must have at least one sample. Received: none. Check its source."
+        )
     check_inputs(model, x)
     return x
+
+
+def _form_of(model: keras.Model):
+    """Return the model's input, or a list or dictionary of several; None where it has no graph."""
+    inputs = getattr(model, "inputs", None) or ()
+    named = getattr(model, "input", None) if inputs else None  # a Sequential may have none yet
+    if isinstance(named, Mapping):
+        return named
+    return inputs[0] if len(inputs) == 1 else list(inputs) or None
 
 
 def _several(wanted, x, name: str) -> list:

@@ -97,9 +97,10 @@ class Batches:
             return self.source
         import tensorflow as tf
 
-        return tf.data.Dataset.from_generator(
-            self._noting_errors, output_signature=self.source.element_spec
-        )
+        steps = self.count()  # or Keras takes a step more than there are
+        spec = self.source.element_spec
+        passes = tf.data.Dataset.from_generator(self._noting_errors, output_signature=spec)
+        return passes.apply(tf.data.experimental.assert_cardinality(steps))
 
     def _noting_errors(self) -> Iterator[tuple]:
         try:

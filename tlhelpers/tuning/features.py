@@ -83,8 +83,6 @@ def extract_features(model, x, y=None, batch_size: int = 64, cache=None):
             f"`y` must have one label for each input. Received: {samples} inputs, {len(y)} labels. "
             "Take both from the same rows."
         )
-    if not samples:
-        raise ValueError("`x` must have at least one input. Received: none. Check its source.")
     features = run_arrays(model, x, batch_size, cache)
     return features if y is None else (features, np.asarray(y))
 

@@ -192,9 +192,13 @@ class _Run:
         """Return an optimizer for one phase."""
         return renew(self.optimizer, rate)
 
-    def watching(self, model: keras.Model) -> list[keras.callbacks.Callback]:
-        """Return the user's callbacks for one phase."""
-        return [OnWhole(model, copy.deepcopy(list(self.callbacks)))] if self.callbacks else []
+    def watching(self, model: keras.Model, optimizer) -> list[keras.callbacks.Callback]:
+        """Return the user's callbacks for one phase, on the model with this optimizer."""
+        if not self.callbacks:
+            return []
+        if model.optimizer is not optimizer:
+            compile_afresh(model, optimizer, **self.compiled)
+        return [OnWhole(model, copy.deepcopy(list(self.callbacks)))]
 
 
 def _train(
@@ -222,10 +226,11 @@ def _train(
         if phase.name != "head" and not done:
             result.start(part.score(result.monitor))
         keep.hold(part.model)  # the better one, before
-        if part.model is not model:  # what the optimizer gathers belongs to these weights
-            compile_afresh(model, part.model.optimizer, **run.compiled)
-        part.fit([FitGuard(), keep, *run.watching(model)], done, phase.epochs, size, **run.fit)
+        watching = [FitGuard(), keep, *run.watching(model, part.model.optimizer)]
+        part.fit(watching, done, phase.epochs, size, **run.fit)
         keep.restore()
+        if part.model is not model:  # what the optimizer has gathered belongs to these weights
+            compile_afresh(model, part.model.optimizer, **run.compiled)
         phase.epochs = result.epochs - done  # fewer where a callback has ended it
         done = result.epochs
         begin, phase.seconds = time.perf_counter(), time.perf_counter() - begin
