@@ -208,7 +208,7 @@ def test_class_weights_count_with_and_without_a_cache():
 def test_a_folder_keeps_the_features_of_a_dataset(tmp_path):
     kept = {}
     for name, data in {"arrays": (X, Y), "dataset": dataset()}.items():
-        fine_tune(net(), data, (X, Y), cache_prefix=tmp_path / name, **QUICK)
+        fine_tune(net(), data, cache_prefix=tmp_path / name, **QUICK)
         kept[name] = [np.load(file) for file in (tmp_path / name).glob("*.npy")]
     shapes = [sorted(array.shape for array in arrays) for arrays in kept.values()]
     assert shapes[0] == shapes[1] and len(shapes[0]) > 0
@@ -282,11 +282,11 @@ def test_accuracy_beside_a_loss_on_one_logit_cuts_at_zero():
 
 def test_the_end_of_a_subclassed_head_is_found_by_looking():
     @keras.saving.register_keras_serializable("tests")
-    class Softmax(L.Layer):
+    class Shares(L.Layer):
         def call(self, x):
             return keras.ops.softmax(x)
 
-    model = net(L.Dense(2), Softmax())
+    model = net(L.Dense(2), Shares())
     assert kind_of_outputs(model) is None
     history = fine_tune(model, (X, Y), (X, Y), **QUICK)
     report = evaluate(model, X, Y)
@@ -326,7 +326,7 @@ def test_a_head_for_another_task_brings_its_loss(task, tmp_path):
 def test_several_outputs_are_trained_with_a_loss_for_each():
     keras.utils.set_random_seed(0)
     images = keras.Input((6, 6, 3))
-    base = keras.Sequential([keras.Input((6, 6, 3)), *[L.Conv2D(4, 3) for _ in "12"]])
+    base = keras.Sequential([keras.Input((6, 6, 3)), *[L.Conv2D(4, 2) for _ in "123"]])
     features = L.GlobalAveragePooling2D()(base(images))
     ends = {"kind": L.Dense(2, name="k")(features), "age": L.Dense(1, name="a")(features)}
     model = keras.Model(images, ends)
@@ -412,10 +412,15 @@ def test_an_optimizer_and_a_monitor_of_ones_own():
         fine_tune(net(), (X, Y), monitor="val_loss", **QUICK)
 
 
-@pytest.mark.parametrize("data", [dataset(Y[:, None].astype("float32")), Made()])
-def test_calibration_reads_what_evaluate_reads(data):
-    model = keras.Sequential([keras.Input((6, 6, 3)), L.Flatten(), L.Dense(2)])
-    assert calibrate(model, data).name.endswith("_calibrated")
+@pytest.mark.parametrize("form", [dataset, Made])
+def test_calibration_reads_what_evaluate_reads(form):
+    logits = 3 * np.eye(2)[Y].astype("float32")
+    logits[::4] = logits[::4, ::-1]  # a quarter of it is wrong
+    model = keras.Sequential([keras.Input((2,)), L.Activation("linear")])
+    found = calibrate(model, form(x=logits, y=Y[:, None].astype("float32")))
+    plain = calibrate(model, logits, Y)
+    both = [m.get_layer("temperature").temperature for m in (found, plain)]
+    assert both[0] == pytest.approx(both[1], rel=1e-6)
 
 
 def test_batches_of_a_pydataset_hear_of_their_epochs():
