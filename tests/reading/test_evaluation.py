@@ -216,7 +216,7 @@ BAD = [
     ((LOGITS[:0], LABELS[:0]), "Received"),
     ((LOGITS, LABELS, ["a", "b"]), "list of 3 names.*Received: class_names="),
     ((LOGITS, LABELS, ["a", "b", "a"]), "different"),
-    ((LOGITS, LABELS.astype(float)), "dtype"),
+    ((LOGITS, LABELS.astype(str)), "dtype"),
     (
         (LOGITS, np.ones((60, 3), int)),
         "`y` must be one class for each sample.*Received.*multilabel",
