@@ -1,9 +1,9 @@
 """One reader for what people bring as inputs and labels of a model."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from tlhelpers.checks.data import check_labels, check_tokens, count_samples
+from tlhelpers.checks.features import to_numpy
 from tlhelpers.models.ends import End
 from tlhelpers.models.preprocessing import check_inputs
 
@@ -40,11 +40,11 @@ def read_inputs(model: keras.Model, x, name: str = "x"):
 
 def _form_of(model: keras.Model):
     """Return the model's input, or a list or dictionary of several; None where it has no graph."""
-    inputs = getattr(model, "inputs", None) or ()
+    inputs = list(getattr(model, "inputs", None) or [])
     named = getattr(model, "input", None) if inputs else None  # a Sequential may have none yet
     if isinstance(named, Mapping):
         return named
-    return inputs[0] if len(inputs) == 1 else list(inputs) or None
+    return inputs[0] if len(inputs) == 1 else inputs or None
 
 
 def _several(wanted, x, name: str) -> list:
@@ -117,8 +117,7 @@ def read_labels(y, end: End, n: int | None = None, name: str = "y"):
     Raises:
         ValueError: anything else; another number than `n`.
     """
-    y: Any = to_array(y, name)
-    y = keras.ops.convert_to_numpy(y) if keras.ops.is_tensor(y) else np.asarray(y)
+    y = to_numpy(to_array(y, name))
     if end.task in ("multiclass", "binary"):
         return check_labels(as_classes(y), num_classes=end.classes, n=n)
     shape = (len(y), end.width)

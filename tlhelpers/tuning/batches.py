@@ -37,6 +37,7 @@ class Batches:
         size: samples per batch; None leaves the batches as they are.
 
     Attributes:
+        first: the first batch, as a tuple.
         steps: batches of a pass; None where the source does not know and nothing has counted them.
 
     Raises:
@@ -51,21 +52,17 @@ class Batches:
         self.steps = self.known
         self.error: ValueError | None = None  # that Keras has met in a pass of its own
         self._begun: Iterator | None = iter(self._pass())
-        self._first = next(self._begun, None)
-        if self._first is None:
+        try:
+            self.first = next(self._begun)
+        except StopIteration:
             raise ValueError(
                 f"`{name}` must hold a batch. Received: an empty dataset. Look at its source."
-            )
-
-    @property
-    def first(self) -> tuple:
-        """The first batch."""
-        return self._first
+            ) from None
 
     def __iter__(self) -> Iterator[tuple]:
         begun, self._begun = self._begun, None
         steps = 0
-        for batch in self._pass() if begun is None else itertools.chain([self._first], begun):
+        for batch in self._pass() if begun is None else itertools.chain([self.first], begun):
             yield batch
             steps += 1
         if not steps:
