@@ -135,6 +135,8 @@ class Choice:
             set_trainable(layer, id(layer) in chosen)
         for norm in self._frozen_norms(self.anatomy.body):
             set_trainable(norm, False)
+        if (encoder := self.anatomy.encoder) is not None:  # its flag alone; its parts have theirs
+            encoder._trainable = any(id(part) in chosen for part in self.anatomy.parts_of(encoder))
 
     def _frozen_norms(self, layers: Sequence[keras.Layer]) -> list[keras.Layer]:
         return batchnorms_of(layers) if self.batchnorm == "frozen" else []
@@ -176,14 +178,16 @@ def _layers_chosen(anatomy: Anatomy, way: str, value, weighted: list) -> list[ke
             blocks = _named(way, value, anatomy.blocks)
         return [layer for block in blocks for layer in block.layers]
     if way == "layers" and not counted:
-        return _named(way, value, body)
+        named = _named(way, value, [*body, *anatomy.top])
+        return [part for layer in named for part in anatomy.parts_of(layer)]
     if way == "layers":
         first = weighted[-check_whole(way, value, 1, len(weighted), cure)]
     elif way == "fraction":
         share = check_number(way, value, "(0, 1]", cure)
         first = weighted[-math.ceil(share * len(weighted) - 1e-9)]
     else:
-        (first,) = _named(way, [value], body)
+        (named,) = _named(way, [value], [*body, *anatomy.top])
+        first = anatomy.parts_of(named)[0]
     return body[body.index(first) :]
 
 
@@ -234,13 +238,10 @@ def restore_flags(model: keras.Model, flags: str) -> None:
                 variable.trainable = layer.trainable
 
 
-def _parents(model: keras.Model, base: keras.Model) -> list[keras.Model]:
-    """Return the models around a base, whose closed flags would hide its weights."""
-    around = [model]
-    for part in model.layers:
-        if part is not base and isinstance(part, keras.Model) and base in part._flatten_layers():
-            around += _parents(part, base)
-    return around
+def _parents(model: keras.Model, base: keras.Model) -> list[keras.Layer]:
+    """Return the models and layers around a base, whose closed flags would hide its weights."""
+    every = model._flatten_layers(include_self=False)
+    return [model, *(part for part in every if base in part._flatten_layers(include_self=False))]
 
 
 def ids_of_trained(model: keras.Model) -> set[int]:

@@ -140,7 +140,7 @@ def check_no_adapters(model: keras.Model, instead: str = "Compile and fit it") -
 
 def places_of(anatomy: Anatomy) -> list[Place]:
     """Return where LoRA can stand in the base of a model, in order."""
-    layers = {id(part): part for layer in anatomy.body for part in layer._flatten_layers()}
+    layers = {id(part): part for layer in anatomy.top for part in layer._flatten_layers()}
     places = []
     for layer in layers.values():
         matrix = getattr(layer, "_kernel", getattr(layer, "_embeddings", None))
