@@ -10,6 +10,7 @@ Nothing is looked up in a table of layer names. So the answers are the same for 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 from tlhelpers.models.graph import Graph, Step, cuts, learns, leaves, walk
 
@@ -93,30 +94,29 @@ class Anatomy:
         """The blocks of the base, see `find_blocks`."""
         if self._base_steps is None:
             blocks = [Block(layer.name, (layer,)) for layer in self.top if learns(layer)]
-            return self._opened(blocks)
-        units = _join_embeddings(_units(self._base_steps))
+            return self._opened(blocks, repeated_in(self.encoder))
+        units = _join_embeddings(_units(self._base_steps), self._base_steps)
         strides = [max((step.stride or 1 for step in unit), default=1) for unit in units]
         learning = {stride for unit, stride in zip(units, strides, strict=True) if _learns(unit)}
-        by_stage = len(learning) > 1
-        keys = strides if by_stage else list(range(len(units)))
-        blocks = _name_blocks(_group(units, keys), by_stage, self.top)
-        return blocks if by_stage else _join_last_norm(self._opened(blocks))
+        if len(learning) > 1:
+            return self._opened(_name_blocks(_group(units, strides), True, self.top), [])
+        units = [part for unit in units for part in _divide(unit, self._base_steps)]
+        units = _join_embeddings(units, self._base_steps)
+        blocks = _name_blocks(_group(units, list(range(len(units)))), False, self.top)
+        return _join_last_norm(self._opened(blocks, repeated_in(self.encoder)))
 
-    def _opened(self, blocks: list[Block]) -> list[Block]:
-        """Divide the block with the encoder into the layers that the encoder repeats."""
-        if self.encoder is None:
-            return blocks
-        repeated, result = repeated_in(self.encoder), []
+    def _opened(self, blocks: list[Block], repeated: list[keras.Layer]) -> list[Block]:
+        """Put the parts of the encoder in its place; each repeated one begins a block."""
+        result = []
         for block in blocks:
-            if self.encoder not in block.layers:
-                result.append(block)
-                continue
             groups: list[list[keras.Layer]] = [[]]
             for part in (part for layer in block.layers for part in self.parts_of(layer)):
                 if part in repeated and any(map(learns, groups[-1])):
                     groups.append([])
                 groups[-1].append(part)
-            result += [Block(_heaviest(group).name, tuple(group)) for group in groups]
+            opened = self.encoder in block.layers and repeated
+            names = [_heaviest(group).name if opened else block.name for group in groups]
+            result += [Block(*pair) for pair in zip(names, map(tuple, groups), strict=True)]
         return result
 
 
@@ -242,10 +242,44 @@ def _units(steps: Sequence[Step]) -> list[list[Step]]:
     return units
 
 
-def _join_embeddings(units: list[list[Step]]) -> list[list[Step]]:
-    """Make one unit of what comes before the first layer that is made of layers (transformers)."""
-    first = next((n for n, unit in enumerate(units) if any(map(_is_composite, unit))), 0)
+def _join_embeddings(units: list[list[Step]], steps: Sequence[Step]) -> list[list[Step]]:
+    """Make one unit of what comes before the first layer that is made of layers (transformers).
+
+    Such a layer that reads the inputs themselves, as an embedding of words and places, is not it.
+    """
+    inputs = {i for i, step in enumerate(steps) if not step.inputs}
+    layers = [[step for step in unit if set(step.inputs) - inputs] for unit in units]
+    first = next((n for n, unit in enumerate(layers) if any(map(_is_composite, unit))), 0)
     return [[step for unit in units[:first] for step in unit], *units[first:]] if first else units
+
+
+def _divide(unit: list[Step], steps: Sequence[Step]) -> list[list[Step]]:
+    """Divide a unit in front of layers made of layers, if it has several that follow each other.
+
+    relative positions ----+--------+--------+       What else is alive between them is for such
+    words -> embedding -> layer -> layer -> layer    layers alone, and no shortcut around one.
+    """
+    order = {id(step): position for position, step in enumerate(steps)}
+    inputs = {i for i, step in enumerate(steps) if not step.inputs}
+    composites = [s for s in unit if _is_composite(s) and set(s.inputs) - inputs]
+    places = [order[id(step)] for step in composites]
+    starts = {after for before, after in pairwise(places) if _follows(steps, before, after, inputs)}
+    if not starts:
+        return [unit]
+    parts: list[list[Step]] = [[]]
+    for step in unit:
+        if order[id(step)] in {places[0], *starts} and _learns(parts[-1]):
+            parts.append([])
+        parts[-1].append(step)
+    return parts
+
+
+def _follows(steps: Sequence[Step], before: int, after: int, inputs: set[int]) -> bool:
+    """Whether one tensor leads from one layer to another, and none of those beside goes around."""
+    alive = steps[after - 1].crossing - inputs
+    beside = {i for i in alive if i < before}
+    readers = [step for step in steps[after:] if beside & set(step.inputs)]
+    return len(alive - beside) == 1 and all(map(_is_composite, readers))
 
 
 def _is_composite(step: Step) -> bool:
@@ -255,9 +289,11 @@ def _is_composite(step: Step) -> bool:
     return sum(map(learns, layer._flatten_layers(include_self=False))) > 1
 
 
-def repeated_in(layer: keras.Layer) -> list[keras.Layer]:
+def repeated_in(layer: keras.Operation | None) -> list[keras.Layer]:
     """Return the layers of one kind that a layer keeps in a list of its own; none in a model."""
-    if isinstance(layer, keras.Model) or _has_own_weights(layer):
+    if not isinstance(layer, keras.Layer) or isinstance(layer, keras.Model):
+        return []
+    if _has_own_weights(layer):
         return []
     for name, value in vars(layer).items():
         parts = list(value) if isinstance(value, list | tuple) and name != "_layers" else []
@@ -269,7 +305,7 @@ def repeated_in(layer: keras.Layer) -> list[keras.Layer]:
 
 def _encoder_among(layers: Sequence[keras.Layer]) -> keras.Layer | None:
     """Return the one layer that repeats others in itself; None where several do (stages)."""
-    found = [layer for layer in layers if isinstance(layer, keras.Layer) and repeated_in(layer)]
+    found = [layer for layer in layers if repeated_in(layer)]
     return found[0] if len(found) == 1 else None
 
 
@@ -305,8 +341,10 @@ def _name_blocks(groups: list[list[Step]], by_stage: bool, body: list[keras.Laye
     for group in groups:
         called = {id(s.layer): s.layer for s in group if isinstance(s.layer, keras.Layer)}
         new = [layer for key, layer in called.items() if key not in seen]
+        composites = {id(s.layer) for s in group if _is_composite(s)}
+        again = bool(composites) and composites <= seen
         seen |= set(called)
-        if members and not any(map(learns, new)):  # all that learns here was used before
+        if members and (again or not any(map(learns, new))):  # a block that was used before
             members[-1] += new
         else:
             members.append(new)
