@@ -193,6 +193,16 @@ def test_vgg16_is_cut_behind_each_of_its_blocks():
     assert preprocessing(cut["vgg16_block2"]).mode == "caffe"
 
 
+def test_a_base_with_its_layers_in_one_encoder_is_cut_around_it():
+    keras_hub = pytest.importorskip("keras_hub")
+    base = keras_hub.models.ViTBackbone(
+        patch_size=8, num_layers=2, num_heads=2, hidden_dim=8, mlp_dim=16, image_shape=(16, 16, 3),
+        name="vit",
+    )  # fmt: skip
+    names = ["vit_vit_patching_and_embedding", "vit_transformer_block_2"]
+    assert list(cut_at_blocks(base)) == names
+
+
 def test_residual_blocks_are_never_cut_through():
     base = keras.applications.MobileNetV2(
         weights=None, include_top=False, input_shape=(64, 64, 3), alpha=0.35

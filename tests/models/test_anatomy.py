@@ -93,6 +93,189 @@ def test_a_transformer_has_one_block_for_each_layer():
     assert Anatomy(base).head == []  # two outputs: a backbone, without a head
 
 
+TEXT = {"vocabulary_size": 30, "num_heads": 2, "hidden_dim": 8, "intermediate_dim": 16}
+IMAGE = {"patch_size": 8, "num_heads": 2, "hidden_dim": 8, "image_shape": (16, 16, 3)}
+BACKBONES = {  # of KerasHub, with three layers: what its blocks are called
+    "Bert": (TEXT, "transformer_layer_{}", 0),
+    "DistilBert": (TEXT, "transformer_layer_{}", 0),
+    "Roberta": (TEXT, "transformer_layer_{}", 0),
+    "DebertaV3": ({**TEXT, "bucket_size": 8}, "disentangled_attention_encoder_layer_{}", 0),
+    "GPT2": (TEXT, "transformer_layer_{}", 0),
+    "OPT": (TEXT, "transformer_layer_{}", 0),
+    "XLNet": (TEXT, "xlnet_encoder_{}", 0),
+    "ViT": ({**IMAGE, "mlp_dim": 16}, "transformer_block_{}", 1),
+    "DeiT": ({**IMAGE, "intermediate_dim": 16}, "transformer_block_{}", 1),
+    "DINOV2": ({**IMAGE, "intermediate_dim": 16}, "layers_{}", 0),
+    "DINOV3": ({**IMAGE, "intermediate_dim": 16}, "layers_{}", 0),
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", BACKBONES)
+def test_every_transformer_has_one_block_for_each_layer(name):
+    keras_hub = pytest.importorskip("keras_hub")
+    settings, names, first = BACKBONES[name]
+    base = getattr(keras_hub.models, f"{name}Backbone")(num_layers=3, **settings)
+    blocks = find_blocks(base)
+    assert [b.name for b in blocks[1:]] == [names.format(k + first) for k in range(3)]
+    weights = [v for block in blocks for layer in block.layers for v in layer.weights]
+    assert sorted(map(id, weights)) == sorted(map(id, base.weights))  # each once, none lost
+    unfreeze(base, blocks=1)
+    other = [f"{block.name}/" for block in blocks[:-1]]
+    opened = [f"/{v.path}" for v in base.trainable_variables]
+    assert opened and not any(f"/{part}" in path for path in opened for part in other)
+    last = [v for layer in blocks[-1].layers for v in layer.trainable_variables]
+    assert sorted(map(id, last)) == sorted(map(id, base.trainable_variables))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_layers_that_are_shared_or_in_an_encoder_and_a_decoder():
+    keras_hub = pytest.importorskip("keras_hub")
+    albert = keras_hub.models.AlbertBackbone(num_layers=3, embedding_dim=4, **TEXT)
+    assert len(find_blocks(albert)) == 2  # all layers are one layer, and the pooler belongs to it
+    assert {"group_0_inner_layer_0", "pooled_dense"} <= {
+        x.name for x in find_blocks(albert)[1].layers
+    }
+    bart = keras_hub.models.BartBackbone(num_layers=2, **TEXT)
+    sides = [f"transformer_{side}_layer_{k}" for side in ("encoder", "decoder") for k in range(2)]
+    assert [block.name for block in find_blocks(bart)[1:]] == sides
+
+
+class Tower(L.Layer):
+    """An encoder as people write it: all its layers in one list, a normalization at the end."""
+
+    def __init__(self, depth=3, width=4, **kwargs):
+        super().__init__(**kwargs)
+        self.steps = [L.Dense(width, name=f"step_{k}") for k in range(depth)]
+        self.dropout, self.norm = L.Dropout(0.1), L.LayerNormalization(name="norm")
+
+    def build(self, shape):
+        for layer in [*self.steps, self.norm]:
+            layer.build(shape)
+
+    def call(self, x):
+        for step in self.steps:
+            x = x + self.dropout(step(x))
+        return self.norm(x)
+
+
+def tower_model():
+    inputs = keras.Input((5, 3))
+    x = Tower(name="tower")(L.Dense(4, name="embed")(inputs))
+    return keras.Model(inputs, L.Dense(2, name="out")(L.GlobalAveragePooling1D()(x)))
+
+
+def test_the_layers_in_a_list_of_one_layer_are_blocks():
+    model = tower_model()
+    found = [(b.name, [x.name for x in b.weighted]) for b in find_blocks(model)]
+    assert found == [("embed", ["embed"]), ("step_0", ["step_0"]), ("step_1", ["step_1"]),
+                     ("step_2", ["step_2", "norm"])]  # fmt: skip
+    amounts = {
+        "step_1 step_2 norm": {"blocks": 2},
+        "norm": {"layers": 1},
+        "step_0": {"layers": ["step_0"]},
+        "step_0 step_1 step_2 norm": {"layers": ["tower"]},
+        "step_2 norm": {"from_layer": "step_2"},
+        "embed step_0 step_1 step_2 norm": {"fraction": 1.0},
+    }
+    for names, amount in amounts.items():
+        table = unfreeze(model, **amount)
+        learning = dict.fromkeys(v.path.split("/")[-2] for v in model.trainable_variables)
+        assert set(learning) == {*names.split(), "out"}
+        assert sum(row.trainable for row in table.rows) == table.trainable
+    freeze(model)
+    assert not any(v.path.startswith(("tower", "embed")) for v in model.trainable_variables)
+
+
+def test_a_frozen_part_of_an_encoder_stands_still_in_a_fit():
+    model = tower_model()
+    unfreeze(model, blocks=1)
+    before = {v.path: v.numpy() for v in model.weights}
+    model.compile("sgd", "mse")
+    model.fit(np.random.default_rng(0).normal(size=(8, 5, 3)), np.ones((8, 2)), verbose=0)
+    moved = {v.path.split("/")[-2] for v in model.weights if (before[v.path] != v.numpy()).any()}
+    assert moved == {"step_2", "norm", "out"}
+
+
+def test_a_list_beside_others_like_it_is_not_opened():
+    """Two such layers are stages, as in a Swin transformer, and stay whole."""
+    x = inputs = keras.Input((5, 4))
+    for k in range(2):
+        x = Tower(name=f"tower_{k}")(x)
+    model = keras.Model(inputs, L.Dense(2)(L.GlobalAveragePooling1D()(x)))
+    assert [block.name for block in find_blocks(model)] == ["tower_0", "tower_1"]
+
+
+class Around(L.Layer):
+    """A layer of one's own with a base in it, and perhaps a layer behind."""
+
+    def __init__(self, base, behind=None, **kwargs):
+        super().__init__(**kwargs)
+        self.base, self.behind = base, behind
+
+    def call(self, x):
+        return self.base(x) if self.behind is None else self.behind(self.base(x))
+
+
+def staged():
+    layers = [L.Conv2D(4, 3, strides=2, padding="same", name=f"conv_{k}") for k in (1, 2, 3)]
+    return keras.Sequential([keras.Input((16, 16, 3)), *layers], name="staged")
+
+
+def of_frames(base):
+    frames = keras.Input((2, 16, 16, 3))
+    x = L.Reshape((2, -1))(L.TimeDistributed(base)(frames))
+    return keras.Model(frames, L.Dense(2, name="out")(L.LSTM(3, name="lstm")(x)))
+
+
+def in_a_layer(base, behind=None):
+    images = keras.Input((16, 16, 3))
+    x = L.GlobalAveragePooling2D()(Around(base, behind)(images))
+    return keras.Model(images, L.Dense(2, name="out")(x))
+
+
+@pytest.mark.parametrize("make", [
+    of_frames, in_a_layer, lambda base: in_a_layer(base, L.Conv2D(2, 1, name="behind")),
+])  # fmt: skip
+def test_a_base_inside_a_layer_is_found(make):
+    base = staged()
+    model = make(base)
+    assert find_base(model) is base
+    assert [block.name for block in find_blocks(model)] == ["block1", "block2", "block3"]
+    heads = {"lstm", "behind", "out"}
+    for blocks in (2, 1):
+        unfreeze(model, blocks=blocks)
+        learning = {v.path.split("/")[-2] for v in model.trainable_variables}
+        assert learning - heads - {"lstm_cell"} == {"conv_3", "conv_2"} - (
+            {"conv_2"} if blocks == 1 else set()
+        )
+    table = freeze(model)
+    assert table.trainable == table.rows[-1].trainable == table.rows[-1].total
+    assert sum(row.total for row in table.rows) == model.count_params()
+    unfreeze(model, blocks=1)  # the layer around was closed by hand in between
+    next(layer for layer in model.layers if base in layer._flatten_layers()).trainable = False
+    unfreeze(model, blocks=1)
+    assert any("conv_3" in v.path for v in model.trainable_variables)
+
+
+def test_maps_that_a_layer_of_layers_makes_smaller_begin_a_stage():
+    class Down(L.Layer):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.one, self.two = L.Conv2D(4, 3, strides=2, padding="same"), L.Conv2D(4, 1)
+
+        def call(self, x):
+            return self.two(self.one(x))
+
+    x = inputs = keras.Input((16, 16, 3))
+    for k in range(3):
+        x = L.Conv2D(4, 3, padding="same", name=f"same_{k}")(Down(name=f"down_{k}")(x))
+    found = find_blocks(keras.Model(inputs, x))
+    assert [[part.name for part in block.weighted] for block in found] == [
+        [f"down_{k}", f"same_{k}"] for k in range(3)
+    ]
+
+
 def test_find_base_looks_through_models_around_it():
     base = keras.applications.MobileNetV2(weights=None, include_top=False, input_shape=(32, 32, 3))
     inner = keras.Sequential([base, L.GlobalAveragePooling2D(), L.Dense(2)])

@@ -4,9 +4,11 @@ import inspect
 
 from tlhelpers.models import preprocessing as pre
 
+import hypothesis.strategies as st
 import keras
 import numpy as np
 import pytest
+from hypothesis import given, settings
 
 MEMBERS = {  # one member of each module of keras.applications
     "vgg16": "VGG16",
@@ -65,18 +67,53 @@ def test_real_bases_are_recognised(module):
     np.testing.assert_allclose(np.asarray(pre.preprocessing(base)(x)), theirs, atol=2e-6)
 
 
-@pytest.mark.parametrize(
-    ("name", "mode"),
-    [
-        ("source_mobilenetv2_1.00_96", "tf"),
-        ("resnet50v2_1", "tf"),
-        ("teacher_resnet101", "caffe"),
-        ("inception_resnet_v2", "tf"),
-        ("MobileNetV3Large", "identity"),
-    ],
+RENAMED = {
+    "source_mobilenetv2_1.00_96": "tf",
+    "teacher_resnet101": "caffe",
+    "resnet50v2_1": "tf",
+    "vgg16_1": "caffe",
+    "vgg16_block2_prefix": "caffe",
+    "mobilenet_0.25_None": "tf",
+    "mobilenetv2": "tf",
+    "inception_resnet_v2": "tf",
+    "MobileNetV3Large": "identity",
+    "efficientnetv2-s_2": "identity",
+}
+
+
+@pytest.mark.parametrize("name", RENAMED)
+def test_renamed_bases_are_recognised(name):
+    assert pre.preprocessing(named(name, keras.layers.Rescaling(1.0))).mode == RENAMED[name]
+
+
+FOREIGN = [  # a part of the name is known, but the weights or the net are not
+    "vggface_resnet50", "vggface_vgg16", "vggface2_senet50", "senet50", "resnet50_dino",
+    "dino_resnet50", "resnet50_moco", "simclr_resnet50", "clip_resnet50", "resnet18", "resnet34",
+    "resnet50d", "se_resnet50", "wide_resnet50_2", "resnet50_v1_5", "resnet_50", "iresnet100",
+    "places365_vgg16", "vgg16_places365", "vgg16_hybrid1365", "vgg11", "vgg13", "vgg161",
+    "chexnet_densenet121", "densenet121_chexpert", "densenet161", "mobilefacenet",
+    "mobilenet_v2", "mobilenetv4", "mobilenet_v3_small", "mobilevit_s", "efficientnet_lite0",
+    "efficientnetb8", "noisy_student_efficientnetb0", "convnextv2_tiny", "inception_v4",
+    "inception_resnet_v1", "facenet_inception_resnet_v2", "xception41", "nasnet_a", "mynet",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_a_part_of_a_name_is_not_enough(name):
+    with pytest.raises(ValueError, match=f"Received: base='{name}'.*preprocess='caffe'"):
+        pre.preprocessing(named(name, keras.layers.Rescaling(1.0)))
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(
+    st.sampled_from(sorted(set(map(default_name, MEMBERS.values())))), st.text("abz-_", min_size=1)
 )
-def test_renamed_bases_are_recognised(name, mode):
-    assert pre.preprocessing(named(name, keras.layers.Rescaling(1.0))).mode == mode
+def test_no_word_may_stand_before_or_behind_a_name(name, word):
+    foreign = word.strip("_-") and not word.strip("_-").isdigit()
+    for other in (word + name, name + word):
+        if foreign:
+            with pytest.raises(ValueError, match="must be named after"):
+                pre.preprocessing(named(other, keras.layers.Rescaling(1.0)))
 
 
 def test_unknown_family_says_what_to_pass():

@@ -137,6 +137,25 @@ def test_lora_twice_alpha_constraints_and_merging_nothing():
         add_lora(model, 2, "bound")
 
 
+def test_a_merge_that_fails_has_changed_nothing(monkeypatch):
+    model = make_images()
+    add_lora(model, 2, "conv*")
+    before, plain, calls = weights(model), model.predict(X, verbose=0), []
+    matmul = keras.ops.matmul
+
+    def fails_at_the_second_layer(a, b):
+        calls.append(a)
+        if len(calls) == 2:
+            raise MemoryError
+        return matmul(a, b)
+
+    monkeypatch.setattr(keras.ops, "matmul", fails_at_the_second_layer)
+    with pytest.raises(MemoryError):
+        merge_lora(model)
+    assert all((value == before[path]).all() for path, value in weights(model).items())
+    np.testing.assert_array_equal(model.predict(X, verbose=0), plain)
+
+
 def test_freezing_verbs_do_not_put_adapters_out_of_use_without_a_word():
     model = make_images()
     add_lora(model, 2, "conv1")

@@ -73,6 +73,12 @@ def test_a_damaged_file_is_refused_and_changes_nothing(tmp_path):
     (tmp_path / "folder").mkdir()
     state.save(tmp_path / "list", [], ["tlhelpers adapters 1"])
     state.save(tmp_path / "newer", [], {"format": "tlhelpers adapters 7", "adapters": []})
+    values, about = state.load(tmp_path / "a.npz")
+    state.save(tmp_path / "shapes", [value[..., :1] for value in values], about)
+    state.save(tmp_path / "fewer", values[:-1], about)
+    adapters = [item | {"rank": 3} for item in about["adapters"]]
+    state.save(tmp_path / "rank", values, {**about, "adapters": adapters})
+    damages |= dict.fromkeys(("shapes", "fewer", "rank"))
     before = weights(other)
     for name in (*damages, "folder", "list", "newer", "nowhere"):
         required = rf"`path` must be a file of save_adapters\. Received: path='.*{name}'.*again"

@@ -76,14 +76,18 @@ def cut_at_blocks(base: keras.Model) -> dict[str, keras.Model]:
     """
     base = find_base(base)
     steps = walk(base)
-    places = {id(step.layer): position for position, step in reversed(list(enumerate(steps)))}
+    places: dict[int, int] = {}
+    for position, step in enumerate(steps):
+        for part in step.layer._flatten_layers() if isinstance(step.layer, keras.Layer) else ():
+            places.setdefault(id(part), position)
     blocks = find_blocks(base)
-    starts = [min(places[id(layer)] for layer in block.layers) for block in blocks[1:]]
+    starts = [min(places[id(layer)] for layer in block.layers) for block in blocks]
     narrow = cuts(steps)
     result = {}
-    for block, start in zip(blocks, [*starts, head_start(steps)], strict=True):
+    for block, own, start in zip(blocks, starts, [*starts[1:], head_start(steps)], strict=True):
         end = max((cut for cut in narrow if cut < start), default=None)
-        if end is not None and steps[end].inputs:
+        between = own < start  # two blocks in one layer, an encoder, have no tensor between them
+        if between and end is not None and steps[end].inputs:
             name = f"{base.name}_{block.name}"
             result[name] = keras.Model(base.inputs, steps[end].tensor, name=name)
     if len({id(model.output) for model in result.values()}) < max(2, len(result)):

@@ -7,9 +7,10 @@ Nothing is looked up in a table of layer names. So the answers are the same for 
 `keras.applications`, for nested and inlined bases, and for nets of your own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 from tlhelpers.models.graph import Graph, Step, cuts, learns, leaves, walk
 
@@ -40,7 +41,10 @@ class Anatomy:
     Attributes:
         base: the model in which the pretrained layers live; `model` itself where they are inlined.
         body, head: the layers of the base and those of the head, each in order. A base alone (a
-            backbone without a top) has no head. A layer that both use belongs to the base.
+            backbone without a top) has no head. A layer that both use belongs to the base. Instead
+            of an encoder that holds all transformer layers in itself, `body` has its parts.
+        top: the layers of the base as Keras lists them, such an encoder among them.
+        encoder: this encoder, or None.
 
     Raises:
         ValueError: not a Keras model.
@@ -51,16 +55,21 @@ class Anatomy:
         self.is_nested = self.base is not model
         self._graphs: dict = {}
         if self.is_nested:
-            inside = {id(layer) for layer in self.base._flatten_layers()}
-            self.body = list(self.base.layers)
-            self.head = [x for x in leaves(model) if id(x) not in inside and x not in self.body]
+            self.top = list(self.base.layers)
+            self.head = list(_beside(model, self.base))
         else:
             steps = self._base_steps or ()
             used = {id(step.layer) for step in steps}
             rest = self.graph.steps[len(steps) :] if steps else ()
             head = {id(step.layer): step.layer for step in rest if id(step.layer) not in used}
-            self.body = [layer for layer in model.layers if id(layer) not in head]
+            self.top = [layer for layer in model.layers if id(layer) not in head]
             self.head = list(head.values())
+        self.encoder = _encoder_among(self.top)
+        self.body = [part for layer in self.top for part in self.parts_of(layer)]
+
+    def parts_of(self, layer: keras.Layer) -> list[keras.Layer]:
+        """Return the layers of the body that stand for a layer: itself, or those of the encoder."""
+        return list(layer._layers) if layer is self.encoder else [layer]
 
     @cached_property
     def graph(self) -> Graph:
@@ -84,21 +93,39 @@ class Anatomy:
     def blocks(self) -> list[Block]:
         """The blocks of the base, see `find_blocks`."""
         if self._base_steps is None:
-            return [Block(layer.name, (layer,)) for layer in self.body if learns(layer)]
-        units = _join_embeddings(_units(self._base_steps))
+            blocks = [Block(layer.name, (layer,)) for layer in self.top if learns(layer)]
+            return self._opened(blocks, repeated_in(self.encoder))
+        units = _join_embeddings(_units(self._base_steps), self._base_steps)
         strides = [max((step.stride or 1 for step in unit), default=1) for unit in units]
         learning = {stride for unit, stride in zip(units, strides, strict=True) if _learns(unit)}
-        by_stage = len(learning) > 1
-        keys = strides if by_stage else list(range(len(units)))
-        return _name_blocks(_group(units, keys), by_stage, self.body)
+        if len(learning) > 1:
+            return self._opened(_name_blocks(_group(units, strides), True, self.top), [])
+        units = [part for unit in units for part in _divide(unit, self._base_steps)]
+        units = _join_embeddings(units, self._base_steps)
+        blocks = _name_blocks(_group(units, list(range(len(units)))), False, self.top)
+        return _join_last_norm(self._opened(blocks, repeated_in(self.encoder)))
+
+    def _opened(self, blocks: list[Block], repeated: list[keras.Layer]) -> list[Block]:
+        """Put the parts of the encoder in its place; each repeated one begins a block."""
+        result = []
+        for block in blocks:
+            groups: list[list[keras.Layer]] = [[]]
+            for part in (part for layer in block.layers for part in self.parts_of(layer)):
+                if part in repeated and any(map(learns, groups[-1])):
+                    groups.append([])
+                groups[-1].append(part)
+            opened = self.encoder in block.layers and repeated
+            names = [_heaviest(group).name if opened else block.name for group in groups]
+            result += [Block(*pair) for pair in zip(names, map(tuple, groups), strict=True)]
+        return result
 
 
 def find_base(model: keras.Model) -> keras.Model:
     """Return the model in which the pretrained layers live.
 
     That is the nested model which comes first of all that learns, if it has more such layers than
-    lie beside it un-nested. The search goes on inside what was found. A model without one is its
-    own base (inlined).
+    lie beside it un-nested. A layer around it, such as `TimeDistributed`, is looked into. The
+    search goes on inside what was found. A model without one is its own base (inlined).
 
     Raises:
         ValueError: not a Keras model.
@@ -112,12 +139,37 @@ def find_base(model: keras.Model) -> keras.Model:
             f"`model` must be a Keras model. Received: {model!r} of type {type(model).__name__}. "
             "Wrap layers in keras.Sequential([...])."
         )
-    learning = [part for part in model.layers if learns(part)]
-    beside = sum(not isinstance(part, keras.Model) for part in learning)
-    first = learning[0] if learning else None
-    if isinstance(first, keras.Model) and sum(map(learns, leaves(first))) > beside:
-        return find_base(first)
-    return model
+    base = _base_inside(model)
+    return model if base is None else find_base(base)
+
+
+def _base_inside(layer: keras.Layer) -> keras.Model | None:
+    """Return the model that comes first in a layer, if most of what learns lies in it."""
+    learning = [part for part in _parts(layer) if learns(part)]
+    beside = sum(not isinstance(part, keras.Model) for part in learning[1:])
+    if not learning or (not isinstance(layer, keras.Model) and _has_own_weights(layer)):
+        return None
+    first = learning[0] if isinstance(learning[0], keras.Model) else _base_inside(learning[0])
+    return first if first is not None and sum(map(learns, leaves(first))) > beside else None
+
+
+def _parts(layer: keras.Layer) -> list[keras.Layer]:
+    return layer.layers if isinstance(layer, keras.Model) else layer._layers
+
+
+def _has_own_weights(layer: keras.Layer) -> bool:
+    return bool(layer._trainable_variables or layer._non_trainable_variables)
+
+
+def _beside(layer: keras.Layer, base: keras.Model) -> Iterator[keras.Layer]:
+    """Yield what lies beside a base, in nested models and in layers around it too, in order."""
+    inside = {id(part) for part in base._flatten_layers()}
+    for part in _parts(layer):
+        around = base in part._flatten_layers(include_self=False)
+        if around or (isinstance(part, keras.Model) and part is not base):
+            yield from _beside(part, base)
+        elif id(part) not in inside:
+            yield part
 
 
 def find_blocks(model: keras.Model) -> list[Block]:
@@ -127,7 +179,9 @@ def find_blocks(model: keras.Model) -> list[Block]:
     maps, as block1 to block5 of VGG16 and conv1 to conv5 of the ResNet paper. A residual unit is
     never divided. In a net without down-sampling (a transformer, a multi-layer perceptron) a block
     is the part between two places where the graph narrows to one tensor, such as one transformer
-    layer, and carries that layer's name.
+    layer, and carries that layer's name. Where one layer, the encoder, holds a list of transformer
+    layers in itself (KerasHub's ViT, DINOv2), each of them is a block. A normalization at the end
+    belongs to the last block.
 
     Args:
         model: a base, or a model with a nested or inlined base.
@@ -188,10 +242,44 @@ def _units(steps: Sequence[Step]) -> list[list[Step]]:
     return units
 
 
-def _join_embeddings(units: list[list[Step]]) -> list[list[Step]]:
-    """Make one unit of what comes before the first layer that is made of layers (transformers)."""
-    first = next((n for n, unit in enumerate(units) if any(map(_is_composite, unit))), 0)
+def _join_embeddings(units: list[list[Step]], steps: Sequence[Step]) -> list[list[Step]]:
+    """Make one unit of what comes before the first layer that is made of layers (transformers).
+
+    Such a layer that reads the inputs themselves, as an embedding of words and places, is not it.
+    """
+    inputs = {i for i, step in enumerate(steps) if not step.inputs}
+    layers = [[step for step in unit if set(step.inputs) - inputs] for unit in units]
+    first = next((n for n, unit in enumerate(layers) if any(map(_is_composite, unit))), 0)
     return [[step for unit in units[:first] for step in unit], *units[first:]] if first else units
+
+
+def _divide(unit: list[Step], steps: Sequence[Step]) -> list[list[Step]]:
+    """Divide a unit in front of layers made of layers, if it has several that follow each other.
+
+    relative positions ----+--------+--------+       What else is alive between them is for such
+    words -> embedding -> layer -> layer -> layer    layers alone, and no shortcut around one.
+    """
+    order = {id(step): position for position, step in enumerate(steps)}
+    inputs = {i for i, step in enumerate(steps) if not step.inputs}
+    composites = [s for s in unit if _is_composite(s) and set(s.inputs) - inputs]
+    places = [order[id(step)] for step in composites]
+    starts = {after for before, after in pairwise(places) if _follows(steps, before, after, inputs)}
+    if not starts:
+        return [unit]
+    parts: list[list[Step]] = [[]]
+    for step in unit:
+        if order[id(step)] in {places[0], *starts} and _learns(parts[-1]):
+            parts.append([])
+        parts[-1].append(step)
+    return parts
+
+
+def _follows(steps: Sequence[Step], before: int, after: int, inputs: set[int]) -> bool:
+    """Whether one tensor leads from one layer to another, and none of those beside goes around."""
+    alive = steps[after - 1].crossing - inputs
+    beside = {i for i in alive if i < before}
+    readers = [step for step in steps[after:] if beside & set(step.inputs)]
+    return len(alive - beside) == 1 and all(map(_is_composite, readers))
 
 
 def _is_composite(step: Step) -> bool:
@@ -199,6 +287,38 @@ def _is_composite(step: Step) -> bool:
     if not isinstance(layer, keras.Layer) or isinstance(layer, keras.Model):
         return False
     return sum(map(learns, layer._flatten_layers(include_self=False))) > 1
+
+
+def repeated_in(layer: keras.Operation | None) -> list[keras.Layer]:
+    """Return the layers of one kind that a layer keeps in a list of its own; none in a model."""
+    if not isinstance(layer, keras.Layer) or isinstance(layer, keras.Model):
+        return []
+    if _has_own_weights(layer):
+        return []
+    for name, value in vars(layer).items():
+        parts = list(value) if isinstance(value, list | tuple) and name != "_layers" else []
+        kinds = {type(part) for part in parts}
+        if len(parts) > 1 and len(kinds) == 1 and all(learns(part) for part in parts):
+            return parts
+    return []
+
+
+def _encoder_among(layers: Sequence[keras.Layer]) -> keras.Layer | None:
+    """Return the one layer that repeats others in itself; None where several do (stages)."""
+    found = [layer for layer in layers if repeated_in(layer)]
+    return found[0] if len(found) == 1 else None
+
+
+def _join_last_norm(blocks: list[Block]) -> list[Block]:
+    """Add a last block that is nothing but a normalization to the one before it."""
+    *before, last = blocks
+    if not before or not all("norm" in type(x).__name__.lower() for x in last.weighted):
+        return blocks
+    return [*before[:-1], Block(before[-1].name, before[-1].layers + last.layers)]
+
+
+def _heaviest(layers: Sequence[keras.Layer]) -> keras.Layer:
+    return max(layers, key=lambda layer: layer.count_params())
 
 
 def _group(units: list[list[Step]], keys: list[int]) -> list[list[Step]]:
@@ -221,14 +341,16 @@ def _name_blocks(groups: list[list[Step]], by_stage: bool, body: list[keras.Laye
     for group in groups:
         called = {id(s.layer): s.layer for s in group if isinstance(s.layer, keras.Layer)}
         new = [layer for key, layer in called.items() if key not in seen]
+        composites = {id(s.layer) for s in group if _is_composite(s)}
+        again = bool(composites) and composites <= seen
         seen |= set(called)
-        if members and not any(map(learns, new)):  # all that learns here was used before
+        if members and (again or not any(map(learns, new))):  # a block that was used before
             members[-1] += new
         else:
             members.append(new)
     blocks = []
     for number, layers in enumerate(members, start=1):
         layers.sort(key=lambda layer: order.get(id(layer), 0))
-        heaviest = max(layers, key=lambda layer: layer.count_params())
-        blocks.append(Block(f"block{number}" if by_stage else heaviest.name, tuple(layers)))
+        name = f"block{number}" if by_stage else _heaviest(layers).name
+        blocks.append(Block(name, tuple(layers)))
     return blocks

@@ -83,11 +83,22 @@ def _calls(model: keras.Model) -> tuple[list, dict[tuple[int, int], int]]:
 
 def _strides(calls: list, inputs: list[tuple[int, ...]]) -> list[int | None]:
     strides: list[int | None] = []
-    for (tensor, _, _), reads in zip(calls, inputs, strict=True):
+    for (tensor, parents, _), reads in zip(calls, inputs, strict=True):
         layer = tensor._keras_history[0]
         before = max((stride for i in reads if (stride := strides[i])), default=1)
-        strides.append(None if "Global" in type(layer).__name__ else before * _stride_of(layer))
+        stride = _stride_inside(layer, parents, tensor) or _stride_of(layer)
+        strides.append(None if "Global" in type(layer).__name__ else before * stride)
     return strides
+
+
+def _stride_inside(layer: keras.Operation, parents: list, tensor: keras.KerasTensor) -> int | None:
+    """Return how much smaller a layer made of layers makes its maps; None where that is open."""
+    made_of_layers = not isinstance(layer, keras.Model) and getattr(layer, "_layers", ())
+    if not made_of_layers or len(parents) != 1 or len(tensor.shape) != len(parents[0].shape):
+        return None
+    sides = [(a, b) for a, b in zip(parents[0].shape[1:-1], tensor.shape[1:-1], strict=True)]
+    known = [a / b for a, b in sides if a and b and len(sides) > 1]
+    return max(1, round(max(known))) if known else None
 
 
 def _stride_of(layer: keras.Operation) -> int:

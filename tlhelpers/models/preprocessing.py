@@ -1,6 +1,8 @@
 """What a pretrained base expects of its input, as a layer, and checks that it really gets it."""
 
+import inspect
 import re
+from functools import cache
 
 from tlhelpers.checks.data import check_images, check_tokens
 from tlhelpers.checks.words import check_choice
@@ -9,14 +11,17 @@ import keras
 
 MODES = ("caffe", "tf", "torch", "identity")
 
-# The first pattern found in a base's name decides, so a V2 comes before what it continues.
-_FAMILIES = (
-    (r"inception_?resnet_?v2|inception_?v3|resnet\d+_?v2", "tf"),
-    (r"resnet\d+|vgg1[69]", "caffe"),
-    (r"densenet\d+", "torch"),
-    (r"mobilenet_?v3|efficientnet|convnext", "identity"),
-    (r"mobilenet|nasnet|xception", "tf"),
-)
+_MODULES = {  # of keras.applications, each with a `preprocess_input` of its own
+    **dict.fromkeys(("vgg16", "vgg19", "resnet"), "caffe"),
+    **dict.fromkeys(("resnet_v2", "inception_v3", "inception_resnet_v2", "xception"), "tf"),
+    **dict.fromkeys(("mobilenet", "mobilenet_v2", "nasnet"), "tf"),
+    "densenet": "torch",
+    **dict.fromkeys(("mobilenet_v3", "efficientnet", "efficientnet_v2", "convnext"), "identity"),
+}
+_ROLES = ("source", "target", "teacher", "student", "base", "backbone", "encoder")
+# What may stand around a name: a role before it; width and size of a MobileNet behind it, then
+# Keras' own number ("vgg16_1"), a block of `cut_at_blocks`, the first part of `split_at`.
+_AROUND = rf"(?:(?:{'|'.join(_ROLES)})_)?%s(?:_\d\.\d\d_(?:\d+|none))?(?:_\d+|_block\d+|_prefix)*"
 _CAFFE_MEAN = (103.939, 116.779, 123.68)  # blue, green, red
 _TORCH_MEAN = (0.485, 0.456, 0.406)
 _TORCH_STD = (0.229, 0.224, 0.225)
@@ -82,8 +87,10 @@ class Preprocess(keras.layers.Layer):
 def preprocessing(base: keras.Model) -> Preprocess:
     """Return a new `Preprocess` layer that prepares 0..255 RGB images for `base`.
 
-    The family is read from the base's name ("vgg16", "mobilenetv2_1.00_96"), so it is found for
-    a base that was loaded from a file, or renamed by a prefix, as well.
+    The family is read from the base's name, which must be the one that keras.applications gives
+    ("vgg16", "mobilenetv2_1.00_96"). So it is found for a base that was loaded from a file as well.
+    Keras' number behind it ("vgg16_1") and a role before it ("teacher_vgg16") do no harm. Any other
+    word may stand for other weights ("vggface_resnet50", "places365_vgg16") and is refused.
 
     Args:
         base: a model of `load_backbone` or keras.applications.
@@ -96,12 +103,13 @@ def preprocessing(base: keras.Model) -> Preprocess:
         'caffe'
     """
     name = getattr(base, "name", type(base).__name__)
-    mode = next((mode for p, mode in _FAMILIES if re.search(p, name.lower())), None)
+    mode = _mode_of(name)
     if mode is None:
         raise ValueError(
             "`base` must be named after its keras.applications family, such as 'vgg16'. Received: "
-            f"base={name!r}. Rename it, or use the layer itself: Preprocess('caffe' | 'tf' | "
-            "'torch' | 'identity'), 'identity' for a base that rescales its input itself."
+            f"base={name!r}. Say what it expects: build_classifier(..., preprocess='caffe' | 'tf' "
+            "| 'torch' | 'identity'), or use the layer itself, Preprocess('caffe'). 'identity' is "
+            "for a base that rescales its input itself."
         )
     rescales = (keras.layers.Rescaling, keras.layers.Normalization)
     if mode == "identity" and not any(isinstance(x, rescales) for x in base._flatten_layers()):
@@ -110,6 +118,25 @@ def preprocessing(base: keras.Model) -> Preprocess:
             "Normalization layer. Build it with include_preprocessing=True (the default)."
         )
     return Preprocess(mode, name=f"preprocess_{mode}")
+
+
+def _mode_of(name: str) -> str | None:
+    for known, mode in _known_names().items():
+        if re.fullmatch(_AROUND % re.escape(known), name.lower()):
+            return mode
+    return None
+
+
+@cache
+def _known_names() -> dict[str, str]:
+    """Return the names of keras.applications' models and constructors, in lower case."""
+    names = {}
+    for constructor, build in inspect.getmembers(keras.applications, inspect.isfunction):
+        mode = _MODULES.get(build.__module__.rsplit(".", 1)[-1])
+        default = inspect.signature(build).parameters["name"].default
+        if mode is not None:
+            names |= {name.lower(): mode for name in (constructor, default) if name}
+    return names
 
 
 def images_of(model: keras.Model) -> tuple[int | None, ...] | None:

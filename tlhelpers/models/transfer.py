@@ -75,8 +75,9 @@ def transfer_weights(source: keras.Model, target: keras.Model) -> Transfer:
             f"source={source.name!r}, target={target.name!r}:\n{report}\n"
             "Give the layers equal names, layer(name=...), in both models."
         )
+    values = {name: theirs[name].get_weights() for name in loaded}
     for name in loaded:
-        mine[name].set_weights(theirs[name].get_weights())
+        mine[name].set_weights(values[name])
     return report
 
 

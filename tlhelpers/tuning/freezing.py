@@ -1,7 +1,9 @@
 """Choose what learns: freeze and unfreeze."""
 
+import contextlib
+import gc
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from numbers import Integral
 
@@ -33,7 +35,7 @@ def freeze(model: keras.Model) -> Trainability:
 
     Note:
         A model that has been fitted must be compiled again before it is fitted again; its next
-        `fit` says so.
+        `fit` says so. The same goes for other models on the same base.
 
     Example:
         >>> tl.freeze(model).trainable, tl.freeze(base).trainable  # the head's weights, none
@@ -78,7 +80,8 @@ def unfreeze(
     Note:
         A model that has been fitted must be compiled again, with a fresh optimizer, before it is
         fitted again: Keras would go on training the old weights without a word. After this
-        function such a model's `fit` raises instead. For changes made by hand see `FitGuard`.
+        function such a model's `fit` raises instead, and that of every other model on the same
+        base: `unfreeze(base)` is enough. For changes made by hand see `FitGuard`.
 
     Example:
         >>> table = tl.unfreeze(model, blocks=1)
@@ -117,8 +120,12 @@ class Choice:
 
     def apply(self) -> Trainability:
         """Set the flags, and return the table of `describe(model)`."""
+        with asking_for_compile():
+            self._set_flags()
+        return table_of(self.anatomy, self.anatomy.model.trainable_variables)
+
+    def _set_flags(self) -> None:
         model, base = self.anatomy.model, self.anatomy.base
-        before = ids_of_trained(model)
         if self.anatomy.is_nested:
             set_trainable(base, bool(self.layers))  # the loop closes what was not chosen
         for parent in _parents(model, base) if self.layers else ():
@@ -128,8 +135,8 @@ class Choice:
             set_trainable(layer, id(layer) in chosen)
         for norm in self._frozen_norms(self.anatomy.body):
             set_trainable(norm, False)
-        ask_for_compile(model, before)
-        return table_of(self.anatomy, model.trainable_variables)
+        if (encoder := self.anatomy.encoder) is not None:  # its flag alone; its parts have theirs
+            encoder._trainable = any(id(part) in chosen for part in self.anatomy.parts_of(encoder))
 
     def _frozen_norms(self, layers: Sequence[keras.Layer]) -> list[keras.Layer]:
         return batchnorms_of(layers) if self.batchnorm == "frozen" else []
@@ -171,14 +178,16 @@ def _layers_chosen(anatomy: Anatomy, way: str, value, weighted: list) -> list[ke
             blocks = _named(way, value, anatomy.blocks)
         return [layer for block in blocks for layer in block.layers]
     if way == "layers" and not counted:
-        return _named(way, value, body)
+        named = _named(way, value, [*body, *anatomy.top])
+        return [part for layer in named for part in anatomy.parts_of(layer)]
     if way == "layers":
         first = weighted[-check_whole(way, value, 1, len(weighted), cure)]
     elif way == "fraction":
         share = check_number(way, value, "(0, 1]", cure)
         first = weighted[-math.ceil(share * len(weighted) - 1e-9)]
     else:
-        (first,) = _named(way, [value], body)
+        (named,) = _named(way, [value], [*body, *anatomy.top])
+        first = anatomy.parts_of(named)[0]
     return body[body.index(first) :]
 
 
@@ -229,13 +238,10 @@ def restore_flags(model: keras.Model, flags: str) -> None:
                 variable.trainable = layer.trainable
 
 
-def _parents(model: keras.Model, base: keras.Model) -> list[keras.Model]:
-    """Return the models around a base, whose closed flags would hide its weights."""
-    around = [model]
-    for part in model.layers:
-        if part is not base and isinstance(part, keras.Model) and base in part._flatten_layers():
-            around += _parents(part, base)
-    return around
+def _parents(model: keras.Model, base: keras.Model) -> list[keras.Layer]:
+    """Return the models and layers around a base, whose closed flags would hide its weights."""
+    every = model._flatten_layers(include_self=False)
+    return [model, *(part for part in every if base in part._flatten_layers(include_self=False))]
 
 
 def ids_of_trained(model: keras.Model) -> set[int]:
@@ -243,10 +249,31 @@ def ids_of_trained(model: keras.Model) -> set[int]:
     return {id(v) for v in model.trainable_variables}
 
 
-def ask_for_compile(model: keras.Model, before: Iterable[int]) -> None:
-    """Let the next fit raise, instead of training the weights that an old trace has captured."""
+@contextlib.contextmanager
+def asking_for_compile() -> Iterator[None]:
+    """Let the next fit of every model raise that would train other weights than are chosen inside.
+
+    An old trace, or an optimizer from a file, holds the weights of before. That is so in the model
+    that is given, and in every other one that was made of the same layers: after
+    `unfreeze(base)` the classifier on this base must be compiled again. Keras' layers don't know
+    which models they are part of, so all living models are looked at (about 0.1 s).
+    """
+    before = [(model, ids_of_trained(model)) for model in living_models() if _has_trained(model)]
+    try:
+        yield
+    finally:
+        for model, ids in before:
+            if ids != ids_of_trained(model):
+                model.compiled = False
+
+
+def living_models() -> list[keras.Model]:
+    """Return every Keras model of this process, those that failed while they were made aside."""
+    models = [thing for thing in gc.get_objects() if issubclass(type(thing), keras.Model)]
+    return [model for model in models if "_layers" in vars(model)]
+
+
+def _has_trained(model: keras.Model) -> bool:
     optimizer = getattr(model, "optimizer", None)
     traced = getattr(model, "train_function", None) is not None
-    reloaded = optimizer is not None and optimizer.built  # for the weights of before
-    if (traced or reloaded) and before != ids_of_trained(model):
-        model.compiled = False
+    return traced or (optimizer is not None and optimizer.built)  # loaded, for these weights

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from tlhelpers.checks.words import check_number, check_whole, did_you_mean
 from tlhelpers.models.anatomy import Anatomy
 from tlhelpers.tuning.describing import Trainability, describe
-from tlhelpers.tuning.freezing import ask_for_compile, freeze, ids_of_trained
+from tlhelpers.tuning.freezing import asking_for_compile, freeze, living_models
 
 import keras
 
@@ -54,8 +54,8 @@ def add_lora(
 
     Note:
         Compile a fitted model again: its next `fit` says so. Another model on the same base has the
-        adapters too, and must be compiled again before it predicts. Saving the model itself merges
-        them, and it cannot be trained on after loading: use `save_adapters`, or `merge_lora` first.
+        adapters too, and its next `fit` says the same. Saving the model itself merges them, and it
+        cannot be trained on after loading: use `save_adapters`, or `merge_lora` first.
 
     Example:
         >>> print(tl.add_lora(text_model, rank=2, targets=["query", "value"]))
@@ -106,18 +106,26 @@ def merge_lora(model: keras.Model) -> Trainability:
             f"`model` must have LoRA. Received: model={model.name!r} without adapters. "
             "Call add_lora(model, rank, targets) first."
         )
-    before = ids_of_trained(model)
-    for place in adapted:
-        layer, (a, b) = place.layer, place.adapter
-        update = keras.ops.matmul(a, b) * (layer.lora_alpha / layer.lora_rank)
-        place.matrix.assign_add(keras.ops.cast(update, place.matrix.dtype))
-        b.assign(keras.ops.zeros_like(b))  # a prediction that was traced with it stays right
-        layer.lora_enabled, layer.lora_rank, layer.lora_alpha = False, None, None
-        for variable in (a, b):
-            delattr(layer, variable.name)
-    freeze(model)
-    ask_for_compile(model, before)
+    with asking_for_compile():
+        for place, merged in [(place, _merged(place)) for place in adapted]:
+            layer, (a, b) = place.layer, place.adapter
+            place.matrix.assign(merged)
+            b.assign(
+                keras.ops.zeros(b.shape, b.dtype)
+            )  # a prediction that was traced with it stays right
+            layer.lora_enabled, layer.lora_rank, layer.lora_alpha = False, None, None
+            for variable in (a, b):
+                delattr(layer, variable.name)
+        freeze(model)
     return describe(model)
+
+
+def _merged(place: Place):
+    """Return the value of a matrix with its adapter added; nothing is written yet."""
+    a, b = place.adapter
+    update = keras.ops.matmul(a, b) * (place.layer.lora_alpha / place.layer.lora_rank)
+    matrix = keras.ops.convert_to_tensor(place.matrix)
+    return matrix + keras.ops.cast(update, place.matrix.dtype)
 
 
 def check_no_adapters(model: keras.Model, instead: str = "Compile and fit it") -> None:
@@ -132,7 +140,7 @@ def check_no_adapters(model: keras.Model, instead: str = "Compile and fit it") -
 
 def places_of(anatomy: Anatomy) -> list[Place]:
     """Return where LoRA can stand in the base of a model, in order."""
-    layers = {id(part): part for layer in anatomy.body for part in layer._flatten_layers()}
+    layers = {id(part): part for layer in anatomy.top for part in layer._flatten_layers()}
     places = []
     for layer in layers.values():
         matrix = getattr(layer, "_kernel", getattr(layer, "_embeddings", None))
@@ -162,15 +170,15 @@ def _choose(places: list[Place], targets: str | Sequence[str]) -> list[Place]:
 
 def enable(model: keras.Model, chosen: list[tuple[Place, int, float | None]]) -> Trainability:
     """Freeze the base and put an adapter of a rank and alpha on each place."""
-    before = ids_of_trained(model)
-    freeze(model)
     adapted = {id(place.layer) for place, _, _ in chosen}
-    for part in model._flatten_layers():
-        if any(id(layer) in adapted for layer in part._flatten_layers()):
-            part._trainable = True  # the flag alone: the setter would open every weight inside
-        if isinstance(part, keras.Model):
-            part.test_function = part.predict_function = None  # traced without the adapters
-    for place, rank, alpha in chosen:
-        place.layer.enable_lora(rank, lora_alpha=alpha)
-    ask_for_compile(model, before)
+    with asking_for_compile():
+        freeze(model)
+        for part in model._flatten_layers():
+            if any(id(layer) in adapted for layer in part._flatten_layers()):
+                part._trainable = True  # the flag alone: the setter would open every weight inside
+        for place, rank, alpha in chosen:
+            place.layer.enable_lora(rank, lora_alpha=alpha)
+    for other in living_models():
+        if any(id(layer) in adapted for layer in other._flatten_layers()):
+            other.test_function = other.predict_function = None  # traced without the adapters
     return describe(model)

@@ -75,6 +75,8 @@ def load_adapters(model: keras.Model, path: str | os.PathLike) -> Trainability:
         if about["format"] != _FORMAT:
             raise ValueError(f"its format is {about['format']!r} and not {_FORMAT!r}")
         saved = [(item["place"], item["rank"], item["alpha"]) for item in about["adapters"]]
+        if [list(value.shape) for value in values] != _shapes(about):
+            raise ValueError("its arrays are not those that it lists")
     except Exception as error:  # numpy raises a dozen kinds for files that it cannot read
         raise ValueError(
             f"`path` must be a file of save_adapters. Received: path={str(path)!r}: "
@@ -94,6 +96,15 @@ def load_adapters(model: keras.Model, path: str | os.PathLike) -> Trainability:
         enable(model, [(places[i], rank, alpha) for i, rank, alpha in saved])
     state.write([v for i, _, _ in saved for v in places[i].adapter] + head, values)
     return describe(model)
+
+
+def _shapes(about: dict) -> list[list[int]]:
+    """Return the shapes of A and B of every place, then those of the head."""
+    adapters: list[list[int]] = []
+    for item in about["adapters"]:
+        *rows, columns = item["matrix"]
+        adapters += [[*rows, item["rank"]], [item["rank"], columns]]
+    return adapters + about["head"]
 
 
 def _difference(model, places: list[Place], head: list, about: dict, other_adapters: bool) -> str:
