@@ -87,7 +87,7 @@ def test_many_texts_are_tokenized_in_parts():
         (["a", None], r"text 1 of type NoneType, 'None'. Leave out what is missing"),
         ([1.5], r"text 0 of type float, '1.5'.*str\(\)"),
         ([["a"]], "text 0 of type list"),
-        (np.array([["a"], ["b"]]), "text 0 of type ndarray"),
+        (np.array([["a"], ["b"]]), r"list of texts.*type ndarray.*x\[:, 0\]"),
         ([b"a", b"\xff\xfe"], r"UTF-8. Received: text 1 with invalid start byte.*latin-1"),
         (["\ud800"], "UTF-8. Received: text 0 with surrogates not allowed"),
     ],

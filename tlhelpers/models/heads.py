@@ -205,12 +205,14 @@ def build_text_classifier(
             which would count padding, is refused.
 
     Returns:
-        A functional `keras.Model` over the preprocessor's dictionary (`token_ids`, `padding_mask`,
-        `segment_ids`, each `(n, sequence_length)`), to float32 logits `(n, num_classes)`.
+        A functional `keras.Model` over the preprocessor's dictionary (`token_ids` and, if the
+        encoder reads them, `padding_mask` and `segment_ids`, each `(n, sequence_length)`), to
+        float32 logits `(n, num_classes)`. For an encoder without a `padding_mask` (FNet,
+        RoFormerV2) the head takes the tokenizer's number of padding as padding.
 
     Raises:
-        ValueError: something else than `load_bert` returns, a length out of range, "flatten", or
-            what `build_head` refuses.
+        ValueError: something else than `load_bert` returns, an encoder that tells padding by
+            nothing, a length out of range, "flatten", or what `build_head` refuses.
 
     Example:
         >>> model = tl.build_text_classifier(bert, 2, sequence_length=6, task="binary")
@@ -219,10 +221,17 @@ def build_text_classifier(
     """
     encoder = getattr(bert, "backbone", None)
     inputs = getattr(encoder, "input", None)
-    if encoder is None or not isinstance(inputs, dict) or "padding_mask" not in inputs:
+    if encoder is None or not isinstance(inputs, dict) or "token_ids" not in inputs:
         raise ValueError(
             "`bert` must be what load_bert returns. Received: "
             f"bert={bert!r} of type {type(bert).__name__}. Load one: bert = tl.load_bert()."
+        )
+    padding = getattr(getattr(bert, "tokenizer", None), "pad_token_id", None)
+    if "padding_mask" not in inputs and padding is None:
+        raise ValueError(
+            "`bert` must have an encoder that takes a padding_mask, or a tokenizer that has a "
+            f"pad_token_id. Received: an encoder of {', '.join(inputs)}, and neither. Give it one: "
+            "bert.tokenizer.pad_token_id."
         )
     longest = getattr(encoder, "max_sequence_length", None) or 512  # as in `Bert.preprocessor`
     if sequence_length is not None:
@@ -239,8 +248,9 @@ def build_text_classifier(
         for name, tensor in inputs.items()
     }
     top = build_head(num_classes, **head)
-    output = encoder.output  # BERT gives a dictionary, DistilBERT and RoBERTa the sequence itself
-    output = output["sequence_output"] if isinstance(output, dict) else output
-    tokens = keras.Model(encoder.input, output, name=encoder.name)
-    logits = top(tokens(inputs), mask=inputs["padding_mask"])  # without the unused pooled output
-    return keras.Model(inputs, logits, name=f"{encoder.name}_classifier")
+    tokens, output = encoder, encoder.output
+    if isinstance(output, dict):  # as BERT has it: leave the unused pooled output out
+        tokens = keras.Model(encoder.input, output["sequence_output"], name=encoder.name)
+    mask = inputs.get("padding_mask")
+    mask = ops.not_equal(inputs["token_ids"], padding) if mask is None else mask
+    return keras.Model(inputs, top(tokens(inputs), mask=mask), name=f"{encoder.name}_classifier")

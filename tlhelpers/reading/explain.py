@@ -7,6 +7,8 @@ from tlhelpers.checks.words import check_whole
 from tlhelpers.models.anatomy import find_base
 from tlhelpers.models.graph import walk
 from tlhelpers.models.splitting import split_at
+from tlhelpers.reading.evaluation import kind_of_outputs
+from tlhelpers.reading.text_models import task_trained
 from tlhelpers.sources.text_preprocessing import TextPreprocessor
 
 import keras
@@ -14,7 +16,7 @@ import numpy as np
 
 
 def token_importance(
-    model: keras.Model, preprocessor: TextPreprocessor, texts: Iterable[str], target=None
+    model: keras.Model, preprocessor: TextPreprocessor, texts: Iterable[str] | tuple, target=None
 ) -> list[list[tuple[str, float]]]:
     r"""Return, for each piece of each text, how much it speaks for a class: gradient x input.
 
@@ -26,17 +28,19 @@ def token_importance(
     Args:
         model: a text classifier that ends in logits, of `build_text_classifier`.
         preprocessor: what turns texts into its inputs.
-        texts: n texts.
+        texts: n texts, or pairs of them, `(first, second)`.
         target: class to explain, from 0. Defaults to the predicted one of each text. The score is
             its logit minus the mean of the others'; of a model with one logit, that logit for
-            class 1 and its negative for class 0.
+            class 1 and its negative for class 0. Of a multilabel model or a regression it is the
+            output itself, which has no rivals; the highest label, or the only number, by default.
 
     Returns:
         For each text a list of (piece, importance), the markers included.
 
     Raises:
         ValueError: no list of texts; a preprocessor of another length than the model takes; a model
-            without an embedding of `token_ids`; no such class.
+            without an embedding of `token_ids`, or that ends in probabilities; no such class; no
+            target for a regression with several numbers.
 
     Example:
         >>> (pairs,) = tl.token_importance(text_model, bert.preprocessor(6), ["a fine film"])
@@ -51,21 +55,16 @@ def token_importance(
 
     inputs = preprocessor(texts)
     check_tokens(model, inputs)
-    steps = walk(find_base(model))
-    names = [[steps[i].tensor.name for i in step.inputs] for step in steps]
-    if ["token_ids"] not in names:
-        raise ValueError(
-            f"`model` must be a text classifier that embeds token_ids. Received: model="
-            f"{model.name!r}. Build it with build_text_classifier."
-        )
-    layer = steps[names.index(["token_ids"])].layer
+    layer = _embedding(model)
+    task = _check_end(model, target)
     prefix, tail = split_at(model, layer)
     between = prefix(inputs, training=False)
     embedded = between[layer.name]
     with tf.GradientTape() as tape:
         tape.watch(embedded)
-        score = tf.reduce_sum(_score(tail(between, training=False), target))
-    gradient = tape.gradient(score, embedded)
+        score = tf.reduce_sum(_score(tail(between, training=False), target, task))
+    gradient = tf.cast(tape.gradient(score, embedded), "float32")
+    embedded = tf.cast(embedded, "float32")  # or half precision rounds what is summed
     importance = keras.ops.convert_to_numpy(tf.reduce_sum(gradient * embedded, axis=-1))
     return [
         list(zip(pieces, row.tolist(), strict=False))  # the row goes on with padding
@@ -73,27 +72,59 @@ def token_importance(
     ]
 
 
-def _score(logits, target: int | None):
-    """Return the logit of a class minus the mean of the others', for each text."""
-    classes = max(int(logits.shape[-1]), 2)
+def _embedding(model: keras.Model) -> keras.Operation:
+    """Return the layer that makes vectors of the numbers of tokens."""
+    steps = walk(find_base(model))
+    for step in steps:
+        read = [steps[i].tensor.name for i in step.inputs]
+        if read == ["token_ids"] and keras.backend.is_float_dtype(step.tensor.dtype):
+            return step.layer
+    raise ValueError(
+        f"`model` must be a text classifier that embeds token_ids. Received: model={model.name!r}. "
+        "Build it with build_text_classifier."
+    )
+
+
+def _check_end(model: keras.Model, target) -> str | None:
+    """Return the model's task, or refuse probabilities, and several numbers without a target."""
+    if kind_of_outputs(model) == "probabilities":
+        raise ValueError(
+            f"`model` must end in logits. Received: model={model.name!r}, which ends in "
+            "probabilities: where they are sure, they have no slope. Explain the model without its "
+            "softmax or sigmoid."
+        )
+    task, outputs = task_trained(model), model.outputs[0].shape[-1]
+    if task == "regression" and outputs > 1 and target is None:
+        raise ValueError(
+            f"`target` must name one of the {outputs} numbers of a regression. Received: target="
+            "None. Number them from 0: target=0."
+        )
+    return task
+
+
+def _score(logits, target: int | None, task: str | None):
+    """Return the logit of a class for each text, minus the mean of its rivals if it has any."""
+    alone = task in ("multilabel", "regression")
+    classes = logits.shape[-1] if alone else max(int(logits.shape[-1]), 2)
     if target is not None:
-        target = check_whole("target", target, 0, classes - 1, "None explains what was predicted.")
-    if logits.shape[-1] == 1:
+        cure = "None explains what was predicted."
+        target = check_whole("target", target, 0, classes - 1, cure)
+    if classes > logits.shape[-1]:
         logits = keras.ops.concatenate([-logits / 2, logits / 2], axis=-1)
     chosen = keras.ops.argmax(logits, axis=-1) if target is None else target
     wanted = keras.ops.one_hot(chosen, classes) + keras.ops.zeros_like(logits)
-    others = (1 - wanted) / (classes - 1)
+    others = 0.0 if alone else (1 - wanted) / (classes - 1)
     return keras.ops.sum(logits * (wanted - others), axis=-1)
 
 
 def attention_maps(
-    model: keras.Model, preprocessor: TextPreprocessor, text: str
+    model: keras.Model, preprocessor: TextPreprocessor, text: str | tuple[str, str]
 ) -> tuple[list[str], np.ndarray]:
     """Return the pieces of a text, and how much each attends to each, in every layer and head.
 
     Args:
         model: an encoder, or a classifier built on it.
-        preprocessor, text: what turns texts into its inputs, and one text.
+        preprocessor, text: what turns texts into its inputs, and one text, or a pair of them.
 
     Returns:
         m pieces, markers included, and their attention, an array `(layers, heads, m, m)`. Row i of
@@ -112,7 +143,8 @@ def attention_maps(
     """
     import keras_hub
 
-    inputs, (pieces,) = preprocessor([text]), preprocessor.tokens([text])
+    texts = tuple([part] for part in text) if isinstance(text, tuple) else [text]
+    inputs, (pieces,) = preprocessor(texts), preprocessor.tokens(texts)
     inputs = {name: part[:, : len(pieces)] for name, part in inputs.items()}
     base, encoder = find_base(model), keras_hub.layers.TransformerEncoder
     layers = [step for step in walk(base) if isinstance(step.layer, encoder)]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tlhelpers.checks.data import check_tokens
 from tlhelpers.checks.files import is_intact, sha256
-from tlhelpers.models.ends import kind_of_outputs
+from tlhelpers.models.ends import kind_of_outputs, task_of
 from tlhelpers.reading.evaluation import names_of
 from tlhelpers.scores.classification import to_probabilities
 from tlhelpers.sources.bert import import_keras_hub
@@ -38,8 +38,20 @@ class TextModel:
     preprocessor: TextPreprocessor
     class_names: tuple[str, ...]
 
+    def __getstate__(self) -> dict:
+        return {**vars(self), "trainable": flags_of(self.model)}
+
+    def __setstate__(self, state: dict) -> None:
+        """Keras' copy of a model forgets what is frozen inside its composite layers."""
+        restore_flags(state["model"], state.pop("trainable"))
+        vars(self).update(state)
+
     def probabilities(self, texts: Iterable[str | bytes], batch_size: int = 64) -> np.ndarray:
-        """Return probabilities `(n, classes)`; a ValueError for what is no list of n texts."""
+        """Return probabilities `(n, classes)` of n texts, or of pairs `(first, second)`.
+
+        Raises:
+            ValueError: what the preprocessor refuses as texts.
+        """
         logits = self.model.predict(self.preprocessor(texts), batch_size=batch_size, verbose=0)
         return to_probabilities(logits, "logits")[0]
 
@@ -70,8 +82,8 @@ def save_text_model(
 
     Raises:
         ValueError: names, or a preprocessor's length or inputs, that don't fit the model; one that
-            has adapters, doesn't end in class logits, or is compiled for several labels per text or
-            for numbers; a folder that holds something else.
+            has adapters, doesn't end in class logits, or was built or compiled for several labels
+            per text or for numbers; a folder that holds something else.
 
     Example:
         >>> saved = tl.save_text_model("reviews", text_model, bert.preprocessor(6), ["bad", "good"])
@@ -168,17 +180,32 @@ def _count_classes(model: keras.Model) -> int:
     return max(shapes[0][1], 2)
 
 
-def _check_model(model: keras.Model) -> None:
-    """Refuse a model that was trained for another task, or has adapters."""
+def task_trained(model: keras.Model) -> str | None:
+    """Return the task that a model is compiled for, or else its head was built for, if known.
+
+    Example:
+        >>> text_model.compile("adam", "mse")
+        >>> task_trained(text_model)
+        'regression'
+    """
     loss = getattr(model, "loss", None)
     loss = keras.losses.get(loss) if isinstance(loss, str) else loss
     name = str(getattr(getattr(loss, "fn", loss), "__name__", ""))
-    several = name.startswith("binary") and model.outputs[0].shape[-1] > 1
-    if several or name in _OF_NUMBERS:
-        task = "several labels for a text (multilabel)" if several else "numbers (regression)"
+    if name in _OF_NUMBERS:
+        return "regression"
+    if name.startswith("binary") and model.outputs[0].shape[-1] > 1:
+        return "multilabel"
+    return task_of(model)
+
+
+def _check_model(model: keras.Model) -> None:
+    """Refuse a model for another task, or one that has adapters."""
+    tasks = {"multilabel": "several labels for a text (multilabel)",
+             "regression": "numbers (regression)"}  # fmt: skip
+    if task := tasks.get(str(task_trained(model))):
         raise ValueError(
-            f"`model` must give each text one class. Received: model={model.name!r}, compiled with "
-            f"{name} for {task}. Use model.save and preprocessor.layer.save_to_preset."
+            f"`model` must give each text one class. Received: model={model.name!r}, which gives "
+            f"{task}. Use model.save and preprocessor.layer.save_to_preset."
         )
     if any(getattr(layer, "lora_enabled", False) for layer in model._flatten_layers()):
         raise ValueError(

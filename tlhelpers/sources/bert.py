@@ -38,7 +38,8 @@ class Bert:
 
         Returns:
             A `TextPreprocessor`: texts in, dictionary of `token_ids`, `padding_mask` and
-            `segment_ids` out, arrays `(n, sequence_length)`. Its `.layer` is KerasHub's.
+            `segment_ids`, as far as the encoder reads them, out: arrays `(n, sequence_length)`.
+            Its `.layer` is KerasHub's.
 
         Raises:
             ValueError: `sequence_length` is not a whole number from 3 to the encoder's longest.
@@ -87,8 +88,7 @@ def load_bert(name: str = "minilm-l6") -> Bert:
     preset, origin = _locate(name, hub)
     try:
         backbone = hub.models.Backbone.from_preset(preset)
-        preprocessor = hub.models.TextClassifierPreprocessor.from_preset(preset)
-        tokenizer = preprocessor.tokenizer
+        tokenizer, preprocessor_class = _read_tokenizer(preset, backbone, hub)
         if hasattr(tokenizer, "strip_accents"):
             tokenizer.strip_accents = _strips_accents(preset, tokenizer)
     except Exception as error:  # hosts and files fail in many ways
@@ -100,7 +100,16 @@ def load_bert(name: str = "minilm-l6") -> Bert:
         layer.trainable = False
     name = Path(name).name if Path(name).is_dir() else name
     announce(f"{name}: {origin}")
-    return Bert(name, backbone, tokenizer, origin, type(preprocessor))
+    return Bert(name, backbone, tokenizer, origin, preprocessor_class)
+
+
+def _read_tokenizer(preset: str, backbone: keras.Model, hub) -> tuple[keras.layers.Layer, type]:
+    """Return a preset's tokenizer, and the class of layers that make the encoder's inputs."""
+    general = hub.models.TextClassifierPreprocessor
+    if isinstance(backbone, hub.models.ElectraBackbone):  # BERT's inputs, no class of its own
+        return hub.models.ElectraTokenizer.from_preset(preset), general
+    preprocessor = general.from_preset(preset)
+    return preprocessor.tokenizer, type(preprocessor)
 
 
 def import_keras_hub():

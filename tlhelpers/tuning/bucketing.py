@@ -51,9 +51,13 @@ def bucket_by_length(
 
     mask = inputs.get("padding_mask") if isinstance(inputs, Mapping) else None
     if mask is None or np.ndim(mask) != 2 or not len(mask):
+        received, cure = f"type {type(inputs).__name__}", "Use what bert.preprocessor(...) returns."
+        if mask is None and isinstance(inputs, Mapping):
+            received = f"a dictionary of {', '.join(map(str, inputs))}"
+            cure = "An encoder that reads none (FNet) reads padding as text: fit on the arrays."
         raise ValueError(
-            "`inputs` must be a dictionary with a padding_mask (n, tokens). Received: type "
-            f"{type(inputs).__name__}. Use what bert.preprocessor(sequence_length)(texts) returns."
+            "`inputs` must be a dictionary with a padding_mask (n, tokens). Received: "
+            f"{received}. {cure}"
         )
     mask = np.asarray(mask, bool)
     if np.any(mask[:, 1:] & ~mask[:, :-1]):
