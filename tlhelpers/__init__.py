@@ -25,6 +25,7 @@ from tlhelpers.reading.text_models import load_text_model, save_text_model
 from tlhelpers.scores.probes import knn_probe, linear_probe
 from tlhelpers.scores.similarity import linear_cka, mmd, proxy_a_distance
 from tlhelpers.scores.transferability import h_score, leep, logme, nce
+from tlhelpers.sources import text_preprocessing as texts  # noqa: F401  (its name in version 0.1)
 from tlhelpers.sources.assets import fetch, fetch_all
 from tlhelpers.sources.backbones import load_backbone
 from tlhelpers.sources.bert import load_bert
