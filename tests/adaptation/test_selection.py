@@ -140,7 +140,7 @@ def test_a_worst_score_never_wins_even_in_the_first_epoch():
 
 def test_a_collapsed_encoder_scores_chance_in_reverse_validation():
     select = tl.SelectEpoch("reverse_validation", x_target=XT, x_source=XS, y_source=YS)
-    zeros = keras.Sequential([L.Dense(4, kernel_initializer="zeros", trainable=False)])
+    zeros = keras.Sequential([L.Dense(4, "relu", kernel_initializer="zeros")])  # a dead ReLU
     model = tl.DANN(zeros, L.Dense(3))
     model.compile("sgd")
     model.fit(tl.paired_batches(XS, YS, XT, 10), epochs=2, verbose=0, callbacks=[select])

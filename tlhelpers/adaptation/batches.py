@@ -3,8 +3,9 @@
 import functools
 from collections.abc import Callable, Iterator
 
-from tlhelpers.checks.data import check_labels
-from tlhelpers.checks.features import check_samples, to_numpy
+from tlhelpers.adaptation.samples import check_domain, check_parts, each
+from tlhelpers.checks.data import check_labels, count_samples
+from tlhelpers.checks.features import to_numpy
 from tlhelpers.checks.words import check_seed, check_whole
 
 import keras
@@ -28,24 +29,29 @@ class PairedBatches(keras.utils.PyDataset):
         self.rows = functools.lru_cache(2)(self._rows)
 
     def __len__(self) -> int:
-        return max(len(self.x_source), len(self.x_target)) // self.batch_size
+        return max(map(count_samples, (self.x_source, self.x_target))) // self.batch_size
 
     def __getitem__(self, index: int):
         if not 0 <= index < len(self):
             raise IndexError(f"Batch {index} of {len(self)}.")
         part = slice(index * self.batch_size, (index + 1) * self.batch_size)
         source, target = (rows[part] for rows in self.rows(self.epoch))
-        images = self.x_source[source]
+        samples = each(lambda part: part[source], self.x_source)
         if self.augment is not None:
-            draw = np.random.default_rng([self.seed, self.epoch, 2, index])
-            changed = np.asarray(self.augment(images, draw))
-            if changed.shape != images.shape:
-                raise ValueError(
-                    f"`augment` must return images of the same shape, {images.shape}. "
-                    f"Received: shape={changed.shape}. Crop or pad them back to it."
-                )
-            images = changed.astype(images.dtype, copy=False)
-        return {"source": images, "target": self.x_target[target]}, self.y_source[source]
+            samples = self._augmented(samples, index)
+        target = each(lambda part: part[target], self.x_target)
+        return {"source": samples, "target": target}, self.y_source[source]
+
+    def _augmented(self, samples, index: int):
+        draw = np.random.default_rng([self.seed, self.epoch, 2, index])
+        changed = self.augment(samples, draw)
+        shape, received = (each(np.shape, x) for x in (samples, changed))
+        if received != shape:
+            raise ValueError(
+                f"`augment` must return images of the same shape, {shape}. "
+                f"Received: shape={received}. Crop or pad them back to it."
+            )
+        return each(lambda a, b: np.asarray(b).astype(a.dtype, copy=False), samples, changed)
 
     def __iter__(self) -> Iterator:
         self.on_epoch_begin()
@@ -65,7 +71,8 @@ class PairedBatches(keras.utils.PyDataset):
         rows = []
         for domain, x in enumerate((self.x_source, self.x_target)):
             draw = np.random.default_rng([self.seed, epoch, domain])
-            passes = [draw.permutation(len(x)) for _ in range(-(-needed // len(x)))]
+            n = count_samples(x)
+            passes = [draw.permutation(n) for _ in range(-(-needed // n))]
             rows.append(np.concatenate(passes)[:needed])
         return rows
 
@@ -84,13 +91,15 @@ def paired_batches(
     repeats, in a new order at every pass. There is no place for target labels.
 
     Args:
-        x_source: samples of the source, `(n, ...)`, one row each.
+        x_source: samples of the source, `(n, ...)`, one row each; or a dictionary of such arrays,
+            as `bert.preprocessor` returns for texts.
         y_source: their labels, integers `(n,)`.
-        x_target: samples of the target, `(m, ...)`, of the source's shape and type.
+        x_target: samples of the target, `(m, ...)`, of the source's parts, shape and type.
         batch_size: source samples per batch, and target samples per batch.
         seed: integer in 0..2**32-1 that gives the order.
         augment: changes the source images of each batch: `augment(images, generator)` returns new
-            ones of the same shape, drawn from the `numpy.random.Generator`. None leaves them.
+            ones of the same shape, drawn from the `numpy.random.Generator`. None leaves them. Of
+            texts it gets and returns dictionaries.
 
     Returns:
         A `keras.utils.PyDataset` with a length, for `model.fit` or a `for` loop.
@@ -106,22 +115,19 @@ def paired_batches(
         >>> pair, labels = batches[0]
         >>> pair["source"].shape, pair["target"].shape, labels.shape
         ((4, 12, 12, 3), (4, 12, 12, 3), (4,))
+        >>> tokens = bert.preprocessor(sequence_length=6)(texts)  # for an encoder of texts
+        >>> pair, labels = tl.paired_batches(tokens, sentiments, tokens, batch_size=4)[0]
+        >>> pair["target"]["token_ids"].shape
+        (4, 6)
     """
     x_source, x_target = _check_domain(x_source, "x_source"), _check_domain(x_target, "x_target")
-    if x_source.shape[1:] != x_target.shape[1:]:
-        raise ValueError(
-            "`x_source` and `x_target` must have samples of one shape. Received: x_source "
-            f"{x_source.shape[1:]}, x_target {x_target.shape[1:]}. Resize one of them, or repeat a "
-            "grey channel: np.repeat(x, 3, axis=-1)."
-        )
-    if x_source.dtype != x_target.dtype:
-        raise ValueError(
-            "`x_source` and `x_target` must have one type. Received: x_source "
-            f"{x_source.dtype}, x_target {x_target.dtype}, perhaps 0..255 against 0..1. Bring both "
-            "to the same range first."
-        )
-    y_source = check_labels(y_source, n=len(x_source)).astype("int32")
-    n, m = len(x_source), len(x_target)
+    check_parts(x_source, x_target)
+    for part in x_source if isinstance(x_source, dict) else ():
+        _check_alike(x_source[part], x_target[part], f"[{part!r}]", "Use one sequence_length")
+    if not isinstance(x_source, dict):
+        _check_alike(x_source, x_target, "", "Resize one of them")
+    n, m = count_samples(x_source), count_samples(x_target)
+    y_source = check_labels(y_source, n=n).astype("int32")
     cure = f"There are {n} source and {m} target samples: the larger domain must fill a batch, "
     cure += "the smaller one at least half of its places."
     most = min(max(n, m), 2 * min(n, m))
@@ -134,12 +140,31 @@ def paired_batches(
     return PairedBatches(x_source, y_source, x_target, batch_size, check_seed(seed), augment)
 
 
-def _check_domain(x: np.ndarray, name: str) -> np.ndarray:
+def _check_alike(x_source: np.ndarray, x_target: np.ndarray, part: str, cure: str) -> None:
+    """Refuse arrays of two domains that differ in the shape of a sample, or in type."""
+    names = f"`x_source{part}` and `x_target{part}`"
+    if x_source.shape[1:] != x_target.shape[1:]:
+        raise ValueError(
+            f"{names} must have samples of one shape. Received: x_source "
+            f"{x_source.shape[1:]}, x_target {x_target.shape[1:]}. {cure}, or repeat a "
+            "grey channel: np.repeat(x, 3, axis=-1)."
+        )
+    if x_source.dtype != x_target.dtype:
+        raise ValueError(
+            f"{names} must have one type. Received: x_source "
+            f"{x_source.dtype}, x_target {x_target.dtype}, perhaps 0..255 against 0..1. Bring both "
+            "to the same range first."
+        )
+
+
+def _check_domain(x, name: str):
     if isinstance(x, tuple | list) and len(x) == 2 and np.ndim(x[0]) > 1 and np.ndim(x[1]) == 1:
         raise ValueError(
             f"`{name}` must be one array of samples. Received: {name} as a pair, it seems of "
             "samples and labels. Pass the samples alone: target labels play no part in adaptation."
         )
+    if isinstance(x, dict):
+        return each(_as_trained_on, check_domain(x, name))
     x = to_numpy(x)
     if x.ndim == 1 and x.dtype.kind in "iu":
         raise ValueError(
@@ -147,5 +172,9 @@ def _check_domain(x: np.ndarray, name: str) -> np.ndarray:
             "which looks like labels. Pass paired_batches(x_source, y_source, x_target); target "
             "labels play no part."
         )
-    x = check_samples(x, name)
-    return x.astype("float32", copy=False) if x.dtype.kind in "fb" else x
+    x = check_domain(x, name)
+    return x.astype("float32") if x.dtype.kind == "b" else _as_trained_on(x)
+
+
+def _as_trained_on(x: np.ndarray) -> np.ndarray:
+    return x.astype("float32", copy=False) if x.dtype.kind == "f" else x

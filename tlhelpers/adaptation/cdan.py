@@ -12,7 +12,8 @@ class CDAN(DANN):
     r"""Conditional adversarial training: align the classes, not only the domains as a whole.
 
     As `DANN`, but the discriminator sees $f(x) \otimes \mathrm{softmax}(g(f(x)))$, one row of
-    `features * classes` numbers. No gradient goes through the probabilities.
+    `features * classes` numbers. No gradient goes through the probabilities. The parts are used,
+    not copied: see `DANN`.
 
     Args:
         encoder, classifier, discriminator, weight, gamma: as in `DANN`.

@@ -1,6 +1,7 @@
 """DANN that also learns from its own sure predictions, on other views of the same target images."""
 
 from tlhelpers.adaptation.dann import DANN
+from tlhelpers.adaptation.samples import check_pair, is_pair
 from tlhelpers.adaptation.trainer import check_part
 from tlhelpers.checks.words import check_number
 
@@ -17,6 +18,9 @@ class RandomChannel(keras.layers.Layer):
     Args:
         seed: of the draws.
 
+    Raises:
+        ValueError: what it is called with is no batch of images.
+
     Example:
         >>> view = RandomChannel(seed=0)(x)  # images (n, height, width, channels)
         >>> bool((view == view[..., :1]).numpy().all())
@@ -29,6 +33,12 @@ class RandomChannel(keras.layers.Layer):
         self.generator = keras.random.SeedGenerator(seed)
 
     def call(self, images):
+        if len(getattr(images, "shape", ())) != 4:
+            received = "a dictionary" if isinstance(images, dict) else f"shape={images.shape}"
+            raise ValueError(
+                "`images` must have shape (n, height, width, channels). Received: "
+                f"{received}. Give ConsistentDANN a view of your own, or use DANN."
+            )
         shape = ops.shape(images)
         drawn = keras.random.randint((shape[0],), 0, images.shape[-1], seed=self.generator)
         chosen = ops.cast(ops.one_hot(drawn, images.shape[-1]), images.dtype)[:, None, None, :]
@@ -49,11 +59,13 @@ class ConsistentDANN(DANN):
     $\frac{c}{b} \sum_x [\max p(x) > \tau] \; \mathrm{CE}(g(f(v(x))), \arg\max p(x))$,
 
     where $p = \mathrm{softmax}(g(f(x)))$ is taken as given. It needs an alignment to begin with:
-    alone, it confirms what a model that knows the source only is sure and wrong about.
+    alone, it confirms what a model that knows the source only is sure and wrong about. The parts
+    are used, not copied: see `DANN`.
 
     Args:
         encoder, classifier, discriminator, weight, gamma: as in `DANN`.
-        view: Keras layer that keeps what target images show. Defaults to `RandomChannel`.
+        view: Keras layer that keeps what target images show. Defaults to `RandomChannel`; texts
+            need one from dictionary to dictionary.
         consistency: c, 0 or above.
         threshold: $\tau$ in 0..1, the probability from which on a prediction is trusted.
 
@@ -85,11 +97,13 @@ class ConsistentDANN(DANN):
         self.consistency_loss: keras.metrics.Mean = keras.metrics.Mean("consistency_loss")
 
     def call(self, inputs, training=None):
-        if not isinstance(inputs, dict):
+        if not is_pair(inputs):
             return super().call(inputs)
+        check_pair(inputs)
         source, target = inputs["source"], inputs["target"]
-        features = self.encoder(ops.concatenate([source, target, self.view(target)]), parts=3)
-        logits, n = self._classify(features), ops.shape(source)[0]
+        features = self._encode(source, target, self.view(target))
+        logits = self._classify(features)
+        n = ops.shape(logits)[0] // 3
         p = ops.stop_gradient(ops.softmax(logits[n : 2 * n]))
         trusted = ops.cast(ops.max(p, axis=1) > self.threshold, "float32")
         answers, seen = ops.argmax(p, axis=1), logits[2 * n :]

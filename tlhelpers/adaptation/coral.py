@@ -35,7 +35,12 @@ def coral_loss(a, b):
 class CORAL(Adaptation):
     r"""Train with $L = L_\text{label} + w \cdot \mathrm{CORAL}(f(source), f(target))$.
 
-    See `coral_loss`. A last batch of one pair has covariances of 0 and aligns nothing.
+    See `coral_loss`. A last batch of one pair has covariances of 0 and aligns nothing. The parts
+    are used, not copied: see `DANN`.
+
+    The loss is divided by $4 d^2$ for d features, so that at a weight of 1 it is often too small to
+    move anything. Choose w as the paper does: $w \cdot \mathrm{CORAL}$ about as large as the label
+    loss at the end of the training. The history has both losses, each without its weight.
 
     Args:
         encoder, classifier, weight, gamma: as in `DANN`; features are flattened.
@@ -44,7 +49,16 @@ class CORAL(Adaptation):
         ValueError: as in `DANN`; in `fit`, batches of one sample per domain.
 
     Example:
-        >>> model = tl.CORAL(encoder, classifier, weight=1.0)
+        >>> model = tl.CORAL(encoder, classifier, weight=0.0)  # a first look at both losses
+        >>> model.compile("adam")
+        >>> batches = tl.paired_batches(x_source, y_source, x_target, batch_size=6)
+        >>> losses = model.fit(batches, epochs=2, verbose=0).history
+        >>> weight = losses["label_loss"][-1] / losses["coral_loss"][-1]
+        >>> copies = keras.models.clone_model(encoder), keras.models.clone_model(classifier)
+        >>> model = tl.CORAL(*copies, weight=weight)
+
+    Reference:
+        Sun and Saenko 2016, Deep CORAL (arXiv 1607.01719), equation 6; the weight: its experiments.
     """
 
     alignment_name = "coral_loss"

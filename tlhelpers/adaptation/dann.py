@@ -18,8 +18,12 @@ class DANN(Adaptation):
     The discriminator itself always learns at full weight; only the gradient that goes on into the
     encoder is multiplied by $-\lambda$.
 
+    The parts are used, not copied: a fit trains the encoder that you gave, and a second method on
+    it begins where the first one ended. Build new parts for each method that you compare.
+
     Args:
-        encoder: Keras model or layer from samples to features.
+        encoder: Keras model or layer from samples, an array or a dictionary of arrays (texts), to
+            one tensor of features. `fit` refuses it frozen, as `tl.load_backbone` returns it.
         classifier: Keras model or layer from features to logits `(n, classes)`.
         discriminator: from features to one logit, `(n, 1)`. Defaults to the paper's: a hidden layer
             of 100 units, behind `Flatten`.
@@ -39,6 +43,15 @@ class DANN(Adaptation):
         >>> logits = model.predict(x_target, verbose=0)
         >>> logits.shape
         (12, 3)
+        >>> def fresh():  # the same layers with new weights, for a comparison
+        ...     return keras.models.clone_model(encoder), keras.models.clone_model(classifier)
+        >>> models = [method(*fresh()) for method in (tl.SourceOnly, tl.DANN)]
+        >>> models[0].encoder is models[1].encoder
+        False
+        >>> start = encoder.get_weights()  # pretrained weights, before any fit
+        >>> copy, head = fresh()
+        >>> copy.build(encoder.input_shape)
+        >>> copy.set_weights(start)
 
     Reference:
         Ganin et al. 2016, Domain-Adversarial Training of Neural Networks, JMLR 17(59)

@@ -51,6 +51,9 @@ def mcc_loss(logits, temperature: float = 2.5):
 class MCC(Adaptation):
     r"""Train with $L = L_\text{label}(source) + w \cdot \mathrm{MCC}(target)$, see `mcc_loss`.
 
+    It moves the classifier as well: the encoder may be frozen. The parts are used, not copied: see
+    `DANN`.
+
     Args:
         encoder, classifier, weight, gamma: as in `DANN`.
 
@@ -60,6 +63,7 @@ class MCC(Adaptation):
 
     alignment_name = "confusion_loss"
     classifies_target = True
+    moves_encoder_alone = False
 
     def align(self, features, logits) -> dict:
         """Return the class confusion of the target half."""

@@ -52,6 +52,7 @@ class MMD(Adaptation):
     r"""Train with $L = L_\text{label} + w \cdot \mathrm{MMD}^2(f(source), f(target))$.
 
     As in Long et al. 2015 (see `mmd_loss`), but with one layer of features and fixed kernels.
+    The parts are used, not copied: see `DANN`.
 
     Args:
         encoder, classifier, weight, gamma: as in `CORAL`; so are the errors.

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
+from tlhelpers.adaptation.samples import check_domain, each
 from tlhelpers.adaptation.trainer import QUIET, Adaptation
-from tlhelpers.checks.data import check_labels
-from tlhelpers.checks.features import check_samples, is_finite
+from tlhelpers.checks.data import check_labels, count_samples
+from tlhelpers.checks.features import is_finite
 from tlhelpers.checks.words import check_seed, check_whole
 from tlhelpers.scores.similarity import proxy_a_distance
 
@@ -82,7 +83,8 @@ def check_domains(model: Adaptation, x_source, y_source, x_target, seed: int = 0
 
     Args:
         model: a trained `DANN`, or another adaptation.
-        x_source, y_source: labelled source samples, kept out of the training.
+        x_source, y_source: labelled source samples, kept out of the training; arrays, or
+            dictionaries of arrays (texts).
         x_target: unlabelled target samples, kept out of the training. Of the larger of the two sets
             as many samples are drawn as the smaller has.
         seed: of that draw, and of the halves on which the probe is trained and tested.
@@ -110,12 +112,13 @@ def check_domains(model: Adaptation, x_source, y_source, x_target, seed: int = 0
             f"{type(model).__name__}. For any two sets of features take tl.proxy_a_distance."
         )
     x_source, y_source, x_target = _check_data(x_source, y_source, x_target)
-    classes = model.predict(x_source[:1], **QUIET).shape[1]
+    classes = model.predict(_take(x_source, slice(1)), **QUIET).shape[1]
     check_labels(y_source, num_classes=classes)
-    n, seed = min(len(x_source), len(x_target)), check_seed(seed)
-    draws = [np.random.default_rng(seed).permutation(len(x))[:n] for x in (x_source, x_target)]
+    sizes, seed = [count_samples(x) for x in (x_source, x_target)], check_seed(seed)
+    n = min(sizes)
+    draws = [np.random.default_rng(seed).permutation(size)[:n] for size in sizes]
     rows, others = map(np.sort, draws)
-    x_source, y_source, x_target = x_source[rows], y_source[rows], x_target[others]
+    x_source, y_source, x_target = _take(x_source, rows), y_source[rows], _take(x_target, others)
     with model.on_domain("source"):
         source, source_logits = model.features_of(x_source), model.predict(x_source, **QUIET)
     target, target_logits = model.features_of(x_target), model.predict(x_target, **QUIET)
@@ -169,17 +172,21 @@ class DomainMonitor(keras.callbacks.Callback):
             print(f"Epoch {epoch + 1}: {self.reports[epoch]}")
 
 
-def _check_data(x_source, y_source, x_target) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    x_source = check_samples(x_source, "x_source", LEAST_ROWS)
-    y_source = check_labels(y_source, n=len(x_source))
-    return x_source, y_source, check_samples(x_target, "x_target", LEAST_ROWS)
+def _check_data(x_source, y_source, x_target) -> tuple:
+    x_source = check_domain(x_source, "x_source", LEAST_ROWS)
+    y_source = check_labels(y_source, n=count_samples(x_source))
+    return x_source, y_source, check_domain(x_target, "x_target", LEAST_ROWS)
+
+
+def _take(x, rows):
+    return each(lambda part: part[rows], x)
 
 
 def _domain_accuracy(model: Adaptation, x_source, x_target, batch_size: int = 256) -> float | None:
     right = []
-    for start in range(0, len(x_source), batch_size):
+    for start in range(0, count_samples(x_source), batch_size):
         part = slice(start, start + batch_size)
-        pair = {"source": x_source[part], "target": x_target[part]}
+        pair = {"source": _take(x_source, part), "target": _take(x_target, part)}
         outputs = model(pair, training=False)
         if "domain_logits" not in outputs:
             return None

@@ -1,9 +1,10 @@
 """Keep the weights of the best epoch, judged without target labels, or by an oracle."""
 
 from tlhelpers.adaptation import validators
+from tlhelpers.adaptation.samples import check_domain
 from tlhelpers.adaptation.trainer import QUIET
-from tlhelpers.checks.data import check_labels
-from tlhelpers.checks.features import check_samples, is_finite
+from tlhelpers.checks.data import check_labels, count_samples
+from tlhelpers.checks.features import is_finite
 from tlhelpers.checks.words import check_choice, check_whole
 
 import keras
@@ -57,7 +58,8 @@ class SelectEpoch(BestEpoch):
 
     Args:
         validator: name of a function of `tl.validators`.
-        x_target: unlabelled target samples; every validator but "source_accuracy" needs them.
+        x_target: unlabelled target samples, an array or a dictionary of arrays (texts); every
+            validator but "source_accuracy" needs them.
         x_source, y_source: labelled source samples kept out of the training, for "source_accuracy"
             and "reverse_validation".
         patience: stop the fit after so many epochs without a better score; None never stops it.
@@ -99,10 +101,11 @@ class SelectEpoch(BestEpoch):
                 f"{' and no '.join(missing)}. Pass them, or use another validator."
             )
         if needed.pop("y_source", None) is not None:
-            y_source = check_labels(y_source, n=len(x_source))
-        for name, value in needed.items():
-            check_samples(value, name, LEAST_ROWS.get(validator, 1))
-        self.x_target, self.x_source, self.y_source = x_target, x_source, y_source
+            y_source = check_labels(y_source, n=count_samples(x_source))
+        least = LEAST_ROWS.get(validator, 1)
+        checked = {name: check_domain(value, name, least) for name, value in needed.items()}
+        self.x_target, self.x_source = checked.get("x_target"), checked.get("x_source")
+        self.y_source = y_source
 
     def score(self) -> float:
         """Return the validator's score of the model as it is now, -inf if it has diverged."""
@@ -151,8 +154,8 @@ class OracleEpoch(BestEpoch):
 
     def __init__(self, x_target, y_target):
         super().__init__("val_oracle_accuracy", patience=None)
-        self.x_target = check_samples(x_target, "x_target")
-        self.y_target = check_labels(y_target, n=len(x_target))
+        self.x_target = check_domain(x_target, "x_target")
+        self.y_target = check_labels(y_target, n=count_samples(self.x_target))
 
     def score(self) -> float:
         """Return the accuracy on the target, -inf if the model has diverged."""

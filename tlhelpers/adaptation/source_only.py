@@ -12,6 +12,8 @@ class SourceOnly(Adaptation):
     $L = L_\text{label}(source)$. The target half goes through the encoder, where BatchNormalization
     sees it, and no further: the weights are bit-equal to those of a `DANN` of weight 0; only the
     alignment differs. A plain `fit` on the source gives the same up to rounding, in half the time.
+    With a frozen encoder it trains the classifier alone. The parts are used, not copied: see
+    `DANN`.
 
     Args:
         encoder, classifier: as in `DANN`.

@@ -7,10 +7,22 @@ from collections.abc import Iterator
 from tlhelpers.adaptation.batches import PairedBatches
 from tlhelpers.adaptation.normalization import DOMAINS, DomainBatchNormalization, hand_on_parts
 from tlhelpers.adaptation.reversal import GradientReversal, reversal_schedule
-from tlhelpers.checks.data import check_labels
+from tlhelpers.adaptation.samples import (
+    Watch,
+    check_pair,
+    check_weights,
+    each,
+    is_pair,
+    to_labels,
+    to_weights,
+)
+from tlhelpers.checks.data import check_labels, count_samples
 from tlhelpers.checks.features import to_numpy
 from tlhelpers.checks.words import check_choice, check_number, check_whole
+from tlhelpers.models.preprocessing import check_inputs
+from tlhelpers.tuning.batches import is_dataset
 from tlhelpers.tuning.freezing import flags_of, restore_flags
+from tlhelpers.tuning.guard import FitGuard
 
 import keras
 import numpy as np
@@ -27,7 +39,8 @@ class Adaptation(keras.Model):
     and target go through the encoder as one batch; only the source half meets its labels. What
     aligns the two is up to the subclass: `DANN`, `CDAN`, `CORAL`, `MMD`, `MCC`; `SourceOnly` does
     not align. Compile it with an optimizer, fit it on `paired_batches`; `predict`, `evaluate`,
-    `validation_data` and `save` then work on plain arrays, as with any classifier.
+    `validation_data` and `save` then work on plain arrays, as with any classifier, or on the
+    dictionary of arrays that a text encoder takes. The parts are used, not copied.
 
     Args:
         encoder, classifier, weight, gamma: as in `DANN`; so are the errors.
@@ -37,6 +50,7 @@ class Adaptation(keras.Model):
     paired: tuple = (("alignment", "alignment"),)  # outputs, and the metrics that are their means
     classifies_target = False  # whether the alignment reads the logits of the target half
     reverses = False  # whether the weight is that of a gradient reversal, not of the loss
+    moves_encoder_alone = True  # whether the alignment can change nothing but the encoder
     least_rows = 1  # of each domain, without which the alignment says nothing
 
     def __init__(
@@ -110,8 +124,9 @@ class Adaptation(keras.Model):
         if isinstance(self.encoder, keras.Model):
             features = to_numpy(self.encoder.predict(x, **QUIET))
         else:
-            parts = [self.encoder(x[i : i + 256], training=False) for i in range(0, len(x), 256)]
-            features = np.concatenate(list(map(to_numpy, parts)))
+            starts = range(0, count_samples(x), 256)
+            parts = [each(lambda part, i=i: part[i : i + 256], x) for i in starts]
+            features = np.concatenate([to_numpy(self.encoder(p, training=False)) for p in parts])
         return features.reshape(len(features), -1)
 
     def align(self, features, logits) -> dict:
@@ -123,13 +138,27 @@ class Adaptation(keras.Model):
         return {}
 
     def call(self, inputs, training=None):  # Keras hands `training` on to the layers inside
-        if not isinstance(inputs, dict):
-            return self._classify(self.encoder(inputs))
+        if not is_pair(inputs):
+            return self._classify(self._encode(inputs))
         check_pair(inputs)
-        features = self.encoder(ops.concatenate([inputs["source"], inputs["target"]]), parts=2)
+        features = self._encode(inputs["source"], inputs["target"])
         logits = self._classify(features if self.classifies_target else halves(features)[0])
         aligned = self.align(features, logits)
         return {"logits": halves(logits)[0] if self.classifies_target else logits, **aligned}
+
+    def _encode(self, *domains):
+        """Return the features of one domain, or of several as one batch."""
+        x, parts = domains[0], {}
+        if len(domains) > 1:
+            x, parts = each(lambda *x: ops.concatenate(x), *domains), {"parts": len(domains)}
+        features = self.encoder(x, **parts)
+        if isinstance(features, dict | list | tuple):
+            raise ValueError(
+                "`encoder` must give one tensor of features. Received: a "
+                f"{type(features).__name__} of {len(features)}. Choose one, such as "
+                "keras.Model(encoder.input, encoder.output['pooled_output'])."
+            )
+        return features
 
     def _classify(self, features):
         logits = self.classifier(features, parts=None)  # or Keras hands on those of the encoder
@@ -152,8 +181,12 @@ class Adaptation(keras.Model):
 
     def _label_loss(self, y, logits, sample_weight=None):
         y = ops.cast(ops.reshape(y, (-1,)), "int32")
-        each = ops.sparse_categorical_crossentropy(y, logits, from_logits=True)
-        return ops.mean(each if sample_weight is None else each * sample_weight)
+        losses = ops.sparse_categorical_crossentropy(y, logits, from_logits=True)
+        if sample_weight is None:
+            return ops.mean(losses)
+        check_weights(sample_weight.shape, losses.shape[0])  # (n,) * (n, 1) would be (n, n)
+        weights = ops.cast(ops.reshape(sample_weight, (-1,)), losses.dtype)
+        return ops.mean(losses * weights)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         """Update the metrics; those of pairs only where there is a target half."""
@@ -171,46 +204,106 @@ class Adaptation(keras.Model):
     def fit(self, x=None, y=None, *, epochs: int = 1, callbacks=None, **kwargs):
         """Train on `paired_batches`; all else is as in Keras' own fit.
 
+        Of a dataset, the labels and weights of every batch are looked at before the step on it, and
+        the samples of the first one.
+
         Args:
             x: `paired_batches`, or a `tf.data.Dataset` of such batches, the last one too with as
                 many source as target samples: zip the domains sample by sample before `batch`, or
-                batch each of them with `drop_remainder=True`.
+                batch each of them with `drop_remainder=True`. It may give weights of the source
+                samples as a third part, `(n,)` or `(n, 1)`.
             y: None; the labels of the source are in the batches.
             epochs, callbacks, **kwargs: as in Keras; one callback may stand alone.
 
         Raises:
-            ValueError: other data; halves known to differ in size; `batch_size=1` where several
-                samples are compared (`CORAL`, `MMD`); labels that do not fit the classifier; with
-                a gamma, data of unknown length without `steps_per_epoch`.
+            ValueError: not compiled, or frozen and unfrozen since; an encoder with nothing to
+                train, where the alignment moves nothing else (all but `MCC`); other data; halves
+                known to differ in size; `batch_size=1` where several samples are compared (`CORAL`,
+                `MMD`); labels, weights, images or tokens that do not fit the model; with a gamma,
+                data of unknown length without `steps_per_epoch`.
         """
+        self._assert_compile_called("fit")
         spec = getattr(x, "element_spec", None)
         pair = spec[0] if isinstance(spec, tuple) else None
-        is_pair = isinstance(pair, dict) and {*DOMAINS} <= {*pair}
-        if y is not None or not (is_pair or isinstance(x, PairedBatches)):
+        if y is not None or not (is_pair(pair) or isinstance(x, PairedBatches)):
             raise ValueError(
                 "`x` must be batches of source and target, and `y` None. Received: x of type "
                 f"{type(x).__name__}, y of type {type(y).__name__}. Use tl.paired_batches as `x`."
             )
-        if isinstance(pair, dict):
+        if pair is not None:
             check_pair(pair)
-        else:
-            self._prepare(x, kwargs.get("validation_data"))
-        callbacks = [WeightSchedule(x), *keras.tree.flatten(callbacks or [])]
+        check_compiled_weights(self)
         kwargs["shuffle"] = False  # the batches have an order of their own
-        return super().fit(x, epochs=epochs, callbacks=callbacks, **kwargs)
+        with self._watch() as watch:
+            data = self._labelled(x, None, None, watch)[0]
+            self._prepare(x if pair is None else pair["source"])
+            validation = self._validation(kwargs.pop("validation_data", None), watch)
+            first = [Readiness(validation), WeightSchedule(x)]
+            callbacks = [*first, *keras.tree.flatten(callbacks or [])]
+            return super().fit(
+                data, epochs=epochs, callbacks=callbacks, validation_data=validation, **kwargs
+            )
 
-    def _prepare(self, x: PairedBatches, validation) -> None:
-        """Build model and optimizer, and check what is only then known to fit."""
-        cure = f"{type(self).__name__} compares several samples of each domain. Use 64, say."
-        check_whole("batch_size", x.batch_size, self.least_rows, cure=cure)
-        if not self.built:
-            sample = keras.KerasTensor((None, *x.x_source.shape[1:]), x.x_source.dtype.name)
+    def evaluate(
+        self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, *args, **kwargs
+    ):
+        """Evaluate as Keras does, on data that are checked as those of `fit` are."""
+        options = {"batch_size": batch_size, "verbose": verbose, **kwargs}
+        if kwargs.get("_use_cached_eval_dataset"):  # of a fit, which has looked at it
+            return super().evaluate(x, y, sample_weight=sample_weight, **options)
+        with self._watch() as watch:
+            x, y, weights = self._labelled(x, y, sample_weight, watch)
+            return super().evaluate(x, y, batch_size, verbose, weights, *args, **kwargs)
+
+    def _watch(self) -> Watch:
+        return Watch(self._check_samples, self._known_classes)
+
+    def _known_classes(self) -> int | None:
+        return self.classes if self.built else None
+
+    def _labelled(self, x, y, weights, watch: Watch) -> tuple:
+        """Return samples, labels and weights, checked, or to be checked batch by batch."""
+        if hasattr(x, "map") and is_dataset(x):
+            return watch.over(x), y, weights
+        if isinstance(x, PairedBatches):
+            self._check_samples({"source": x.x_source, "target": x.x_target})
+        if y is None:
+            return x, y, weights
+        self._check_samples(x)
+        n = count_samples(x["source"] if is_pair(x) else x)
+        labels = to_labels(y, self._known_classes(), n)
+        return x, labels, None if weights is None else to_weights(weights, n)
+
+    def _validation(self, data, watch: Watch):
+        """Return `validation_data`, checked, in a form that Keras takes."""
+        x, *said = data if isinstance(data, tuple | list) else (data,)
+        x, *said = self._labelled(x, *(*said, None, None)[:2], watch)
+        said = [part for part in said if part is not None]
+        return (x, *said) if said else x
+
+    def _check_samples(self, x) -> None:
+        """Refuse images or tokens that the encoder would misread."""
+        for name in DOMAINS if is_pair(x) else ():
+            try:
+                check_inputs(self, x[name])
+            except ValueError as error:
+                raise ValueError(f"In the {name}: {error}") from None
+        if not is_pair(x):
+            check_inputs(self, x)
+
+    def _prepare(self, x) -> None:
+        """Build model and optimizer for batches, or a specification; check what is then known."""
+        if isinstance(x, PairedBatches):
+            cure = f"{type(self).__name__} compares several samples of each domain. Use 64, say."
+            check_whole("batch_size", x.batch_size, self.least_rows, cure=cure)
+        sample = each(symbol, getattr(x, "x_source", x))
+        known = None not in keras.tree.flatten(each(lambda part: part.shape[1:], sample))
+        if not self.built and (known or self.encoder.built):
             self({"source": sample, "target": sample})
-        if self.optimizer is not None:
+        if self.built and self.optimizer is not None:
             self.optimizer.build(self.trainable_variables)  # or the step is traced twice
-        check_labels(x.y_source, num_classes=self.classes)
-        if isinstance(validation, tuple):
-            check_labels(validation[1], num_classes=self.classes, n=len(validation[0]))
+        if isinstance(x, PairedBatches):
+            check_labels(x.y_source, num_classes=self.classes)
 
     @contextlib.contextmanager
     def on_domain(self, name: str) -> Iterator[None]:
@@ -245,6 +338,24 @@ class Adaptation(keras.Model):
         model._flags = flags
         model._restore_flags()
         return model
+
+
+class Readiness(keras.callbacks.Callback):
+    """Refuse a fit that would train no encoder, or end at its validation data; `fit` adds it."""
+
+    def __init__(self, validation):
+        super().__init__()
+        self.validation = validation
+
+    def on_train_begin(self, logs=None):
+        check_moves(self.model)
+        classes = self.model._known_classes()
+        labels = getattr(self.validation, "y_source", None)  # of paired batches
+        labels = self.validation[1] if isinstance(self.validation, tuple) else labels
+        if labels is not None:
+            check_labels(labels, num_classes=classes)
+        elif is_dataset(self.validation) and int(self.validation.cardinality()) > 0:
+            next(iter(self.validation.take(1)))  # which is watched
 
 
 class WeightSchedule(keras.callbacks.Callback):
@@ -283,14 +394,33 @@ class WeightSchedule(keras.callbacks.Callback):
             logs["weight"] = float(ops.convert_to_numpy(self.model.weight))
 
 
-def check_pair(pair: dict) -> None:
-    """Refuse a batch whose halves are known to differ in size."""
-    source, target = (getattr(pair[name], "shape", (None,))[0] for name in DOMAINS)
-    if None not in (source, target) and source != target:
-        raise ValueError(
-            f"A batch must hold as many source as target samples. Received: {source=}, {target=}. "
-            "Use tl.paired_batches, or batch both domains alike, with drop_remainder=True."
-        )
+def symbol(part) -> keras.KerasTensor:
+    """Return what stands for any number of samples like those of an array or a specification."""
+    shape = part.shape if getattr(part.shape, "rank", 0) is not None else (None, None)
+    return keras.KerasTensor((None, *shape[1:]), part.dtype.name)
+
+
+def check_compiled_weights(model: Adaptation) -> None:
+    """Refuse a fit with an optimizer that knows other weights than those that train now."""
+    if getattr(model.optimizer, "built", False):
+        guard = FitGuard()
+        guard.set_model(model)
+        guard.on_train_begin()
+
+
+def check_moves(model: Adaptation) -> None:
+    """Refuse an encoder without a weight to train, if the alignment acts on nothing else."""
+    encoder = model.encoder
+    unknown = encoder.trainable and not encoder.built
+    if not (model.peak and model.moves_encoder_alone) or unknown or encoder.trainable_variables:
+        return
+    frozen = f"with all {len(encoder.weights)} weights frozen" if encoder.weights else "without any"
+    raise ValueError(
+        f"`encoder` must have weights to train: {type(model).__name__} aligns the domains by them "
+        f"alone. Received: encoder={encoder.name!r} {frozen}. Unfreeze some, such as "
+        "tl.unfreeze(encoder, blocks=1), and compile again. To train the classifier on features "
+        "as they are, use tl.SourceOnly."
+    )
 
 
 def halves(x):

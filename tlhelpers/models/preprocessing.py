@@ -139,15 +139,32 @@ def _known_names() -> dict[str, str]:
     return names
 
 
-def images_of(model: keras.Model) -> tuple[int | None, ...] | None:
-    """Return the shape of one image for a model with `Preprocess` inside, None for others."""
-    inside = any(isinstance(layer, Preprocess) for layer in model._flatten_layers())
-    single = len(getattr(model, "inputs", None) or ()) == 1
-    return tuple(model.inputs[0].shape[1:]) if inside and single else None
+def images_of(model: keras.Layer) -> tuple[int | None, ...] | None:
+    """Return the shape of one image for a model with `Preprocess` inside, None for others.
+
+    A subclassed model has no graph that says what comes in: the first part of it with `Preprocess`
+    inside does, its `encoder` if it has one.
+    """
+    if not any(isinstance(layer, Preprocess) for layer in model._flatten_layers()):
+        return None
+    if isinstance(model, Preprocess):
+        return None, None, 3
+    if inputs := getattr(model, "inputs", None):
+        return tuple(inputs[0].shape[1:]) if len(inputs) == 1 else None
+    shapes = map(images_of, _parts_at_the_front(model))
+    return next((shape for shape in shapes if shape is not None), None)
 
 
-def check_inputs(model: keras.Model, x) -> None:
+def _parts_at_the_front(model: keras.Layer) -> list[keras.Layer]:
+    encoder = getattr(model, "encoder", None)
+    if isinstance(encoder, keras.Layer):
+        return [encoder]
+    return list(model._flatten_layers(include_self=False, recursive=False))
+
+
+def check_inputs(model: keras.Layer, x) -> None:
     """Refuse tokens or images that the model would misread; see `check_tokens`, `check_images`."""
-    check_tokens(model, x)
-    if (images := images_of(model)) is not None:
+    encoder = getattr(model, "encoder", None)
+    check_tokens(model if getattr(model, "inputs", None) or encoder is None else encoder, x)
+    if (images := images_of(model)) is not None and not isinstance(x, dict):
         check_images(x, images)
