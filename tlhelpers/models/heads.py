@@ -200,7 +200,7 @@ def build_classifier(
 
 
 def _check_base(base: keras.Model) -> None:
-    inputs, outputs = (getattr(base, name, None) or () for name in ("inputs", "outputs"))
+    inputs, outputs = (list(getattr(base, name, None) or []) for name in ("inputs", "outputs"))
     if len(inputs) != 1 or len(outputs) != 1:
         raise ValueError(
             "`base` must be a model with a graph, one input and one output. Received: "

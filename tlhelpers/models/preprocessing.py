@@ -159,7 +159,7 @@ def _mode_of(name: str) -> str | None:
 @cache
 def _known_names() -> dict[str, str]:
     """Return the names of keras.applications' models and constructors, in lower case."""
-    names = {}
+    names: dict[str, str] = {}
     for constructor, build in inspect.getmembers(keras.applications, inspect.isfunction):
         mode = _MODULES.get(build.__module__.rsplit(".", 1)[-1])
         default = inspect.signature(build).parameters["name"].default
