@@ -51,7 +51,7 @@ def namespace() -> dict:
     names = {
         "keras": keras, "np": np, "tl": tl,
         "base": base,  # two convolutions and a BatchNormalization, called "vgg16"
-        "model": tl.build_classifier(base, 3, dropout=0.0),
+        "model": tl.build_classifier(base, 3, dropout=0.0, normalize=False),
         "x": x, "y": y, "x_train": x[:12], "y_train": y[:12],
         "x_val": x[12:18], "y_val": y[12:18], "x_test": x[18:], "y_test": y[18:],
         "class_names": ["a", "b", "c"],

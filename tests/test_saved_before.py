@@ -64,7 +64,7 @@ def test_a_saved_model_predicts_as_before(name, folder, arrays):
 
 def test_saved_adapters_load_as_before(folder, arrays):
     base = keras.models.load_model(folder / "adapter_base.keras", safe_mode=True)
-    model = build_classifier(base, 3)
+    model = build_classifier(base, 3, normalize=False)
     load_adapters(model, folder / "adapters.npz")
     predictions = model.predict(arrays["images"], verbose=0)
     np.testing.assert_allclose(predictions, arrays["adapters"], rtol=1e-5, atol=1e-6)

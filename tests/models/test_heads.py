@@ -1,7 +1,12 @@
 """Heads keep their contract: shapes, float32 logits, masks, names, save and load elsewhere."""
 
+import subprocess
+import sys
+import zipfile
+
 from tlhelpers.models.heads import GlobalPooling, build_classifier, build_head
 from tlhelpers.models.heads import build_text_classifier as build_text
+from tlhelpers.models.preprocessing import MODES, Preprocess, images_of, modes_of
 from tlhelpers.tuning.describing import describe
 
 import keras
@@ -115,6 +120,109 @@ def test_two_classifiers_of_one_family_live_in_one_model():
 def test_a_base_with_a_top_is_refused():
     with pytest.raises(ValueError, match=r"`base` must have no top.*include_top=False"):
         build_classifier(keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]), 3)
+
+
+def own_base(shape=(8, 8, 3), **settings):
+    layers = [keras.layers.Rescaling(1 / 255), keras.layers.Conv2D(4, 3, **settings)]
+    return keras.Sequential([keras.Input(shape), *layers], name="ours")
+
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3)).astype("uint8")
+POOLINGS = ("avg", "max", "avgmax", "flatten", "token")
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_a_classifier_is_made_of_stock_layers_that_do_what_ours_do(mode, pooling, tmp_path):
+    base = own_base()
+    model = build_classifier(base, 3, preprocess=mode, pooling=pooling)
+    images = keras.Input((8, 8, 3))
+    ours = build_head(3, pooling=pooling, normalize=True)
+    twin = keras.Model(images, ours(base(Preprocess(mode)(images))))
+    twin.set_weights(model.get_weights())
+    expected = twin.predict(PIXELS, verbose=0)
+    assert np.array_equal(model.predict(PIXELS, verbose=0), expected)
+    model.save(tmp_path / "m.keras")
+    with zipfile.ZipFile(tmp_path / "m.keras") as file:
+        assert "tlhelpers" not in file.read("config.json").decode()
+    loaded = keras.models.load_model(tmp_path / "m.keras", safe_mode=True)
+    assert np.array_equal(loaded.predict(PIXELS, verbose=0), expected)
+    assert modes_of(loaded) == [mode] and images_of(loaded) == (8, 8, 3)
+
+
+def test_a_saved_classifier_loads_where_this_package_is_unknown(tmp_path):
+    model = build_classifier(mobilenet(), 3, hidden=(4,))
+    model.save(tmp_path / "m.keras")
+    code = "import keras; print(keras.saving.load_model('m.keras').output_shape)"
+    command = [sys.executable, "-I", "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.strip().endswith("(None, 3)")
+
+
+PREPARATIONS = {
+    "a mode": ("identity", 3),
+    "a layer": (keras.layers.Rescaling(1 / 127.5, offset=-1), 3),
+    "a function": (keras.applications.vgg16.preprocess_input, 3),
+    "thirteen bands": (keras.layers.Identity(), 13),
+    "grey": (keras.layers.Rescaling(1 / 255), 1),
+    "identity of grey": ("identity", 1),
+}
+
+
+@pytest.mark.parametrize("name", PREPARATIONS)
+def test_a_base_of_ones_own_says_what_it_expects(name):
+    preprocess, channels = PREPARATIONS[name]
+    base = own_base((8, 8, channels))
+    model = build_classifier(base, 3, preprocess=preprocess)
+    x = np.random.default_rng(0).uniform(0, 255, (2, 8, 8, channels)).astype("float32")
+    ready = x if isinstance(preprocess, str) else numbers(preprocess(np.copy(x)))
+    expected = numbers(model.get_layer("head")(base(ready)))
+    assert np.allclose(model.predict(x, verbose=0), expected, atol=1e-5)
+
+
+def test_a_transformer_of_kerashub_gets_a_head():
+    keras_hub = pytest.importorskip("keras_hub")
+    base = keras_hub.models.ViTBackbone(
+        patch_size=8, num_layers=2, num_heads=2, hidden_dim=8, mlp_dim=16, image_shape=(16, 16, 3)
+    )
+    for pooling in ("token", "avg"):
+        model = build_classifier(base, 3, preprocess="tf", pooling=pooling)
+        assert model.predict(np.zeros((1, 16, 16, 3), "uint8"), verbose=0).shape == (1, 3)
+
+
+def test_bases_that_cannot_take_a_head_are_refused_in_a_sentence():
+    images, x = keras.Input((8, 8, 3)), own_base()
+    vector = keras.Model(images, keras.layers.GlobalAveragePooling2D()(x(images)), name="pooled")
+    two = keras.Model(images, {"a": x(images), "b": images}, name="two")
+    pair = keras.Model([images, other := keras.Input((8, 8, 3))], x(images) + x(other))
+    for base, words in [
+        (vector, "must have no top.*before its pooling"),
+        (two, "one input and one output.*'two' with 1 inputs and 2 outputs"),
+        (pair, "with 2 inputs"),
+        (keras.Sequential([keras.layers.Conv2D(2, 3)]), "with 0 inputs"),
+        (keras.layers.Conv2D(2, 3), "must be a model with a graph"),
+    ]:
+        with pytest.raises(ValueError, match=words):
+            build_classifier(base, 3, preprocess="identity")
+    for preprocess, words in [("imagenet", "'caffe', 'tf'"), (7, "a mode, a layer or a function")]:
+        with pytest.raises(ValueError, match=f"`preprocess` must be.*{words}|{words}"):
+            build_classifier(own_base(), 3, preprocess=preprocess)
+    with pytest.raises(ValueError, match="must be RGB"):
+        build_classifier(own_base((8, 8, 1)), 3, preprocess="caffe")
+    with pytest.raises(ValueError, match=r"Received: base='ours'.*preprocess='caffe'"):
+        build_classifier(own_base(), 3)
+    prepared = keras.Sequential(
+        [keras.Input((8, 8, 3)), Preprocess("tf"), own_base()], name="vgg16"
+    )
+    with pytest.raises(ValueError, match="does it itself"):
+        build_classifier(prepared, 3)
+
+
+def test_a_classifier_normalizes_its_features_unless_told_otherwise():
+    names = [layer.name for layer in build_classifier(mobilenet(), 3).get_layer("head").layers]
+    assert names == ["pooling", "normalization", "dropout", "logits"]
+    plain = build_classifier(mobilenet(), 3, normalize=False).get_layer("head")
+    assert "normalization" not in [layer.name for layer in plain.layers]
 
 
 @pytest.mark.filterwarnings("error::UserWarning")

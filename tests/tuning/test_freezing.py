@@ -152,6 +152,33 @@ def test_flags_that_disagree_are_all_set(flag):
     assert unfreeze(model, blocks=2) == unfreeze(twin, blocks=2)
 
 
+def dense_top():
+    """VGG16 with its top in small: two dense layers of the source, and a new last one."""
+    x = images = keras.Input((8, 8, 3))
+    for layer in [L.Conv2D(4, 3, name="conv"), L.Flatten(), L.Dense(5, name="fc1"),
+                  L.Dense(5, name="fc2"), L.Dense(3, name="mine")]:  # fmt: skip
+        x = layer(x)
+    return keras.Model(images, x)
+
+
+def test_where_the_head_begins_can_be_said():
+    def learning(model):
+        return [v.path.split("/")[-2] for v in model.trainable_variables if "kernel" in v.path]
+
+    model = dense_top()
+    freeze(model)
+    assert learning(model) == ["fc1", "fc2", "mine"]  # what nobody can know from the graph
+    table = freeze(model, head="mine")
+    assert learning(model) == ["mine"] and table.rows[-1].name == "head"
+    unfreeze(model, layers=["fc2"], head="mine")
+    assert learning(model) == ["fc2", "mine"]
+    for bad, other in [("conv", model), ("logits", nested()), ("nothing", model)]:
+        before = learning(other)
+        with pytest.raises(ValueError, match=r"`(head|layer)` must name a layer"):
+            freeze(other, head=bad)
+        assert learning(other) == before
+
+
 def test_a_base_alone_is_frozen_entirely():
     base = small_base()
     assert freeze(base).trainable == 0

@@ -11,7 +11,7 @@ from tlhelpers.models.anatomy import find_base, find_blocks, head_start
 from tlhelpers.models.costs import count_cost
 from tlhelpers.models.graph import cuts, walk
 from tlhelpers.models.heads import GlobalPooling
-from tlhelpers.models.preprocessing import Preprocess, preprocessing
+from tlhelpers.models.preprocessing import modes_of, preprocessing
 from tlhelpers.reading.evaluation import to_probabilities
 from tlhelpers.scores.probes import linear_probe
 from tlhelpers.scores.transferability import h_score, leep, logme, nce
@@ -149,7 +149,7 @@ def assess(
         raise ValueError(f"Candidate {name!r}: {error}") from error
     return Candidate(
         name=name,
-        input=f"{'x'.join(map(str, shape))}, {(*_modes(whole), 'as it is')[0]}",
+        input=f"{'x'.join(map(str, shape))}, {(*modes_of(whole), 'as it is')[0]}",
         features=features.shape[1],
         milliseconds=_milliseconds(whole, np.asarray(x[:batch_size])),
         **asdict(count_cost(model, shape)),
@@ -198,15 +198,10 @@ def _extractor(model: keras.Model, image_shape: tuple, shape: tuple) -> keras.Mo
     x = images = keras.Input(image_shape, name="images")
     if shape != image_shape:
         x = keras.layers.Resizing(*shape[:2])(x)
-    if model.inputs[0].shape[-1] == 3 and not _modes(model):
+    if model.inputs[0].shape[-1] == 3 and not modes_of(model):
         with contextlib.suppress(ValueError):  # not of keras.applications: it sees x as it is
             x = preprocessing(model)(x)
     return keras.Model(images, GlobalPooling("avg")(model(x)), name=model.name)
-
-
-def _modes(model: keras.Model) -> list[str]:
-    """Return how a model prepares its images; nothing where it takes them as they are."""
-    return [layer.mode for layer in model._flatten_layers() if isinstance(layer, Preprocess)]
 
 
 def _milliseconds(model: keras.Model, batch: np.ndarray, repeats: int = 3) -> float:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
-from tlhelpers.models.graph import Graph, Step, cuts, learns, leaves, walk
+from tlhelpers.models.graph import Graph, Step, cuts, find_layer, learns, leaves, walk
 
 import keras
 
@@ -37,6 +37,8 @@ class Anatomy:
 
     Args:
         model: any built Keras model, with a nested or inlined base, or a base alone.
+        head: name of the layer where the head of an inlined base begins. None finds it, see
+            `head_start`.
 
     Attributes:
         base: the model in which the pretrained layers live; `model` itself where they are inlined.
@@ -47,13 +49,14 @@ class Anatomy:
         encoder: this encoder, or None.
 
     Raises:
-        ValueError: not a Keras model.
+        ValueError: not a Keras model; a head that no layer behind an inlined base is.
     """
 
-    def __init__(self, model: keras.Model):
+    def __init__(self, model: keras.Model, head: str | None = None):
         self.model, self.base = model, find_base(model)
         self.is_nested = self.base is not model
         self._graphs: dict = {}
+        self._start = None if head is None else self._start_of(head)
         if self.is_nested:
             self.top = list(self.base.layers)
             self.head = list(_beside(model, self.base))
@@ -61,15 +64,29 @@ class Anatomy:
             steps = self._base_steps or ()
             used = {id(step.layer) for step in steps}
             rest = self.graph.steps[len(steps) :] if steps else ()
-            head = {id(step.layer): step.layer for step in rest if id(step.layer) not in used}
-            self.top = [layer for layer in model.layers if id(layer) not in head]
-            self.head = list(head.values())
+            behind = {id(step.layer): step.layer for step in rest if id(step.layer) not in used}
+            self.top = [layer for layer in model.layers if id(layer) not in behind]
+            self.head = list(behind.values())
         self.encoder = _encoder_among(self.top)
         self.body = [part for layer in self.top for part in self.parts_of(layer)]
 
+    def _start_of(self, name: str) -> int:
+        """Return the position of the first call of a layer, which is to begin the head."""
+        layer = find_layer(self.model, name)
+        steps = () if self.is_nested else self.graph.steps
+        found = [position for position, step in enumerate(steps) if step.layer is layer]
+        if not found or not _learns(steps[: found[0]]):
+            raise ValueError(
+                "`head` must name a layer behind something that learns, in a model without a "
+                f"nested base. Received: head={name!r}, model={self.model.name!r}. Leave it out: "
+                "head=None."
+            )
+        return found[0]
+
     def parts_of(self, layer: keras.Layer) -> list[keras.Layer]:
         """Return the layers of the body that stand for a layer: itself, or those of the encoder."""
-        return list(layer._layers) if layer is self.encoder else [layer]
+        is_encoder = self.encoder is not None and layer is self.encoder
+        return list(layer._layers) if is_encoder else [layer]
 
     @cached_property
     def graph(self) -> Graph:
@@ -81,7 +98,8 @@ class Anatomy:
         """The calls of the base, up to the head; None for a subclassed base, which has no graph."""
         try:
             if not self.is_nested:
-                return self.graph.steps[: head_start(self.graph.steps)]
+                steps = self.graph.steps
+                return steps[: head_start(steps) if self._start is None else self._start]
             if len(getattr(self.base, "outputs", None) or ()) > 1:
                 return walk(self.base)
             graph = self._graphs[id(self.base), 0] = Graph(self.base, self._graphs)

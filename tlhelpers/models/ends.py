@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tlhelpers.models.graph import learns
-from tlhelpers.models.heads import Head
+from tlhelpers.models.heads import TASK_MARK, TASKS, Head
 
 import keras
 
@@ -50,8 +50,13 @@ def end_of(model: keras.Model) -> End:
 
 def task_of(model: keras.Model) -> str | None:
     """The task that the model's head was built for; None where it is not known."""
-    heads = [layer for layer in model._flatten_layers() if isinstance(layer, Head)]
-    return heads[-1].task if heads else None
+    marks = {f"{TASK_MARK}{task}": task for task in TASKS}
+    known = [
+        layer.task if isinstance(layer, Head) else marks[layer.name]
+        for layer in model._flatten_layers()
+        if isinstance(layer, Head) or layer.name in marks
+    ]
+    return known[-1] if known else None
 
 
 def kind_of_outputs(model: keras.Model) -> str | None:

@@ -93,7 +93,7 @@ def _strides(calls: list, inputs: list[tuple[int, ...]]) -> list[int | None]:
 
 def _stride_inside(layer: keras.Operation, parents: list, tensor: keras.KerasTensor) -> int | None:
     """Return how much smaller a layer made of layers makes its maps; None where that is open."""
-    made_of_layers = not isinstance(layer, keras.Model) and getattr(layer, "_layers", ())
+    made_of_layers = not isinstance(layer, keras.Model) and getattr(layer, "_layers", None)
     if not made_of_layers or len(parents) != 1 or len(tensor.shape) != len(parents[0].shape):
         return None
     sides = [(a, b) for a, b in zip(parents[0].shape[1:-1], tensor.shape[1:-1], strict=True)]

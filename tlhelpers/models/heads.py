@@ -1,16 +1,17 @@
 """Heads, and whole classifiers: preprocessing, base and head in one functional model."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from tlhelpers.checks.words import check_choice, check_number, check_whole
-from tlhelpers.models.preprocessing import preprocessing
+from tlhelpers.models.preprocessing import MODES, prepared, preprocessing
 
 import keras
 import numpy as np
 from keras import ops
 
 TASKS = ("multiclass", "binary", "multilabel", "regression")
+TASK_MARK = "task_"
 POOLINGS = ("avg", "max", "avgmax", "flatten", "token", "mean")
 
 
@@ -156,39 +157,106 @@ def build_head(
     return Head(layers, task, name="head")
 
 
-def build_classifier(base: keras.Model, num_classes: int, **head) -> keras.Model:
+def build_classifier(
+    base: keras.Model,
+    num_classes: int,
+    preprocess: str | Callable | None = None,
+    normalize: bool = True,
+    **head,
+) -> keras.Model:
     """Build one functional model: preprocessing, base and head.
 
     The preprocessing belongs to the base and travels with the model, so that nobody can forget it
     or do it twice: the model takes images as they come, 0..255 RGB.
 
     Args:
-        base: a backbone of `load_backbone` or `keras.applications`, without a top. It is used, not
-            copied: what is trained in the model is trained in the base.
-        num_classes, **head: arguments of `build_head`.
+        base: a backbone of `load_backbone` or `keras.applications`, without a top, or any other
+            base that makes one tensor of features, maps or a sequence, from one tensor of images.
+            It is used, not copied: what is trained in the model is trained in the base.
+        num_classes, normalize, **head: arguments of `build_head`. Here `normalize` is True: without
+            it fine-tuning soon spoils what the head has learned on features as large as VGG16's.
+        preprocess: what `base` expects. None finds it by the base's name, see `preprocessing`.
+            For a base of your own, or of KerasHub, say it: a mode of `Preprocess` ("identity" for a
+            base that rescales 0..255 images itself), or a layer or function that is applied to the
+            input, such as `keras.layers.Rescaling(1 / 255)`. Then images of any range and number
+            of channels may go in, and their range isn't checked.
 
     Returns:
         A functional `keras.Model`, images `(n, height, width, 3)` to float32 logits
-        `(n, num_classes)`. Saved as `.keras` it loads with `safe_mode=True`.
+        `(n, num_classes)`. It is made of the base and Keras' own layers. So its file `.keras` loads
+        with `safe_mode=True`, and where this package isn't imported, or not even installed.
 
     Raises:
-        ValueError: the base has a top, its family is unknown, or an argument is out of range.
+        ValueError: the base has a top, its family is unknown, or an argument is out of range; a
+            base with several inputs or outputs, or without a graph.
 
     Example:
         >>> base = keras.applications.MobileNetV2(weights=None, include_top=False)
         >>> tl.build_classifier(base, 10, dropout=0.2).output_shape
         (None, 10)
+        >>> own = keras.Sequential([keras.Input((16, 16, 13)), keras.layers.Conv2D(8, 3)])
+        >>> tl.build_classifier(own, 10, preprocess=keras.layers.Identity()).input_shape
+        (None, 16, 16, 13)
     """
-    shape = tuple(base.output_shape)
-    if len(shape) < 3:
+    _check_base(base)
+    if preprocess is None:
+        preprocess = preprocessing(base).mode
+    if isinstance(preprocess, str):
+        check_choice("preprocess", preprocess, MODES)
+    elif not callable(preprocess):
+        raise ValueError(
+            "`preprocess` must be a mode, a layer or a function. Received: "
+            f"preprocess={preprocess!r}. Modes are {', '.join(map(repr, MODES))}."
+        )
+    top = build_head(num_classes, normalize=normalize, **head)
+    inputs = keras.Input(base.inputs[0].shape[1:], name="images")
+    images = prepared(inputs, preprocess) if isinstance(preprocess, str) else preprocess(inputs)
+    features = base(images)
+    logits = _of_stock_layers(top, tuple(features.shape))(features)
+    return keras.Model(inputs, logits, name=f"{base.name}_classifier")
+
+
+def _check_base(base: keras.Model) -> None:
+    inputs, outputs = (list(getattr(base, name, None) or []) for name in ("inputs", "outputs"))
+    if len(inputs) != 1 or len(outputs) != 1:
+        raise ValueError(
+            "`base` must be a model with a graph, one input and one output. Received: "
+            f"base={getattr(base, 'name', base)!r} with {len(inputs)} inputs and {len(outputs)} "
+            "outputs. Make one: keras.Model(images, features)."
+        )
+    if len(outputs[0].shape) < 3:
         raise ValueError(
             f"`base` must have no top and end in feature maps. Received: base={base.name!r} with "
-            f"output shape {shape}. Load it with include_top=False, pooling=None."
+            f"output shape {tuple(outputs[0].shape)}. Load it with include_top=False, pooling=None;"
+            " one of your own ends before its pooling: keras.Model(base.input, "
+            "base.get_layer(...).output)."
         )
-    prepare = preprocessing(base)
-    top = build_head(num_classes, **head)
-    inputs = keras.Input(base.input_shape[1:], name="images")
-    return keras.Model(inputs, top(base(prepare(inputs))), name=f"{base.name}_classifier")
+
+
+def _of_stock_layers(head: Head, shape: tuple) -> keras.Sequential:
+    """Return an unbuilt head as a Sequential of Keras' own layers, for features of a shape.
+
+    A task that the end alone does not tell is kept in the name of an Identity layer.
+    """
+    layers = [_stock_pooling(layer, shape) or layer for layer in head.layers]
+    if head.task in ("multilabel", "regression"):
+        layers.insert(0, keras.layers.Identity(name=f"{TASK_MARK}{head.task}"))
+    return keras.Sequential(layers, name=head.name)
+
+
+def _stock_pooling(layer: keras.Layer, shape: tuple) -> keras.Layer | None:
+    """Return what a layer of ours is in Keras; None for Keras' own, and for over three axes."""
+    features, axes = keras.Input(shape[1:]), len(shape) - 2
+    if isinstance(layer, FirstToken):
+        return keras.Model(features, features[:, 0], name=layer.name)
+    if not isinstance(layer, GlobalPooling) or axes > 3:
+        return None
+    kinds = {"avg": ["Average"], "max": ["Max"], "avgmax": ["Average", "Max"]}[layer.mode]
+    classes = [getattr(keras.layers, f"Global{kind}Pooling{axes}D") for kind in kinds]
+    if len(classes) == 1:
+        return classes[0](name=layer.name)
+    both = keras.layers.Concatenate()([pool()(features) for pool in classes])
+    return keras.Model(features, both, name=layer.name)
 
 
 def build_text_classifier(

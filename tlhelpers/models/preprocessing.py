@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from collections.abc import Callable
 from functools import cache
 
 from tlhelpers.checks.data import check_images, check_tokens
@@ -10,6 +11,7 @@ from tlhelpers.checks.words import check_choice
 import keras
 
 MODES = ("caffe", "tf", "torch", "identity")
+_MARK = "preprocess_"
 
 _MODULES = {  # of keras.applications, each with a `preprocess_input` of its own
     **dict.fromkeys(("vgg16", "vgg19", "resnet"), "caffe"),
@@ -65,14 +67,7 @@ class Preprocess(keras.layers.Layer):
         self.built = True
 
     def call(self, x):
-        x = keras.ops.cast(x, self.compute_dtype)
-        if self.mode == "caffe":
-            return keras.ops.flip(x, axis=-1) - self._row(_CAFFE_MEAN)
-        if self.mode == "tf":
-            return x / 127.5 - 1.0
-        if self.mode == "torch":
-            return (x / 255.0 - self._row(_TORCH_MEAN)) / self._row(_TORCH_STD)
-        return x
+        return _computed(keras.ops.cast(x, self.compute_dtype), self.mode, self._row)
 
     def compute_output_shape(self, input_shape):
         return input_shape
@@ -82,6 +77,34 @@ class Preprocess(keras.layers.Layer):
 
     def _row(self, values):
         return keras.ops.convert_to_tensor(values, dtype=self.compute_dtype)
+
+
+def _computed(x, mode: str, row: Callable):
+    """Return prepared images, of which `x` are the raw ones; `row` makes a constant of a tuple."""
+    if mode == "caffe":
+        return keras.ops.flip(x, axis=-1) - row(_CAFFE_MEAN)
+    if mode == "tf":
+        return x / 127.5 - 1.0
+    if mode == "torch":
+        return (x / 255.0 - row(_TORCH_MEAN)) / row(_TORCH_STD)
+    return x
+
+
+def prepared(images: keras.KerasTensor, mode: str) -> keras.KerasTensor:
+    """Return what `Preprocess(mode)` makes of a model's input, by Keras' own operations alone.
+
+    A file of the model then loads where this package isn't imported. An Identity layer, called
+    "preprocess_caffe", keeps the mode for `modes_of`.
+
+    Raises:
+        ValueError: what `Preprocess` raises.
+    """
+    layer = Preprocess(mode)
+    layer.build(images.shape)
+    dtype = layer.compute_dtype
+    x = images if images.dtype == dtype else keras.ops.cast(images, dtype)
+    x = _computed(x, mode, lambda values: keras.ops.convert_to_numpy(layer._row(values)))
+    return keras.layers.Identity(name=f"{_MARK}{mode}")(x)
 
 
 def preprocessing(base: keras.Model) -> Preprocess:
@@ -96,7 +119,8 @@ def preprocessing(base: keras.Model) -> Preprocess:
         base: a model of `load_backbone` or keras.applications.
 
     Raises:
-        ValueError: a name of no known family, or no layer that rescales where its family has one.
+        ValueError: a name of no known family; no layer that rescales where its family has one; a
+            base that prepares its images itself.
 
     Example:
         >>> preprocessing(keras.applications.VGG16(weights=None, include_top=False)).mode
@@ -110,6 +134,11 @@ def preprocessing(base: keras.Model) -> Preprocess:
             f"base={name!r}. Say what it expects: build_classifier(..., preprocess='caffe' | 'tf' "
             "| 'torch' | 'identity'), or use the layer itself, Preprocess('caffe'). 'identity' is "
             "for a base that rescales its input itself."
+        )
+    if modes := modes_of(base):
+        raise ValueError(
+            "`base` must leave its images to be prepared. Received: "
+            f"base={name!r}, which does it itself ({modes[0]!r}). Use preprocess='identity'."
         )
     rescales = (keras.layers.Rescaling, keras.layers.Normalization)
     if mode == "identity" and not any(isinstance(x, rescales) for x in base._flatten_layers()):
@@ -130,7 +159,7 @@ def _mode_of(name: str) -> str | None:
 @cache
 def _known_names() -> dict[str, str]:
     """Return the names of keras.applications' models and constructors, in lower case."""
-    names = {}
+    names: dict[str, str] = {}
     for constructor, build in inspect.getmembers(keras.applications, inspect.isfunction):
         mode = _MODULES.get(build.__module__.rsplit(".", 1)[-1])
         default = inspect.signature(build).parameters["name"].default
@@ -139,13 +168,24 @@ def _known_names() -> dict[str, str]:
     return names
 
 
+def modes_of(model: keras.Model) -> list[str]:
+    """Return how a model prepares its images, in order; nothing where it takes them as they are."""
+    modes = []
+    for layer in model._flatten_layers():
+        if isinstance(layer, Preprocess):
+            modes.append(layer.mode)
+        elif isinstance(layer, keras.layers.Identity) and layer.name.startswith(_MARK):
+            modes += [mode for mode in MODES if layer.name == f"{_MARK}{mode}"]
+    return modes
+
+
 def images_of(model: keras.Layer) -> tuple[int | None, ...] | None:
     """Return the shape of one image for a model with `Preprocess` inside, None for others.
 
     A subclassed model has no graph that says what comes in: the first part of it with `Preprocess`
     inside does, its `encoder` if it has one.
     """
-    if not any(isinstance(layer, Preprocess) for layer in model._flatten_layers()):
+    if not modes_of(model):
         return None
     if isinstance(model, Preprocess):
         return None, None, 3

@@ -55,8 +55,8 @@ def transfer_weights(source: keras.Model, target: keras.Model) -> Transfer:
             two layers of one model share. The target is as before then.
 
     Example:
-        >>> pretrained = tl.build_classifier(base, 5)
-        >>> model = tl.build_classifier(keras.models.clone_model(base), 3)
+        >>> pretrained = tl.build_classifier(base, 5, normalize=False)
+        >>> model = tl.build_classifier(keras.models.clone_model(base), 3, normalize=False)
         >>> print(tl.transfer_weights(pretrained, model))
         loaded 3 layers, 313 of 331 weights
         mismatched 1: logits (source 5x5 5, target 5x3 3)

@@ -17,7 +17,7 @@ import keras
 BATCHNORM = ("frozen", "train")
 
 
-def freeze(model: keras.Model) -> Trainability:
+def freeze(model: keras.Model, head: str | None = None) -> Trainability:
     """Freeze the pretrained base of a model, in place; a head stays as it is.
 
     Every layer inside is frozen itself, BatchNormalization too, so that its moving statistics stand
@@ -26,12 +26,15 @@ def freeze(model: keras.Model) -> Trainability:
 
     Args:
         model: a model with a nested or inlined base, or a base alone (then all of it is frozen).
+        head: name of the layer where the head of an inlined base begins. None finds it: where the
+            maps become one vector. Say it where the base goes on behind that, as VGG16 with its
+            dense layers fc1 and fc2: `freeze(model, head="my_logits")`.
 
     Returns:
         The table of `describe(model)`.
 
     Raises:
-        ValueError: not a Keras model, or one without weights.
+        ValueError: not a Keras model, or one without weights; a head that is no such layer.
 
     Note:
         A model that has been fitted must be compiled again before it is fitted again; its next
@@ -41,7 +44,7 @@ def freeze(model: keras.Model) -> Trainability:
         >>> tl.freeze(model).trainable, tl.freeze(base).trainable  # the head's weights, none
         (18, 0)
     """
-    return Choice(Anatomy(model), []).apply()
+    return Choice(Anatomy(model, head), []).apply()
 
 
 def unfreeze(
@@ -51,6 +54,7 @@ def unfreeze(
     from_layer: str | None = None,
     fraction: float | None = None,
     batchnorm: str = "frozen",
+    head: str | None = None,
 ) -> Trainability:
     """Let the top part of a model's base learn, in place, and freeze the rest of the base.
 
@@ -69,6 +73,7 @@ def unfreeze(
         batchnorm: "frozen" keeps every BatchNormalization of the base frozen, weights and
             statistics (what fine-tuning on few images wants); "train" lets those in the unfrozen
             part learn and update.
+        head: as in `freeze`.
 
     Returns:
         The table of `describe(model)`.
@@ -89,7 +94,7 @@ def unfreeze(
         >>> history = model.fit(x_train, y_train, verbose=0)
     """
     amount = {"blocks": blocks, "layers": layers, "from_layer": from_layer, "fraction": fraction}
-    return top_of_the_base(Anatomy(model), **amount, batchnorm=batchnorm).apply()
+    return top_of_the_base(Anatomy(model, head), **amount, batchnorm=batchnorm).apply()
 
 
 @dataclass(frozen=True)
