@@ -54,6 +54,40 @@ def test_one_logit_speaks_for_class_1_and_against_class_0(preprocessor):
     assert np.allclose([value for _, value in for_0], -expected, atol=1e-6)
 
 
+@pytest.mark.parametrize(("loss", "target"), [("binary_crossentropy", None),
+    ("binary_crossentropy", 2), ("mse", 0)])  # fmt: skip
+def test_what_has_no_rivals_is_explained_alone(preprocessor, loss, target):
+    """Labels that go together, and numbers: the score is the output, not a contrast."""
+    model, text = linear(3), "a fine film"
+    model.compile("adam", loss)
+    inputs = preprocessor([text])
+    wanted = model.predict(inputs, verbose=0)[0].argmax() if target is None else target
+    kernel = model.get_layer("logits").get_weights()[0][:, wanted]
+    expected = model.get_layer("embedding").get_weights()[0][inputs["token_ids"][0, :5]] @ kernel
+    (found,) = token_importance(model, preprocessor, [text], target)
+    assert np.allclose([value for _, value in found], expected, atol=1e-6)
+
+
+def test_one_number_is_explained_without_a_target(preprocessor):
+    model = linear(1)
+    model.compile("adam", "mse")
+    alone, first = (token_importance(model, preprocessor, ["a"], t) for t in (None, 0))
+    assert alone == first
+    with pytest.raises(ValueError, match=r"`target` .*between 0 and 0. Received: target=1"):
+        token_importance(model, preprocessor, ["a"], 1)
+
+
+def test_what_cannot_be_explained_says_why(preprocessor):
+    numbers = linear(3)
+    numbers.compile("adam", "mse")
+    with pytest.raises(ValueError, match=r"one of the 3 numbers.*Received: target=None.*target=0"):
+        token_importance(numbers, preprocessor, ["a"])
+    for end in (keras.layers.Softmax(), keras.layers.Activation("sigmoid")):
+        model = keras.Model(numbers.input, end(numbers.output), name="sure")
+        with pytest.raises(ValueError, match=r"end in logits. Received: model='sure'.*without its"):
+            token_importance(model, preprocessor, ["a"])
+
+
 @pytest.fixture(scope="module")
 def bert():
     keras.utils.set_random_seed(0)
@@ -109,6 +143,33 @@ def test_attention_is_what_the_layers_compute(bert, preprocessor):
     scores = np.einsum("qhd,khd->hqk", query, key) / np.sqrt(query.shape[-1])
     expected = np.exp(scores) / np.exp(scores).sum(axis=-1, keepdims=True)
     assert np.allclose(maps[0], expected, atol=1e-5)
+
+
+def test_pairs_are_explained_as_they_are_read(bert):
+    preprocessor = make_preprocessor(8)
+    model, pair = build_text_classifier(bert, 2, sequence_length=8), ("a film", "dull")
+    (importance,) = token_importance(model, preprocessor, (["a film"], ["dull"]))
+    pieces, maps = attention_maps(model, preprocessor, pair)
+    assert pieces == ["[CLS]", "a", "film", "[SEP]", "dull", "[SEP]"]
+    assert [piece for piece, _ in importance] == pieces and maps.shape == (2, 2, 6, 6)
+    alone = attention_maps(model, preprocessor, "a film")[1]
+    assert not np.allclose(maps[0, :, :3, :3], alone[0, :, :3, :3], atol=1e-3)
+
+
+def test_half_precision_explains_the_same(bert, preprocessor):
+    plain = build_text_classifier(bert, 2, sequence_length=6)
+    expected = token_importance(plain, preprocessor, ["a fine film"], 1)[0]
+    expected_maps = attention_maps(plain, preprocessor, "a fine film")[1]
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        half = build_text_classifier(TinyBert(layers=2), 2, sequence_length=6)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    half.set_weights(plain.get_weights())
+    found = token_importance(half, preprocessor, ["a fine film"], 1)[0]
+    assert np.allclose([v for _, v in found], [v for _, v in expected], rtol=0.02, atol=2e-3)
+    maps = attention_maps(half, preprocessor, "a fine film")[1]
+    assert maps.dtype == "float32" and np.allclose(maps, expected_maps, atol=2e-3)
 
 
 def test_bad_input(bert, preprocessor):

@@ -1,7 +1,9 @@
 """A text model in its folder: the same predictions in a fresh process, tokenizer included."""
 
+import copy
 import json
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -268,6 +270,39 @@ def test_only_class_logits_are_kept(parts, tmp_path):
         model = save_text_model(tmp_path / str(number), model, parts[1], NAMES)
         again = load_text_model(tmp_path / str(number))
         assert np.array_equal(again.probabilities(TEXTS), model.probabilities(TEXTS))
+
+
+@pytest.mark.parametrize("task", ["multilabel", "regression"])
+def test_a_head_for_another_task_is_refused_uncompiled(parts, task, tmp_path):
+    """As it comes from a file, for predictions: no loss tells what its outputs are."""
+    built = build_text_classifier(TinyBert(), 3, sequence_length=6, task=task)
+    built.save(tmp_path / "built.keras")
+    read = keras.models.load_model(tmp_path / "built.keras", compile=False, safe_mode=True)
+    for model in (built, read, end_in(built, Temperature(2.0))):
+        with pytest.raises(ValueError, match=rf"each text one class.*Received.*\({task}\)"):
+            save_text_model(tmp_path / "m", model, parts[1], ("a", "b", "c"))
+    assert [path.name for path in tmp_path.iterdir()] == ["built.keras"]
+
+
+@pytest.mark.parametrize("way", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+def test_a_copy_predicts_the_same_and_is_frozen_where_it_was(parts, way):
+    model = build_text_classifier(TinyBert(layers=2), 2, sequence_length=6)
+    unfreeze(model, blocks=1)
+    find_base(model).get_layer("transformer_layer_1")._feedforward_layer_norm.trainable = False
+    one = TextModel(model, parts[1], NAMES)
+    before = one.probabilities(TEXTS)
+    again = way(one)
+    assert np.array_equal(again.probabilities(TEXTS), before)
+    assert again.classify(TEXTS) == one.classify(TEXTS) and again.class_names == NAMES
+    assert [v.trainable for v in again.model.weights] == [v.trainable for v in model.weights]
+
+
+def test_pairs_are_classified(parts, tmp_path):
+    save_text_model(tmp_path / "m", *parts, NAMES)
+    pairs = (["a film", "dull"], ["fine", ""])
+    found = load_text_model(tmp_path / "m").probabilities(pairs)
+    logits = parts[0].predict(parts[1](pairs), verbose=0)
+    assert np.allclose(found, keras.ops.softmax(logits), atol=1e-6) and found.shape == (2, 2)
 
 
 def test_the_preprocessor_must_be_the_models(parts, tmp_path):

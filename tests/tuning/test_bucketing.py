@@ -102,6 +102,8 @@ def test_features_of_buckets_need_a_pooling():
         (["a text"], [0], {}, "dictionary with a padding_mask"),
         ({"token_ids": np.ones((2, 3))}, [0, 1], {}, "dictionary with a padding_mask"),
         ({"padding_mask": np.array([[0, 1]])}, [0], {}, "padding in front"),
+        ({**padded([2, 3]), "token_ids": np.ones((1, 12))}, [0, 1], {}, r"shapes=.*\(1, 12\)"),
+        ({**padded([2, 3]), "token_ids": np.ones((2, 9))}, [0, 1], {}, r"shapes=.*\(2, 9\)"),
         (padded([2, 3]), [0], {}, "2 samples, 1 labels"),
         (padded([2, 3]), [0, 1], {"batch_size": 0}, "batch_size=0"),
         (padded([2, 3]), [0, 1], {"buckets": 1.5}, "buckets=1.5"),

@@ -156,7 +156,7 @@ def attention_maps(
     entering = keras.Model(base.input, [step.arguments.args[0] for step in layers])
     asked = {"padding_mask": inputs["padding_mask"], "return_attention_scores": True}
     maps = [
-        keras.ops.convert_to_numpy(step.layer(x, training=False, **asked)[1][0])
+        keras.ops.convert_to_numpy(step.layer(x, training=False, **asked)[1][0]).astype("float32")
         for step, x in zip(layers, keras.tree.flatten(entering(inputs)), strict=True)
     ]
     return pieces, np.stack(maps)

@@ -10,6 +10,7 @@ import numpy as np
 
 _AT_ONCE = 256
 _CONTROL = dict.fromkeys([*range(9), 11, 12, *range(14, 32), 127])  # not tab and line ends
+_JOINED = "[a + ' ' + b for a, b in zip(first, second)]"
 _PAIRS = "For pairs: first, second = map(list, zip(*texts)), then (first, second)."
 
 
@@ -100,10 +101,8 @@ class TextPreprocessor:
             >>> bert.preprocessor(sequence_length=6).cut(["a fine film", "a fine , fine film !"])
             0.5
         """
-        settings = {**self.layer.get_config(), "tokenizer": self.tokenizer}
-        settings["sequence_length"] = self.sequence_length + 1
-        longer = TextPreprocessor(type(self.layer).from_config(settings))
-        return float(longer._real(longer(texts))[:, -1].mean())
+        inputs = self._longer(texts)
+        return float(self._real(inputs)[:, -1].mean())
 
     def windows(
         self, texts: Iterable[str | bytes], stride: int
@@ -121,14 +120,20 @@ class TextPreprocessor:
             as without windows. To score a text, take the mean over its windows.
 
         Raises:
-            ValueError: what is refused as texts; a stride out of its range.
+            ValueError: what is refused as texts; pairs; a stride out of its range.
 
         Example:
             >>> inputs, owner = bert.preprocessor(6).windows(["a fine , fine film !"], stride=4)
             >>> owner, inputs["token_ids"].shape
             (array([0, 0]), (2, 6))
         """
-        plain, one = check_texts(texts), self([""])
+        plain, *second = _check_segments(texts)
+        if second:
+            raise ValueError(
+                "`texts` must be single texts for windows. Received: pairs. Join them: "
+                f"{_JOINED}, or let preprocessor(pairs) cut the longer one."
+            )
+        one = self([""])
         room = self.sequence_length - int(self._real(one).sum())
         stride = check_whole("stride", stride, 1, room, f"{room} leaves no overlap.")
         rows = [list(row) for i in range(0, len(plain), _AT_ONCE)
@@ -153,7 +158,7 @@ class TextPreprocessor:
         if None in marks:
             raise ValueError(
                 f"`texts` must be single texts for {type(self.layer).__name__}. Received: pairs. "
-                "Join them: [a + ' ' + b for a, b in zip(first, second)]."
+                f"Join them: {_JOINED}."
             )
         if (least := sum(map(len, marks)) + 2) > self.sequence_length:
             raise ValueError(
@@ -166,6 +171,13 @@ class TextPreprocessor:
         mask = inputs.get("padding_mask")
         ids = inputs["token_ids"]
         return ids != self.tokenizer.pad_token_id if mask is None else mask.astype(bool)
+
+    @cached_property
+    def _longer(self) -> "TextPreprocessor":
+        """The same for one token more: where that is a real one, a text is cut."""
+        settings = {**self.layer.get_config(), "tokenizer": self.tokenizer}
+        settings["sequence_length"] = self.sequence_length + 1
+        return TextPreprocessor(type(self.layer).from_config(settings))
 
     @cached_property
     def _encoders(self) -> tuple[Callable, Callable]:

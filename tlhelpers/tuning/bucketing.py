@@ -38,8 +38,8 @@ def bucket_by_length(
         behind a layer that still has tokens: `fine_tune(..., cache_prefix=False)`.
 
     Raises:
-        ValueError: no dictionary with a padding mask, or one with padding before real tokens; not
-            one label for each text; numbers below 1.
+        ValueError: no dictionary with a padding mask, or one with padding before real tokens;
+            arrays of other shapes in it; not one label for each text; numbers below 1.
 
     Example:
         >>> batches = tl.bucket_by_length(bert.preprocessor(12)(texts), sentiments, batch_size=4)
@@ -64,6 +64,12 @@ def bucket_by_length(
         raise ValueError(
             "`inputs` must have real tokens before the padding. Received: a padding_mask with "
             "padding in front of a real token. Pad on the right."
+        )
+    shapes = {name: np.shape(part) for name, part in inputs.items()}
+    if any(shape[:2] != mask.shape for shape in shapes.values()):
+        raise ValueError(
+            f"`inputs` must be arrays of one shape, (n, tokens). Received: shapes={shapes}. Take "
+            "the same rows of each."
         )
     lengths = mask.sum(axis=1, dtype="int32")
     batch_size = check_whole("batch_size", batch_size, 1)
