@@ -157,6 +157,15 @@ def test_numpys_whole_numbers_are_welcome():
     assert len(tl.paired_batches(X, Y, X, np.int64(5), seed=np.uint8(3))) == 4
 
 
+def test_augment_must_keep_the_range():
+    images = np.full((20, 4, 4, 3), 200, "uint8")
+    batches = tl.paired_batches(images, Y, images, 5, augment=lambda images, rng: images / 255)
+    with pytest.raises(ValueError, match=r"range that it gets. Received: values up to 0.78.* 200"):
+        batches[0]
+    dark = tl.paired_batches(images // 200, Y, images, 5, augment=lambda images, rng: images * 1.0)
+    assert dark[0][0]["source"].dtype == np.uint8
+
+
 def test_augment_must_keep_the_shape():
     batches = tl.paired_batches(X, Y, X, 5, augment=lambda images, rng: images[:, :2])
     with pytest.raises(ValueError, match=r"same shape, \(5, 4, 4, 1\). Received: shape=\(5, 2"):

@@ -318,6 +318,8 @@ def test_new_parts_begin_anew_and_given_ones_go_on():
         (lambda: dataset().unbatch(), r"must give batches.*\.batch\(64, drop_remainder=True\)"),
         (lambda: dataset().map(lambda x, y: (x,)), "A dataset must give .x, y. or"),
         (lambda: dataset().map(lambda x, y: (x, {"a": y})), "y and weights one array each"),
+        (lambda: dataset().take(0), "A dataset must hold a batch. Received: an empty one. Look"),
+        (lambda: dataset(target=XT[:, :3]), r"one shape. Received: source \(4,\), target \(3,\)"),
         (lambda: (b for b in batches()), "`x` must be batches of source and target.*generator"),
         (lambda: [*batches()], "`x` must be batches of source and target.*list"),
     ],
@@ -325,6 +327,23 @@ def test_new_parts_begin_anew_and_given_ones_go_on():
 def test_other_data_are_refused(data, message):
     with pytest.raises(ValueError, match=message):
         build().fit(data(), verbose=0)
+
+
+def test_arrays_without_labels_are_refused():
+    for call in (
+        lambda: build().evaluate(XS, verbose=0),
+        lambda: build().fit(batches(), validation_data=(XS,), verbose=0),
+    ):
+        with pytest.raises(ValueError, match=r"`y` must be given beside arrays.*Received: y=None"):
+            call()
+
+
+def test_an_optimizer_of_another_model_is_refused():
+    first, second = build(), build()
+    first.fit(batches(), verbose=0)
+    second.compile(first.optimizer)
+    with pytest.raises(ValueError, match=r"those of the last compile.*with a fresh optimizer"):
+        second.fit(batches(), verbose=0)
 
 
 def test_an_encoder_built_for_any_size_takes_a_dataset_of_unknown_shapes():

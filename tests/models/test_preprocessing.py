@@ -152,3 +152,34 @@ def test_output_has_the_compute_dtype():
         "float16"
     )
     assert not layer.trainable
+
+
+class Reads(keras.Model):
+    """A subclassed model: its parts say what comes in."""
+
+    def __init__(self, **parts):
+        super().__init__()
+        for name, part in parts.items():
+            setattr(self, name, part)
+
+
+def shown(*sizes):
+    """Return a functional part with `Preprocess`, of one input or more."""
+    inputs = [keras.Input((*size, 3)) for size in sizes]
+    return keras.Model(inputs, pre.Preprocess("tf")(inputs[0]))
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        ({"encoder": shown((8, 8))}, (8, 8, 3)),
+        ({"other": keras.layers.Dense(2), "net": shown((None, None))}, (None, None, 3)),
+        ({"first": pre.Preprocess("tf")}, (None, None, 3)),
+        ({"encoder": Reads(inside=shown((4, 4)))}, (4, 4, 3)),
+        ({"encoder": shown((8, 8), (4, 4))}, None),
+        ({"encoder": keras.layers.Dense(2), "net": shown((8, 8))}, (8, 8, 3)),
+        ({"net": keras.layers.Dense(2)}, None),
+    ],
+)
+def test_the_images_of_a_subclassed_model(parts, expected):
+    assert pre.images_of(Reads(**parts)) == expected

@@ -51,7 +51,7 @@ class PairedBatches(keras.utils.PyDataset):
                 f"`augment` must return images of the same shape, {shape}. "
                 f"Received: shape={received}. Crop or pad them back to it."
             )
-        return each(lambda a, b: np.asarray(b).astype(a.dtype, copy=False), samples, changed)
+        return each(_as_before, samples, changed)
 
     def __iter__(self) -> Iterator:
         self.on_epoch_begin()
@@ -138,6 +138,18 @@ def paired_batches(
             "Use a function of images and a numpy.random.Generator."
         )
     return PairedBatches(x_source, y_source, x_target, batch_size, check_seed(seed), augment)
+
+
+def _as_before(samples: np.ndarray, changed) -> np.ndarray:
+    """Return augmented samples in the type that they had."""
+    changed = np.asarray(changed)
+    scaled = samples.dtype.kind in "iu" and changed.dtype.kind == "f"
+    if scaled and changed.max() <= 1 < samples.max():  # all would become 0
+        raise ValueError(
+            "`augment` must return images in the range that it gets. Received: values up to "
+            f"{changed.max():.4g} for images up to {samples.max()}. Multiply them by 255."
+        )
+    return changed.astype(samples.dtype, copy=False)
 
 
 def _check_alike(x_source: np.ndarray, x_target: np.ndarray, part: str, cure: str) -> None:

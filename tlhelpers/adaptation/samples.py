@@ -31,8 +31,13 @@ def check_pair(pair: dict) -> None:
     check_parts(*(pair[name] for name in DOMAINS))
     for part in pair["source"] if isinstance(pair["source"], dict) else [None]:
         halves = (pair[name] if part is None else pair[name][part] for name in DOMAINS)
-        source, target = map(_rows, halves)
-        if None not in (source, target) and source != target:
+        (source, one), (target, other) = map(_sizes, halves)
+        if len(one) == len(other) and not all(map(_may_be_equal, one, other)):
+            raise ValueError(
+                "Source and target must have samples of one shape. Received: source "
+                f"{one}, target {other}. Resize or cut one of them."
+            )
+        if not _may_be_equal(source, target):
             raise ValueError(
                 "A batch must hold as many source as target samples. Received: "
                 f"{source=}, {target=}. "
@@ -40,10 +45,15 @@ def check_pair(pair: dict) -> None:
             )
 
 
-def _rows(x) -> int | None:
-    """Return how many rows a tensor or its specification is known to have."""
+def _may_be_equal(a: int | None, b: int | None) -> bool:
+    return None in (a, b) or a == b
+
+
+def _sizes(x) -> tuple[int | None, tuple]:
+    """Return the rows of a tensor or specification, and the shape of one; None is not known."""
     shape = getattr(x, "shape", ())
-    return next(iter(shape), None) if getattr(shape, "rank", 0) is not None else None
+    rows, *one = tuple(shape) or (None,) if getattr(shape, "rank", 0) is not None else (None,)
+    return rows, tuple(one)
 
 
 def check_parts(source, target) -> None:
@@ -138,6 +148,11 @@ class Watch:
         import tensorflow as tf
 
         _check_elements(dataset.element_spec)
+        if int(dataset.cardinality()) == 0:
+            raise ValueError(
+                "A dataset must hold a batch. Received: an empty one. Look at its source: a domain "
+                "smaller than a batch gives none with drop_remainder=True."
+            )
         looked: list[bool] = []
 
         @tf.autograph.experimental.do_not_convert

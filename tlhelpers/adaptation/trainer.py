@@ -232,7 +232,6 @@ class Adaptation(keras.Model):
             )
         if pair is not None:
             check_pair(pair)
-        check_compiled_weights(self)
         kwargs["shuffle"] = False  # the batches have an order of their own
         with self._watch() as watch:
             data = self._labelled(x, None, None, watch)[0]
@@ -267,6 +266,11 @@ class Adaptation(keras.Model):
             return watch.over(x), y, weights
         if isinstance(x, PairedBatches):
             self._check_samples({"source": x.x_source, "target": x.x_target})
+        if y is None and (hasattr(x, "shape") or isinstance(x, dict)):
+            raise ValueError(
+                "`y` must be given beside arrays: the loss compares it with the predictions. "
+                "Received: y=None. Use evaluate(x, y), or validation_data=(x, y)."
+            )
         if y is None:
             return x, y, weights
         self._check_samples(x)
@@ -301,6 +305,7 @@ class Adaptation(keras.Model):
         if not self.built and (known or self.encoder.built):
             self({"source": sample, "target": sample})
         if self.built and self.optimizer is not None:
+            check_compiled_weights(self)
             self.optimizer.build(self.trainable_variables)  # or the step is traced twice
         if isinstance(x, PairedBatches):
             check_labels(x.y_source, num_classes=self.classes)

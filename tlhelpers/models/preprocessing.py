@@ -182,8 +182,8 @@ def modes_of(model: keras.Model) -> list[str]:
 def images_of(model: keras.Layer) -> tuple[int | None, ...] | None:
     """Return the shape of one image for a model with `Preprocess` inside, None for others.
 
-    A subclassed model has no graph that says what comes in: the first part of it with `Preprocess`
-    inside does, its `encoder` if it has one.
+    A subclassed model has no graph that says what comes in: its first part with `Preprocess` inside
+    does.
     """
     if not modes_of(model):
         return None
@@ -191,15 +191,8 @@ def images_of(model: keras.Layer) -> tuple[int | None, ...] | None:
         return None, None, 3
     if inputs := getattr(model, "inputs", None):
         return tuple(inputs[0].shape[1:]) if len(inputs) == 1 else None
-    shapes = map(images_of, _parts_at_the_front(model))
+    shapes = map(images_of, model._flatten_layers(include_self=False, recursive=False))
     return next((shape for shape in shapes if shape is not None), None)
-
-
-def _parts_at_the_front(model: keras.Layer) -> list[keras.Layer]:
-    encoder = getattr(model, "encoder", None)
-    if isinstance(encoder, keras.Layer):
-        return [encoder]
-    return list(model._flatten_layers(include_self=False, recursive=False))
 
 
 def check_inputs(model: keras.Layer, x) -> None:
