@@ -155,12 +155,13 @@ class TextPreprocessor:
         self._encoders[0]([""])  # builds the packer
         packer = self.layer.packer
         marks = [getattr(packer, f"{name}_value", None) for name in ("start", "sep", "end")]
-        if None in marks:
+        lengths = [len(mark) for mark in marks if mark is not None]
+        if len(lengths) < len(marks):
             raise ValueError(
                 f"`texts` must be single texts for {type(self.layer).__name__}. Received: pairs. "
                 f"Join them: {_JOINED}."
             )
-        if (least := sum(map(len, marks)) + 2) > self.sequence_length:
+        if (least := sum(lengths) + 2) > self.sequence_length:
             raise ValueError(
                 f"`sequence_length` must be {least} or above for pairs. Received: sequence_length="
                 f"{self.sequence_length}. Make a preprocessor for more tokens."
