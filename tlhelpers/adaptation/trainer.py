@@ -281,7 +281,7 @@ class Adaptation(keras.Model):
     def _validation(self, data, watch: Watch):
         """Return `validation_data`, checked, in a form that Keras takes."""
         x, *said = data if isinstance(data, tuple | list) else (data,)
-        y, weights, *_ = (*said, None, None)
+        y, weights = (*said, None, None)[:2]
         x, *said = self._labelled(x, y, weights, watch)
         said = [part for part in said if part is not None]
         return (x, *said) if said else x
