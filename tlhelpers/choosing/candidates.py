@@ -84,12 +84,15 @@ def cut_at_blocks(base: keras.Model) -> dict[str, keras.Model]:
     starts = [min(places[id(layer)] for layer in block.layers) for block in blocks]
     narrow = cuts(steps)
     result = {}
-    for block, own, start in zip(blocks, starts, [*starts[1:], head_start(steps)], strict=True):
+    ends = zip(blocks, starts, [*starts[1:], head_start(steps)], strict=True)
+    for number, (block, own, start) in enumerate(ends, start=1):
         end = max((cut for cut in narrow if cut < start), default=None)
         between = own < start  # two blocks in one layer, an encoder, have no tensor between them
         if between and end is not None and steps[end].inputs:
-            name = f"{base.name}_{block.name}"
-            result[name] = keras.Model(base.inputs, steps[end].tensor, name=name)
+            cut = f"{base.name}_block{number}"  # a name that `preprocessing` knows
+            result[f"{base.name}_{block.name}"] = keras.Model(
+                base.inputs, steps[end].tensor, name=cut
+            )
     if len({id(model.output) for model in result.values()}) < max(2, len(result)):
         raise ValueError(
             "`base` must have at least two blocks, with one tensor between them. Received: "
