@@ -217,8 +217,13 @@ def test_a_folder_keeps_the_features_of_a_dataset(tmp_path):
     again, labels = extract_features(net(), dataset(), cache=tmp_path / "dataset")
     assert np.array_equal(first, again) and np.array_equal(labels, Y)
     assert all(file.stat().st_mtime_ns == time for file, time in times.items())
-    with pytest.raises(ValueError, match="reshuffle_each_iteration=False"):
-        extract_features(net(), dataset().unbatch().shuffle(24).batch(8), cache=tmp_path)
+    shuffled = dataset().unbatch().shuffle(24).batch(8)
+    rest_only = dataset().take(1).concatenate(dataset().skip(1).unbatch().shuffle(16, 0).batch(8))
+    for changing in (shuffled, rest_only):  # from its first batch on, or from a later one
+        with pytest.raises(ValueError, match="reshuffle_each_iteration=False"):
+            extract_features(net(), changing, cache=tmp_path / "changing")
+    kept = [file.name for file in (tmp_path / "changing").glob("*.npy")]
+    assert kept and all("partial" in name for name in kept)  # these are made anew
 
 
 class Counting(keras.Model):

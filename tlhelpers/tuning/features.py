@@ -179,29 +179,35 @@ def _apart(model: keras.Model, columns: list) -> tuple:
 
 def _kept_batches(model: keras.Model, batches: Iterable[tuple], cache) -> tuple:
     """Return what `run_batches` does, with the features in files named after what made them."""
-    digest, labels, first = _digest_of(model), _Rows(getattr(batches, "steps", None)), ""
+    seen: list[str] = []
+    labels = _Rows(getattr(batches, "steps", None))
     for inputs, *rest in batches:
-        first = first or _digest_of_batch(inputs)
-        _add(digest, inputs)
+        seen.append(_digest_of_batch(inputs))
         labels.add([np.arange(count_samples(inputs)), *rest])
     positions, *beside = labels.done()
-    files = _Files(Path(cache), digest.hexdigest(), len(model.outputs))
 
     def fill(partials: list[Path], progress: Path) -> None:
         features: list = []
-        done = 0
+        done, again = 0, iter(seen)
         for inputs, *_ in _progress(batches, model):
-            if not done and _digest_of_batch(inputs) != first:
-                raise ValueError(
-                    "`cache` needs a dataset with the same batches in every pass. Received: one "
-                    "that shuffles, augments or can be read but once. Leave shuffling and "
-                    "augmentation out, shuffle with reshuffle_each_iteration=False, or keep no "
-                    "files: cache=None, cache_prefix=True."
-                )
+            if next(again, "") != _digest_of_batch(inputs):
+                raise _other_batches()
             done = _put(features, partials, _predict(model, inputs), done, len(positions))
+        if done < len(positions):
+            raise _other_batches()
 
-    features = files.get(len(positions), fill)
-    return (_like_output(model, features), *beside)
+    digest = _digest_of(model)
+    digest.update("".join(seen).encode())
+    files = _Files(Path(cache), digest.hexdigest(), len(model.outputs))
+    return (_like_output(model, files.get(len(positions), fill)), *beside)
+
+
+def _other_batches() -> ValueError:
+    return ValueError(
+        "`cache` needs a dataset with the same batches in every pass. Received: one that shuffles "
+        "or augments. Leave that out, shuffle with reshuffle_each_iteration=False, or keep no "
+        "files: cache=None, cache_prefix=True."
+    )
 
 
 def _put(features: list, files: list, parts: list, begin: int, samples: int) -> int:
