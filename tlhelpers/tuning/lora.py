@@ -110,9 +110,7 @@ def merge_lora(model: keras.Model) -> Trainability:
         for place, merged in [(place, _merged(place)) for place in adapted]:
             layer, (a, b) = place.layer, place.adapter
             place.matrix.assign(merged)
-            b.assign(
-                keras.ops.zeros(b.shape, b.dtype)
-            )  # a prediction that was traced with it stays right
+            b.assign(keras.ops.zeros(b.shape, b.dtype))  # what was traced with it stays right
             layer.lora_enabled, layer.lora_rank, layer.lora_alpha = False, None, None
             for variable in (a, b):
                 delattr(layer, variable.name)
