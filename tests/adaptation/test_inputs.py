@@ -114,7 +114,6 @@ BAD_LABELS = [
     (YS + 0.5, "Labels must be integers.*Received: dtype=float"),
     (np.where(YS > 0, np.nan, 0.0), "Labels must be integers.*Received: dtype=float"),
     (np.array(list("abc"))[YS], "Labels must be integers.*Received: dtype=object.*np.unique"),
-    (YS > 0, "Labels must be integers.*Received: dtype=bool"),
 ]
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from tlhelpers.adaptation.normalization import DOMAINS
 from tlhelpers.checks.data import check_labels, count_samples
 from tlhelpers.checks.features import check_samples, to_numpy
+from tlhelpers.models.inputs import as_classes
 
 import numpy as np
 
@@ -90,11 +91,7 @@ def _check_part(x, name: str, rows: int) -> np.ndarray:
 
 def to_labels(y, num_classes: int | None, n: int) -> np.ndarray:
     """Return labels `(n,)` as int32; columns, and 1.0 for 1, are as good. See `check_labels`."""
-    y = to_numpy(y)
-    if y.ndim == 2 and y.shape[1] == 1:
-        y = y[:, 0]
-    if y.dtype.kind == "f" and np.array_equal(y, np.round(y)):  # as readers of folders make them
-        y = y.astype("int64")
+    y = as_classes(to_numpy(y))  # as readers of folders make them
     return check_labels(y, num_classes=num_classes, n=n).astype("int32")
 
 

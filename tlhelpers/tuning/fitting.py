@@ -62,7 +62,7 @@ def _check_weights(weights, n: int) -> np.ndarray:
     if weights.shape not in ((n,), (n, 1)) or weights.dtype.kind not in "iufb":
         raise ValueError(
             f"Sample weights must be numbers of shape ({n},), one for each sample. Received: "
-            f"shape={weights.shape}, dtype={weights.dtype}."
+            f"shape={weights.shape}, dtype={weights.dtype}. Take them from the same rows."
         )
     return weights.reshape(n)
 
