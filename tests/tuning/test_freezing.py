@@ -1,9 +1,16 @@
 """What is frozen stays bit-equal through a fit; what is asked for learns; errors name the cure."""
 
+from functools import partial
+
 from tlhelpers.models.anatomy import find_blocks
 from tlhelpers.models.heads import build_head
 from tlhelpers.tuning.describing import describe
+from tlhelpers.tuning.fine_tuning import fine_tune
 from tlhelpers.tuning.freezing import freeze, unfreeze
+from tlhelpers.tuning.gradual import GradualUnfreezing
+from tlhelpers.tuning.layerwise import layerwise
+from tlhelpers.tuning.lora import add_lora, merge_lora
+from tlhelpers.tuning.lora_files import load_adapters, save_adapters
 
 import hypothesis.strategies as st
 import keras
@@ -167,7 +174,7 @@ def test_where_the_head_begins_can_be_said():
 
     model = dense_top()
     freeze(model)
-    assert learning(model) == ["fc1", "fc2", "mine"]  # what nobody can know from the graph
+    assert learning(model) == ["fc1", "fc2", "mine"]  # as in a file: the graph does not tell
     table = freeze(model, head="mine")
     assert learning(model) == ["mine"] and table.rows[-1].name == "head"
     unfreeze(model, layers=["fc2"], head="mine")
@@ -177,6 +184,122 @@ def test_where_the_head_begins_can_be_said():
         with pytest.raises(ValueError, match=r"`(head|layer)` must name a layer"):
             freeze(other, head=bad)
         assert learning(other) == before
+
+
+def cnn(named=False, layout=keras.Model):
+    """A net of somebody's own, trained with an end of its own."""
+    names = ["conv", "flat", "hidden", "old"] if named else [None] * 4
+    kinds = [partial(L.Conv2D, 4, 3), L.Flatten, partial(L.Dense, 6), partial(L.Dense, 9)]
+    layers = [kind(name=name) for kind, name in zip(kinds, names, strict=True)]
+    if layout is keras.Sequential:
+        return keras.Sequential([keras.Input((8, 8, 3)), *layers])
+    x = images = keras.Input((8, 8, 3))
+    for layer in layers:
+        x = layer(x)
+    return keras.Model(images, x)
+
+
+def with_a_new_end(source, behind=-2):
+    x = source.layers[behind].output
+    return keras.Model(source.inputs, L.Dense(3, name="mine")(x))
+
+
+def popped(source):
+    source.pop()
+    source.add(L.Dense(3, name="mine"))
+    return source
+
+
+def relisted(source):
+    kept = [layer for layer in source.layers[:-1] if not isinstance(layer, L.InputLayer)]
+    return keras.Sequential([keras.Input((8, 8, 3)), *kept, L.Dense(3, name="mine")])
+
+
+def mobile_net(pooled):
+    """MobileNet with its top of convolutions: another last one, or one behind it."""
+    source = keras.applications.MobileNet(weights=None, input_shape=(32, 32, 3), alpha=0.25)
+    maps = source.get_layer("dropout" if pooled else "conv_preds").output
+    return keras.Model(source.input, L.Reshape((3,))(L.Conv2D(3, 1, name="mine")(maps)))
+
+
+@pytest.mark.parametrize("make_model", [
+    lambda: with_a_new_end(cnn()),
+    lambda: with_a_new_end(cnn(named=True)),
+    lambda: with_a_new_end(cnn(layout=keras.Sequential)),
+    lambda: popped(cnn(layout=keras.Sequential)),
+    lambda: relisted(cnn(named=True)),
+    lambda: relisted(cnn(layout=keras.Sequential)),
+    lambda: mobile_net(pooled=True),
+    lambda: mobile_net(pooled=False),
+])  # fmt: skip
+def test_a_new_end_is_the_head_and_what_came_with_the_source_is_base(make_model):
+    model = make_model()
+    table = freeze(model)
+    new = model.get_layer("mine").trainable_variables
+    assert [id(v) for v in model.trainable_variables] == [id(v) for v in new]
+    before = [b.name for b in find_blocks(model)]
+    with_a_new_end(model, behind=-1)  # what is put on the model afterwards changes nothing
+    assert freeze(model) == table and [b.name for b in find_blocks(model)] == before
+
+
+def test_the_layers_of_the_source_behind_its_maps_can_be_opened():
+    model = with_a_new_end(cnn(named=True))
+    for amount in ({"layers": ["hidden"]}, {"layers": 1}, {"blocks": ["hidden"]}, {"blocks": 1}):
+        freeze(model)
+        unfreeze(model, **amount)
+        learning = dict.fromkeys(v.path.split("/")[-2] for v in model.trainable_variables)
+        assert list(learning) == ["hidden", "mine"], amount
+
+
+def test_what_is_new_between_base_and_logits_stays_in_the_head():
+    """A second end on one's own hidden layer, as of a notebook's cell that is run again."""
+    base = keras.applications.MobileNetV2(weights=None, include_top=False, input_shape=(32, 32, 3))
+    hidden = L.Dense(4)(L.GlobalAveragePooling2D()(base.output))
+    source = cnn()
+    other = L.Dense(4)(source.layers[-3].output)
+    for images, x in [(base.input, hidden), (source.input, other)]:
+        for _ in range(2):
+            table = freeze(keras.Model(images, L.Dense(3)(x)))
+            assert table.trainable == table.rows[-1].total > 3 * 4 + 3
+
+
+def test_every_verb_can_be_told_where_the_head_begins(tmp_path):
+    x, y = np.random.default_rng(0).normal(size=(6, 8, 8, 3)).astype("float32"), np.arange(6) % 3
+    model, told = dense_top(), {"head": "mine"}
+    expected = ["conv", "fc1", "fc2"]
+    assert [block.name for block in find_blocks(model, **told)] == expected
+    assert [row.name for row in describe(model, **told).rows] == [*expected, "head"]
+    fitted = fine_tune(model, (x, y), unfreeze=1, head_epochs=1, epochs=1, verbose=0, **told)
+    assert [phase.learns for phase in fitted.phases] == ["head", "fc2, head"]
+    assert fitted.phases[0].cached_behind == "fc2"
+    gradual = GradualUnfreezing().fit(model, (x, y), **told)
+    assert [phase.name for phase in gradual.phases] == ["head", *reversed(expected)]
+    optimizer = layerwise(keras.optimizers.SGD(1.0), model, decay=0.5, **told)
+    factors = {path.split("/")[-2]: factor for path, _, factor in optimizer.factors}
+    assert factors == {"mine": 1.0, "fc2": 0.5, "fc1": 0.25, "conv": 0.125}
+    add_lora(model, 2, "fc2", **told)
+    assert describe(model, **told).rows[-2].trainable == 5 * 2 + 2 * 5
+    save_adapters(model, tmp_path / "adapters.npz", **told)
+    twin = dense_top()
+    twin.set_weights([v.numpy() for v in model.weights if "lora" not in v.name])
+    load_adapters(twin, tmp_path / "adapters.npz")  # the file knows the head
+    assert np.array_equal(twin.predict(x, verbose=0), model.predict(x, verbose=0))
+    merge_lora(model, **told)
+    assert [v.path.split("/")[-2] for v in model.trainable_variables] == ["mine"] * 2
+
+
+def test_a_net_that_ends_in_maps_can_be_told_its_head():
+    x = images = keras.Input((8, 8, 3))
+    for name in ("down", "up", "classes"):
+        x = L.Conv2D(2, 3, padding="same", name=name)(x)
+    unet = keras.Model(images, x)
+    assert freeze(unet).trainable == 0  # a base alone
+    freeze(unet, head="classes")
+    assert [v.path.split("/")[-2] for v in unet.trainable_variables] == ["classes"] * 2
+    data = np.ones((4, 8, 8, 3), "float32"), np.zeros((4, 8, 8), int)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    fitted = fine_tune(unet, data, loss=loss, epochs=1, head_epochs=1, head="classes", verbose=0)
+    assert [phase.cached_behind for phase in fitted.phases] == ["up", "down"]
 
 
 def test_a_base_alone_is_frozen_entirely():

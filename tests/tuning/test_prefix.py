@@ -1,6 +1,7 @@
 """Cached or not, the training is the same; augmented passes draw; the plan says what and why."""
 
 from tlhelpers.models.graph import Graph
+from tlhelpers.tuning import prefix
 from tlhelpers.tuning.batches import Shuffled
 from tlhelpers.tuning.fine_tuning import fine_tune
 from tlhelpers.tuning.prefix import augmentation_of
@@ -167,13 +168,50 @@ def test_the_plan_is_printed_before_anything_is_trained(capsys):
     fine_tune(model, TRAIN, VALIDATION, unfreeze=1, head_epochs=1, epochs=2)
     plan = capsys.readouterr().out.splitlines()
     assert plan[0] == "fine_tune keeps the epoch with the best val_accuracy"
-    assert (
-        plan[1].strip() == f"head: 1 epochs, {total} weights (head) at 0.001, cached behind pooling"
-    )
+    begin = f"head: 1 epochs, {total} weights (head) at 0.001, cached behind pooling"
+    assert plan[1].strip() == f"{begin} (384.00 B in memory)"  # 24 samples, 4 float32 each
     assert plan[2].strip().startswith("fine-tuning: 2 epochs, ")
     assert "weights (block3, head) at 0.0001, cached behind add" in plan[2] and len(plan) == 3
     fine_tune(model, TRAIN, VALIDATION, unfreeze=1, head_epochs=0, epochs=0, verbose=0)
     assert capsys.readouterr().out == ""
+
+
+def in_batches(data, known=True):
+    batches = tf.data.Dataset.from_tensor_slices(data).batch(6)
+    return batches if known else batches.filter(lambda x, y: True)
+
+
+def shaken(x, y):
+    return x + tf.random.normal(tf.shape(x)), y
+
+
+@pytest.mark.parametrize(("train", "validation", "options", "room"), [
+    (TRAIN, None, {}, "288.00 B in memory"),  # 18 samples, 4 channels, 4 bytes
+    (TRAIN, VALIDATION, {"folder": True}, "384.00 B on disk"),
+    (in_batches(TRAIN), in_batches(VALIDATION), {}, "384.00 B in memory"),
+    (in_batches(TRAIN).map(shaken), VALIDATION, {"passes": 3}, "960.00 B in memory"),
+    (in_batches(TRAIN, known=False), VALIDATION, {}, ""),
+])  # fmt: skip
+def test_the_plan_says_what_the_features_take(
+    train, validation, options, room, tmp_path, monkeypatch
+):
+    """It's said before, and it's what they take then."""
+    folder = tmp_path if options.pop("folder", False) else True
+    kept = []
+
+    def run(cache, part, found, run=prefix.PrefixCache.run):
+        done = run(cache, part, found)
+        parts = [*done.copies, *([] if done.validation is None else [done.validation])]
+        kept.append(sum(features.nbytes for features, _ in parts))
+        return done
+
+    monkeypatch.setattr(prefix.PrefixCache, "run", run)
+    history = fine_tune(
+        make(), train, validation, unfreeze=None, head_epochs=1, cache_prefix=folder, verbose=0,
+        batch_size=None, **options,
+    )  # fmt: skip
+    assert history.phases[0].kept == room
+    assert not room or float(room.split()[0]) == kept[0]
 
 
 @pytest.mark.parametrize(

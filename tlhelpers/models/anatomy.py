@@ -190,7 +190,7 @@ def _beside(layer: keras.Layer, base: keras.Model) -> Iterator[keras.Layer]:
             yield part
 
 
-def find_blocks(model: keras.Model) -> list[Block]:
+def find_blocks(model: keras.Model, head: str | None = None) -> list[Block]:
     """Return the blocks of a model's base, from the input to the output.
 
     In a convolutional net a block is a stage: all layers that work at one resolution of the feature
@@ -203,6 +203,7 @@ def find_blocks(model: keras.Model) -> list[Block]:
 
     Args:
         model: a base, or a model with a nested or inlined base.
+        head: name of the layer where the head of an inlined base begins, as in `freeze`.
 
     Returns:
         Blocks named "block1", "block2", ... (or after their layer), each with its layers. Layers
@@ -210,31 +211,83 @@ def find_blocks(model: keras.Model) -> list[Block]:
         the block where it is used first.
 
     Raises:
-        ValueError: not a Keras model.
+        ValueError: not a Keras model; a head that is no such layer.
 
     Example:
         >>> vgg16 = keras.applications.VGG16(weights=None, include_top=False)
         >>> [block.name for block in tl.find_blocks(vgg16)]
         ['block1', 'block2', 'block3', 'block4', 'block5']
     """
-    return Anatomy(model).blocks
+    return Anatomy(model, head).blocks
 
 
 def head_start(steps: Sequence[Step]) -> int:
-    """Return where the head of a model with an inlined base begins; its length if there is none.
+    r"""Return where the head of a model with an inlined base begins; its length if there is none.
+
+    images -> conv -> flatten -> fc1 -> fc2 -> mine         a new end: the head is "mine"
+                                           \__ predictions   the old end, not in this model
 
     The head begins where the features stop having places: at the first cut where maps or sequences
     have become one vector per sample. In a net of vectors only, it is the last layer that learns.
-    A model with several outputs is a backbone and has no head.
+    What comes behind but has had another end before, in the model that this one was made from, is
+    the base's. A model with several outputs is a backbone and has no head.
     """
-    ranks = [len(step.tensor.shape) for step in steps]
     if len(steps[-1].crossing) > 1:
         return len(steps)
+    ranks = [len(step.tensor.shape) for step in steps]
     if max(ranks) > 2:
-        valid = [i for i in cuts(steps) if ranks[i] <= 2 and max(ranks[: i + 1]) > 2]
-        return min(valid, default=len(steps))
+        valid = [i for i in cuts(steps) if _is_vector(steps[i]) and max(ranks[: i + 1]) > 2]
+        return max(min(valid, default=len(steps)), _behind_old_end(steps, min(valid, default=0)))
     learning = [i for i, step in enumerate(steps) if learns(step.layer)]
     return learning[-1] if len(learning) > 1 else len(steps)
+
+
+def _is_vector(step: Step) -> bool:
+    """Whether a tensor has no places; a global pooling may keep axes of length one for them."""
+    shape = step.tensor.shape
+    return len(shape) <= 2 or (step.stride is None and set(shape[1:-1]) == {1})
+
+
+def _behind_old_end(steps: Sequence[Step], start: int) -> int:
+    """Return the position behind a call that led to another end before; 0 unless after `start`.
+
+    So it is where all that learns up to there leads to a layer that this model left out, and that
+    was there first. The graph of a model from a file does not tell. A layer with a name of Keras'
+    own, behind a base in which all names are given, did not come with the base.
+    """
+    own = {id(step.layer) for step in steps}
+    for end in range(1, len(steps)):
+        readers = steps[end - 1].layer._outbound_nodes
+        if readers and not _parts_of(readers[0]) & own and _learns(steps[end:]):
+            base, kept = (
+                list(filter(learns, (s.layer for s in part)))
+                for part in (steps[:start], steps[start:end])
+            )
+            if {id(layer) for layer in base + kept} <= _ids_before(readers[0].input_tensors):
+                foreign = any(map(_is_unnamed, kept)) and not any(map(_is_unnamed, base))
+                return end if kept and not foreign else 0
+    return 0
+
+
+def _parts_of(node) -> set[int]:
+    layer = node.operation
+    return {id(part) for part in getattr(layer, "_flatten_layers", lambda: [layer])()}
+
+
+def _ids_before(tensors: Sequence[keras.KerasTensor]) -> set[int]:
+    """Return the `id` of every layer on which tensors depend."""
+    todo, calls = list(tensors), set()
+    while todo:
+        layer, index, _ = todo.pop()._keras_history
+        if (layer, index) not in calls:
+            calls.add((layer, index))
+            todo += layer._inbound_nodes[index].input_tensors
+    return {id(layer) for layer, _ in calls}
+
+
+def _is_unnamed(layer: keras.Layer) -> bool:
+    """Whether Keras has made up a layer's name, such as "dense_3"."""
+    return layer.name.replace("_", "").rstrip("0123456789") == type(layer).__name__.lower()
 
 
 def _learns(steps: Sequence[Step]) -> bool:

@@ -49,7 +49,7 @@ class Trainability:
     __repr__ = __str__
 
 
-def describe(model: keras.Model) -> Trainability:
+def describe(model: keras.Model, head: str | None = None) -> Trainability:
     """Count, block by block, the weights that the next fit would train.
 
     The count is taken from `model.trainable_variables`, which is what an optimizer is handed, and
@@ -57,13 +57,14 @@ def describe(model: keras.Model) -> Trainability:
 
     Args:
         model: any built Keras model, with a nested or an inlined base, or a base alone.
+        head: name of the layer where the head of an inlined base begins, as in `freeze`.
 
     Returns:
         A table whose `str()` ends in "trainable | all | %". For a block with BatchNormalization
         it says whether these layers are frozen (their statistics stand still) or train.
 
     Raises:
-        ValueError: the model has no weights yet.
+        ValueError: the model has no weights yet; a head that is no such layer.
 
     Example:
         >>> table = tl.unfreeze(model, blocks=1)
@@ -75,7 +76,7 @@ def describe(model: keras.Model) -> Trainability:
         head                          18   18  logits
         trainable 203 | all 331 | 61.33 %
     """
-    return table_of(Anatomy(model), model.trainable_variables)
+    return table_of(Anatomy(model, head), model.trainable_variables)
 
 
 def table_of(anatomy: Anatomy, trained: Iterable[keras.Variable]) -> Trainability:

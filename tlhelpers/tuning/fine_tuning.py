@@ -48,14 +48,15 @@ def fine_tune(
     monitor: str | None = None,
     class_weight: Mapping | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    head: str | None = None,
 ) -> FineTuning:
     """Train the head on the frozen base, then head and top of the base together, more gently.
 
-    Prints its plan first: what learns in each phase, how fast, and what is cached or why not. Each
-    phase compiles with a fresh Adam whose learning rate falls to zero along half a cosine, so that
-    the last epochs are not the noisiest. The better of before and after is kept: the model ends
-    with the weights of its best epoch on the validation data, over both phases; without a head
-    phase, with those from before if no epoch was better.
+    Prints its plan first: what learns in each phase, how fast, and what is cached or why not, and
+    how much memory or disk that takes. Each phase compiles with a fresh Adam whose learning rate
+    falls to zero along half a cosine, so that the last epochs are not the noisiest. The better of
+    before and after is kept: the model ends with the weights of its best epoch on the validation
+    data, over both phases; without a head phase, with those from before if no epoch was better.
 
     Args:
         model: a model with a base and a head, such as `build_classifier` returns; changed in place.
@@ -90,6 +91,7 @@ def fine_tune(
         class_weight: as in `fit`, a factor for each class.
         callbacks: Keras callbacks; each phase gets copies of its own, and they see the whole model.
             One that stops a fit ends the phase.
+        head: name of the layer where the head of an inlined base begins, as in `freeze`.
 
     Returns:
         A `FineTuning` with named phases "head" and "fine-tuning". The model is left
@@ -98,9 +100,10 @@ def fine_tune(
 
     Raises:
         ValueError: before any training: a model without a head or without a graph, or with LoRA;
-            a bad amount to unfreeze; data that are endless or do not fit the model, such as images
-            out of 0..255 or labels above the classes (of a dataset that is not cached, those of
-            the first batch); numbers out of range; passes where nothing augments or is cached.
+            a head that is no such layer; a bad amount to unfreeze; data that are endless or do not
+            fit the model, such as images out of 0..255 or labels above the classes (of a dataset
+            that is not cached, those of the first batch); numbers out of range; passes where
+            nothing augments or is cached.
 
     Example:
         >>> history = tl.fine_tune(model, (x_train, y_train), (x_val, y_val), unfreeze=1)
@@ -115,13 +118,13 @@ def fine_tune(
         (section 3.3 trains the new layers first); Kornblith et al., "Do Better ImageNet Models
         Transfer Better?", CVPR 2019 (frozen against fine-tuned).
     """
-    anatomy = Anatomy(model)
+    anatomy = Anatomy(model, head)
     if anatomy.graph and not anatomy.head:  # a model without a graph raises by itself
         raise ValueError(
             f"`model` must have a head. Received: model={model.name!r}, a base alone. "
-            "Put one on it: build_classifier(base, num_classes)."
+            "Put one on it: build_classifier(base, num_classes). Or say where it begins: head=..."
         )
-    check_no_adapters(model)
+    check_no_adapters(anatomy)
     rates = {"head_learning_rate": head_learning_rate, "learning_rate": learning_rate}
     amount = _amount(unfreeze)
     check_whole("head_epochs", head_epochs, 0)
@@ -142,7 +145,8 @@ def fine_tune(
     if amount is not None:
         phases["fine-tuning"] = Phase("fine-tuning", epochs, learning_rate)
         choices["fine-tuning"] = top_of_the_base(anatomy, **amount)
-    plan = [_look_ahead(phase, choices[name], cache) for name, phase in phases.items()]
+    whole = Part(model, [train], validation)
+    plan = [_look_ahead(phase, choices[name], cache, whole) for name, phase in phases.items()]
     cache.check_passes([planned.phase for planned in plan])
     if end is not None:
         loss, metrics = loss_of(with_kind(end, model, train), metrics)
@@ -155,7 +159,7 @@ def fine_tune(
     pattern = keras.optimizers.Adam() if optimizer is None else optimizer
     fit = {"verbose": 2 if verbose > 1 else 0, "class_weight": class_weight}
     run = _Run(settings, pattern, fit, callbacks, batch_size)
-    _train(plan, cache, Part(model, [train], validation), result, run)
+    _train(plan, cache, whole, result, run)
     return result
 
 
@@ -168,13 +172,14 @@ class _Planned:
     found: FrozenPrefix | None
 
 
-def _look_ahead(phase: Phase, choice: Choice, cache: PrefixCache) -> _Planned:
+def _look_ahead(phase: Phase, choice: Choice, cache: PrefixCache, whole: Part) -> _Planned:
     """Plan a phase. The model stays as it is."""
     parts, phase.trainable = choice.learning
     phase.learns = ", ".join(parts if len(parts) < 4 else [parts[0], "...", *parts[-2:]])
     found = cache.find(choice)
     phase.cached_behind = found.layer.name if found else None
     phase.uncached = "" if found else cache.why_not(choice)
+    phase.kept = cache.room_for(whole, found) if found else ""
     return _Planned(phase, choice, found)
 
 

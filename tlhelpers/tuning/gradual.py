@@ -95,6 +95,7 @@ class GradualUnfreezing:
         batch_size: int = 32,
         callbacks: Sequence[keras.callbacks.Callback] = (),
         verbose: int = 0,
+        head: str | None = None,
     ) -> FineTuning:
         """Train a model through all phases, in place.
 
@@ -109,6 +110,7 @@ class GradualUnfreezing:
             callbacks: Keras callbacks, given to the fit of every phase; one that stops it ends the
                 phase. Their own state is not kept in the folder.
             verbose: as in Keras.
+            head: name of the layer where the head of an inlined base begins, as in `freeze`.
 
         Returns:
             A `FineTuning` with a phase "head" and one per block. The model has the weights of its
@@ -116,16 +118,17 @@ class GradualUnfreezing:
 
         Raises:
             ValueError: before any training: more blocks than there are, an argument out of its
-                range, a model with LoRA, a folder of another model or another plan.
+                range, a model with LoRA, a head that is no such layer, a folder of another model
+                or another plan.
         """
-        anatomy = Anatomy(model)
+        anatomy = Anatomy(model, head)
         phases = self._phases(anatomy)
-        check_no_adapters(model)
+        check_no_adapters(anatomy)
         end = end_for_loss(model, loss)
         train = read_data(model, train, "train", end)
         if validation is not None:
             validation = read_data(model, validation, "validation", end)
-        self._check(model)
+        self._check(model, head)
         steps = count_steps(train, check_whole("batch_size", batch_size, 1))
         if end is not None:
             loss, metrics = loss_of(with_kind(end, model, train), metrics)
@@ -136,7 +139,7 @@ class GradualUnfreezing:
         for number, phase in list(enumerate(phases))[begin:]:
             table = self._choice(anatomy, phase.blocks).apply()
             rate = warmup_cosine(self.learning_rate, phase.epochs * steps, self.warmup)
-            optimizer = layerwise(renew(self.optimizer, rate), model, decay=self.decay)
+            optimizer = layerwise(renew(self.optimizer, rate), model, decay=self.decay, head=head)
             compile_afresh(model, optimizer, loss, metrics)
             if values:
                 state.write(_kept(model), values)
@@ -155,9 +158,9 @@ class GradualUnfreezing:
             epoch, values = 0, []
         return keeper.finish()
 
-    def _check(self, model: keras.Model) -> None:
+    def _check(self, model: keras.Model, head: str | None) -> None:
         """Find bad arguments before the model is touched."""
-        layerwise(renew(self.optimizer), model, decay=self.decay)
+        layerwise(renew(self.optimizer), model, decay=self.decay, head=head)
         warmup_cosine(self.learning_rate, 1, self.warmup)
         check_seed(self.seed)
         if self.optimizer.use_ema:

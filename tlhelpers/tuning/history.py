@@ -16,8 +16,9 @@ BEFORE = -1  # the "epoch" of the weights from before the training
 class Phase:
     """One fit: what trained, how fast, behind which layer the data was run only once.
 
-    `learns` names the parts, such as "block5, head". Where nothing was cached, `uncached` says why.
-    The seconds of the first phase include the run through what is frozen in both.
+    `learns` names the parts, such as "block5, head". `kept` says what the cached outputs take, such
+    as "9.00 MB in memory"; where nothing was cached, `uncached` says why. The seconds of the first
+    phase include the run through what is frozen in both.
     """
 
     name: str
@@ -28,13 +29,15 @@ class Phase:
     seconds: float = 0.0
     learns: str = ""
     uncached: str = ""
+    kept: str = ""
 
     def __str__(self) -> str:
         rate = self.learning_rate
         rate = f"{rate:g}" if isinstance(rate, Real) else type(rate).__name__
         behind = self.cached_behind
-        why = f" ({self.uncached})" if self.uncached else ""
-        cached = f"cached behind {behind}" if behind else f"not cached{why}"
+        cached = f"cached behind {behind}" if behind else "not cached"
+        if about := self.kept if behind else self.uncached:
+            cached += f" ({about})"
         weights = f"{self.trainable:,} weights" + (f" ({self.learns})" if self.learns else "")
         return f"{self.name}: {self.epochs} epochs, {weights} at {rate}, {cached}"
 

@@ -106,6 +106,7 @@ def layerwise(
     model: keras.Model,
     decay: float | str | None = None,
     multipliers: Mapping[str, float] | None = None,
+    head: str | None = None,
 ) -> keras.Optimizer:
     r"""Return an optimizer that trains every layer of a model at its own learning rate.
 
@@ -122,6 +123,7 @@ def layerwise(
         multipliers: finite factors, 0 or above, by the name of a layer (all that share it), of a
             block of `find_blocks`, of a nested base, or "head"; or by the `path` of one layer
             ("encoder/attention/query").
+        head: name of the layer where the head of an inlined base begins, as in `freeze`.
 
     Returns:
         A new optimizer of the same kind and settings; `optimizer` stays as it is. A model compiled
@@ -129,7 +131,8 @@ def layerwise(
 
     Raises:
         ValueError: both or neither of decay and multipliers, or one out of its range; an unknown
-            name; an optimizer of another kind or built already; a model without weights.
+            name; an optimizer of another kind or built already; a model without weights; a head
+            that is no such layer.
 
     Example:
         >>> optimizer = tl.layerwise(keras.optimizers.AdamW(1e-4), model, decay="bert")
@@ -152,7 +155,8 @@ def layerwise(
             f"optimizer={type(own).__name__}{state}. Pass a new keras.optimizers.Adam(1e-4)."
         )
     factors = dict.fromkeys(map(id, model.variables), 1.0)
-    factors |= _by_decay(model, decay) if decay is not None else _by_name(model, multipliers)
+    anatomy = Anatomy(model, head)
+    factors |= _by_decay(anatomy, decay) if decay is not None else _by_name(anatomy, multipliers)
     result = renew(optimizer, kind=_KINDS[type(own)])
     getattr(result, "inner_optimizer", result).bind(model, factors)
     return result
@@ -180,27 +184,26 @@ def renew(
     return result
 
 
-def _by_decay(model: keras.Model, decay: float | str) -> dict[int, float]:
+def _by_decay(anatomy: Anatomy, decay: float | str) -> dict[int, float]:
     if isinstance(decay, str):
         decay = DECAYS[check_choice("decay", decay, DECAYS)]
     cure = "Use 0.5 to halve the rate per block, 1.0 for one rate everywhere."
     decay = check_number("decay", decay, "(0, 1]", cure)
-    anatomy = Anatomy(model)
     levels = [anatomy.head] if any(layer.weights for layer in anatomy.head) else []
     levels += [list(block.layers) for block in reversed(anatomy.blocks)]
-    factors = dict.fromkeys(map(id, model.variables), decay ** (len(levels) - 1))
+    factors = dict.fromkeys(map(id, anatomy.model.variables), decay ** (len(levels) - 1))
     for depth, layers in enumerate(levels):
         factors |= {id(v): decay**depth for layer in layers for v in layer.variables}
     return factors
 
 
-def _by_name(model: keras.Model, multipliers) -> dict[int, float]:
+def _by_name(anatomy: Anatomy, multipliers) -> dict[int, float]:
     if not isinstance(multipliers, Mapping):
         raise ValueError(
             "`multipliers` must be a dict of names and factors. Received: "
             f"multipliers={multipliers!r}. Write it as {{'block1': 0.1}}."
         )
-    anatomy = Anatomy(model)
+    model = anatomy.model
     parts = [("head", layer) for layer in anatomy.head]
     parts += [(block.name, layer) for block in anatomy.blocks for layer in block.layers]
     for layer in model._flatten_layers(include_self=False):

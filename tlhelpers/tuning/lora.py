@@ -7,8 +7,8 @@ from fnmatch import fnmatchcase
 
 from tlhelpers.checks.words import check_number, check_whole, did_you_mean
 from tlhelpers.models.anatomy import Anatomy
-from tlhelpers.tuning.describing import Trainability, describe
-from tlhelpers.tuning.freezing import asking_for_compile, freeze, living_models
+from tlhelpers.tuning.describing import Trainability, table_of
+from tlhelpers.tuning.freezing import Choice, asking_for_compile, living_models
 
 import keras
 
@@ -32,7 +32,11 @@ class Place:
 
 
 def add_lora(
-    model: keras.Model, rank: int, targets: str | Sequence[str], alpha: float | None = None
+    model: keras.Model,
+    rank: int,
+    targets: str | Sequence[str],
+    alpha: float | None = None,
+    head: str | None = None,
 ) -> Trainability:
     r"""Freeze a model's base, put low-rank adapters beside some layers, return `describe(model)`.
 
@@ -47,6 +51,7 @@ def add_lora(
             EinsumDense, Embedding and convolution layers of the base: `["query", "value"]` in a
             transformer, `"block5_conv*"`, `"*layer_1/*"`.
         alpha: scale of the adapter. Defaults to `rank`, a factor of 1.
+        head: name of the layer where the head of an inlined base begins, as in `freeze`.
 
     Raises:
         ValueError: a rank below 1 or above a layer's width; a pattern that matches nothing (near
@@ -70,8 +75,9 @@ def add_lora(
     Reference:
         Hu et al. 2021, LoRA: Low-Rank Adaptation (arXiv 2106.09685), eq. 3.
     """
-    chosen = _choose(places_of(Anatomy(model)), targets)
-    check_no_adapters(model, "Name all targets in one call")
+    anatomy = Anatomy(model, head)
+    chosen = _choose(places_of(anatomy), targets)
+    check_no_adapters(anatomy, "Name all targets in one call")
     for place in chosen:
         cure = f"The width of {place.layer.name!r} is the border. Common ranks are 4 to 16."
         *rows, columns = place.matrix.shape
@@ -83,14 +89,15 @@ def add_lora(
             )
     if alpha is not None:
         alpha = check_number("alpha", alpha, "(0, inf)", "Leave it out for a factor of 1.")
-    return enable(model, [(place, rank, alpha) for place in chosen])
+    return enable(anatomy, [(place, rank, alpha) for place in chosen])
 
 
-def merge_lora(model: keras.Model) -> Trainability:
+def merge_lora(model: keras.Model, head: str | None = None) -> Trainability:
     """Add the adapters to the weights they stand beside, in place, and return `describe(model)`.
 
     Afterwards the model is made of plain layers, predicts the same up to rounding, and its base is
     frozen; the head stays as it is. A model that has been fitted must be compiled again.
+    `head` as in `add_lora`.
 
     Raises:
         ValueError: a model without LoRA.
@@ -100,7 +107,8 @@ def merge_lora(model: keras.Model) -> Trainability:
         >>> table = tl.merge_lora(model)
         >>> model.save("merged.keras")
     """
-    adapted = [place for place in places_of(Anatomy(model)) if place.adapter]
+    anatomy = Anatomy(model, head)
+    adapted = [place for place in places_of(anatomy) if place.adapter]
     if not adapted:
         raise ValueError(
             f"`model` must have LoRA. Received: model={model.name!r} without adapters. "
@@ -114,8 +122,7 @@ def merge_lora(model: keras.Model) -> Trainability:
             layer.lora_enabled, layer.lora_rank, layer.lora_alpha = False, None, None
             for variable in (a, b):
                 delattr(layer, variable.name)
-        freeze(model)
-    return describe(model)
+        return Choice(anatomy, []).apply()
 
 
 def _merged(place: Place):
@@ -126,13 +133,13 @@ def _merged(place: Place):
     return matrix + keras.ops.cast(update, place.matrix.dtype)
 
 
-def check_no_adapters(model: keras.Model, instead: str = "Compile and fit it") -> None:
+def check_no_adapters(anatomy: Anatomy, instead: str = "Compile and fit it") -> None:
     """Refuse a model with adapters, which freezing and unfreezing would put out of use."""
-    for place in places_of(Anatomy(model)):
+    for place in places_of(anatomy):
         if place.adapter:
             raise ValueError(
-                f"`model` must be without LoRA. Received: model={model.name!r} with an adapter on "
-                f"{place.layer.name!r}. {instead}, or merge_lora(model) first."
+                f"`model` must be without LoRA. Received: model={anatomy.model.name!r} with an "
+                f"adapter on {place.layer.name!r}. {instead}, or merge_lora(model) first."
             )
 
 
@@ -166,12 +173,12 @@ def _choose(places: list[Place], targets: str | Sequence[str]) -> list[Place]:
     return [p for p in places if any(fnmatchcase(n, t) for t in patterns for n in p.names)]
 
 
-def enable(model: keras.Model, chosen: list[tuple[Place, int, float | None]]) -> Trainability:
+def enable(anatomy: Anatomy, chosen: list[tuple[Place, int, float | None]]) -> Trainability:
     """Freeze the base and put an adapter of a rank and alpha on each place."""
     adapted = {id(place.layer) for place, _, _ in chosen}
     with asking_for_compile():
-        freeze(model)
-        for part in model._flatten_layers():
+        Choice(anatomy, []).apply()
+        for part in anatomy.model._flatten_layers():
             if any(id(layer) in adapted for layer in part._flatten_layers()):
                 part._trainable = True  # the flag alone: the setter would open every weight inside
         for place, rank, alpha in chosen:
@@ -179,4 +186,4 @@ def enable(model: keras.Model, chosen: list[tuple[Place, int, float | None]]) ->
     for other in living_models():
         if any(id(layer) in adapted for layer in other._flatten_layers()):
             other.test_function = other.predict_function = None  # traced without the adapters
-    return describe(model)
+    return table_of(anatomy, anatomy.model.trainable_variables)

@@ -5,7 +5,7 @@ import os
 
 from tlhelpers.models import state
 from tlhelpers.models.anatomy import Anatomy
-from tlhelpers.tuning.describing import Trainability, describe
+from tlhelpers.tuning.describing import Trainability, table_of
 from tlhelpers.tuning.lora import Place, enable, places_of
 
 import keras
@@ -13,12 +13,14 @@ import keras
 _FORMAT = "tlhelpers adapters 1"
 
 
-def save_adapters(model: keras.Model, path: str | os.PathLike) -> None:
+def save_adapters(model: keras.Model, path: str | os.PathLike, head: str | None = None) -> None:
     """Write the adapters and the head of a model into one small file.
 
     Args:
         model: a model after `add_lora`; it stays as it is.
         path: a file, such as "cats.lora.npz"; it is replaced as a whole or not at all.
+        head: name of the layer where the head of an inlined base begins, if `add_lora` was given
+            it. The file keeps it.
 
     Raises:
         ValueError: a model without LoRA, or one whose base learns beside the adapters, which the
@@ -28,8 +30,8 @@ def save_adapters(model: keras.Model, path: str | os.PathLike) -> None:
         >>> table = tl.add_lora(model, rank=2, targets="conv*")
         >>> tl.save_adapters(model, "cats.lora.npz")
     """
-    anatomy = Anatomy(model)
-    places, head = places_of(anatomy), _weights_of(anatomy.head)
+    anatomy = Anatomy(model, head)
+    places, own = places_of(anatomy), _weights_of(anatomy.head)
     adapted = [(i, place) for i, place in enumerate(places) if place.adapter]
     adapters = [v for _, place in adapted for v in place.adapter]
     base = {id(v) for v in _weights_of(anatomy.body)} - {id(v) for v in adapters}
@@ -41,13 +43,14 @@ def save_adapters(model: keras.Model, path: str | os.PathLike) -> None:
             f"weights {other[:3]}. Use add_lora, or model.save for the whole model."
         )
     about: dict = {"format": _FORMAT, "keras": keras.__version__, "model": model.name}
-    about |= {"base": _digest(model, places, head), "head": [list(v.shape) for v in head]}
+    about |= {"base": _digest(model, places, own), "head": [list(v.shape) for v in own]}
+    about["head_begins"] = head
     about["adapters"] = [
         {"place": i, "layer": place.names[1], "matrix": list(place.matrix.shape)}
         | {"rank": place.layer.lora_rank, "alpha": place.layer.lora_alpha}
         for i, place in adapted
     ]
-    state.save(path, state.read(adapters + head), about)
+    state.save(path, state.read(adapters + own), about)
 
 
 def load_adapters(model: keras.Model, path: str | os.PathLike) -> Trainability:
@@ -82,7 +85,7 @@ def load_adapters(model: keras.Model, path: str | os.PathLike) -> Trainability:
             f"`path` must be a file of save_adapters. Received: path={str(path)!r}: "
             f"{type(error).__name__}: {error}. Save or copy it again, as a whole."
         ) from error
-    anatomy = Anatomy(model)
+    anatomy = Anatomy(model, about.get("head_begins"))
     places, head = places_of(anatomy), _weights_of(anatomy.head)
     adapted = [(i, place.layer) for i, place in enumerate(places) if place.adapter]
     present = [(i, layer.lora_rank, layer.lora_alpha) for i, layer in adapted]
@@ -93,9 +96,9 @@ def load_adapters(model: keras.Model, path: str | os.PathLike) -> Trainability:
             "Build it as for the training, with the same base weights."
         )
     if not present:
-        enable(model, [(places[i], rank, alpha) for i, rank, alpha in saved])
+        enable(anatomy, [(places[i], rank, alpha) for i, rank, alpha in saved])
     state.write([v for i, _, _ in saved for v in places[i].adapter] + head, values)
-    return describe(model)
+    return table_of(anatomy, model.trainable_variables)
 
 
 def _shapes(about: dict) -> list[list[int]]:

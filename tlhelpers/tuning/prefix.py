@@ -3,6 +3,7 @@
 data -> [ prefix: frozen ] -> features, kept -> [ tail: trains, epoch after epoch ]
 """
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from tlhelpers.tuning.history import Phase
 
 import keras
 import numpy as np
+from keras.src.utils.summary_utils import readable_memory_size
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,15 @@ class FrozenPrefix:
     layer: keras.Operation
     prefix: keras.Model
     tail: keras.Model
+
+    def bytes_of(self, samples: int) -> int | None:
+        """Return what its outputs for so many samples take; None where their length varies."""
+        shapes = [tensor.shape[1:] for tensor in self.prefix.outputs]
+        if any(None in shape for shape in shapes):
+            return None
+        types = ["float32" if t.dtype == "bfloat16" else t.dtype for t in self.prefix.outputs]
+        values = zip(map(math.prod, shapes), map(np.dtype, types), strict=True)
+        return samples * sum(length * kind.itemsize for length, kind in values)
 
 
 def frozen_prefix(
@@ -151,6 +162,13 @@ class Part:
             raise
 
 
+def _count(data) -> int | None:
+    """Return the samples of a pass; of batches at most, None where their source does not know."""
+    if isinstance(data, Batches):
+        return data.known and data.known * count_samples(data.first[0])
+    return count_samples(data[0])
+
+
 def _by_name(data) -> dict:
     """Return data as arguments of `fit` and `evaluate`."""
     if isinstance(data, Batches):
@@ -224,6 +242,14 @@ class PrefixCache:
                 "`passes` above 1 needs a frozen part that can be cached. Received: "
                 f"passes={self.passes}, {'; '.join(reasons)}. Use passes=1, or unfreeze less."
             )
+
+    def room_for(self, part: Part, found: FrozenPrefix) -> str:
+        """Say what the outputs of a prefix will take; "" where the data or shapes do not tell."""
+        train = (_count(data) for data in part.copies * self.passes)
+        counts = [*train, 0 if part.validation is None else _count(part.validation)]
+        size = None if None in counts else found.bytes_of(sum(n or 0 for n in counts))
+        where = "on disk" if self.folder else "in memory"
+        return "" if size is None else f"{readable_memory_size(size)} {where}"
 
     def run(self, part: Part, found: FrozenPrefix | None) -> Part:
         """Run the prefix over a part's data, and return the tail with what came out."""
