@@ -3,9 +3,8 @@
 from collections.abc import Callable
 
 from tlhelpers.adaptation.normalization import DOMAINS
-from tlhelpers.checks.data import check_labels, count_samples
+from tlhelpers.checks.data import as_classes, check_labels, count_samples
 from tlhelpers.checks.features import check_samples, to_numpy
-from tlhelpers.models.inputs import as_classes
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Checks of what goes into a model: images, tokens, labels."""
+"""Checks of what goes into a model: arrays, images, tokens, labels."""
 
 import math
 
@@ -80,6 +80,39 @@ def count_samples(x) -> int:
     return len(keras.tree.flatten(x)[0])
 
 
+def to_array(x, name: str = "x"):
+    """Return something with a shape and rows: arrays and tensors as they are, all else converted.
+
+    Raises:
+        ValueError: sparse or ragged data; rows of several lengths; a single value.
+    """
+    kind = type(x).__name__
+    if hasattr(x, "toarray") or kind in ("SparseTensor", "RaggedTensor"):
+        cure = f"{name}.toarray()" if hasattr(x, "toarray") else f"{name}.to_tensor()"
+        raise ValueError(f"`{name}` must be dense. Received: {kind}. Make it so: {cure}.")
+    if hasattr(x, "to_numpy"):  # a table or one column of it
+        x = x.to_numpy()
+    if not hasattr(x, "shape"):
+        x = _converted(x, name)
+    if not len(x.shape):
+        raise ValueError(
+            f"`{name}` must hold samples, one in each row. Received: a single {kind}. Use a list "
+            "or an array."
+        )
+    return x
+
+
+def _converted(x, name: str) -> np.ndarray:
+    try:
+        rows = [np.asarray(row) for row in x] if isinstance(x, list | tuple) else x
+        return np.asarray(rows)
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"`{name}` must be an array, or rows of one shape. Received: {type(x).__name__} "
+            f"({error}). Pad or resize the rows, then np.stack them."
+        ) from None
+
+
 def check_tokens(model: keras.Model, x) -> None:
     """Refuse texts, and parts of other shapes, for a model that takes a dictionary.
 
@@ -144,3 +177,10 @@ def check_labels(y, num_classes: int | None = None, n: int | None = None) -> np.
             "Number the classes from 0: np.unique(y, return_inverse=True)[1]."
         )
     return y
+
+
+def as_classes(y: np.ndarray) -> np.ndarray:
+    """Return a column as `(n,)`, and whole floats and booleans as integers; else `y` as it is."""
+    y = np.ravel(y) if y.ndim == 2 and y.shape[1] == 1 else y
+    whole = y.dtype.kind == "f" and np.isfinite(y).all() and np.array_equal(y, np.round(y))
+    return y.astype("int64") if whole or y.dtype.kind == "b" else y

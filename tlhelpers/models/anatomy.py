@@ -7,12 +7,22 @@ Nothing is looked up in a table of layer names. So the answers are the same for 
 `keras.applications`, for nested and inlined bases, and for nets of your own.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
-from tlhelpers.models.graph import Graph, Step, cuts, find_layer, learns, leaves, walk
+from tlhelpers.models.graph import (
+    Graph,
+    Step,
+    cuts,
+    find_layer,
+    inputs_among,
+    layers_before,
+    learns,
+    leaves,
+    walk,
+)
 
 import keras
 
@@ -118,7 +128,7 @@ class Anatomy:
         learning = {stride for unit, stride in zip(units, strides, strict=True) if _learns(unit)}
         if len(learning) > 1:
             return self._opened(_name_blocks(_group(units, strides), True, self.top), [])
-        units = [part for unit in units for part in _divide(unit, self._base_steps)]
+        units = _units(self._base_steps, _layers_in_a_row(self._base_steps))
         units = _join_embeddings(units, self._base_steps)
         blocks = _name_blocks(_group(units, list(range(len(units)))), False, self.top)
         return _join_last_norm(self._opened(blocks, repeated_in(self.encoder)))
@@ -263,7 +273,7 @@ def _behind_old_end(steps: Sequence[Step], start: int) -> int:
                 list(filter(learns, (s.layer for s in part)))
                 for part in (steps[:start], steps[start:end])
             )
-            if {id(layer) for layer in base + kept} <= _ids_before(readers[0].input_tensors):
+            if {id(layer) for layer in base + kept} <= layers_before(readers[0].input_tensors):
                 foreign = any(map(_is_unnamed, kept)) and not any(map(_is_unnamed, base))
                 return end if kept and not foreign else 0
     return 0
@@ -272,17 +282,6 @@ def _behind_old_end(steps: Sequence[Step], start: int) -> int:
 def _parts_of(node) -> set[int]:
     layer = node.operation
     return {id(part) for part in getattr(layer, "_flatten_layers", lambda: [layer])()}
-
-
-def _ids_before(tensors: Sequence[keras.KerasTensor]) -> set[int]:
-    """Return the `id` of every layer on which tensors depend."""
-    todo, calls = list(tensors), set()
-    while todo:
-        layer, index, _ = todo.pop()._keras_history
-        if (layer, index) not in calls:
-            calls.add((layer, index))
-            todo += layer._inbound_nodes[index].input_tensors
-    return {id(layer) for layer, _ in calls}
 
 
 def _is_unnamed(layer: keras.Layer) -> bool:
@@ -294,22 +293,19 @@ def _learns(steps: Sequence[Step]) -> bool:
     return any(learns(step.layer) for step in steps)
 
 
-def _units(steps: Sequence[Step]) -> list[list[Step]]:
-    """Divide the steps where the graph narrows to one tensor, so that no unit may be cut."""
+def _units(steps: Sequence[Step], starts: Iterable[int] = ()) -> list[list[Step]]:
+    """Divide the steps where the graph narrows to one tensor, and at the starts that are given."""
     outputs = steps[-1].crossing if len(steps[-1].crossing) > 1 else frozenset()
-    ends = [i for i in cuts(steps) if steps[i].inputs and i not in outputs]  # no side branches
+    ends = {i for i in cuts(steps) if steps[i].inputs and i not in outputs}  # no side branches
+    ends |= {start - 1 for start in starts} | {len(steps) - 1}
     units: list[list[Step]] = []
-    start = 0
-    for end in [*ends, len(steps) - 1]:
-        if end < start:
-            continue
-        unit = list(steps[start : end + 1])
+    for last, end in pairwise([-1, *sorted(ends)]):
+        unit = list(steps[last + 1 : end + 1])
         strides = {step.stride for step in unit if step.stride}
         if len(strides) > 2:  # no narrow place over several stages (NASNet): by stride alone
             units += [[s for s in unit if (s.stride or 1) == n] for n in sorted(strides)]
         else:
             units.append(unit)
-        start = end + 1
     return units
 
 
@@ -318,31 +314,21 @@ def _join_embeddings(units: list[list[Step]], steps: Sequence[Step]) -> list[lis
 
     Such a layer that reads the inputs themselves, as an embedding of words and places, is not it.
     """
-    inputs = {i for i, step in enumerate(steps) if not step.inputs}
-    layers = [[step for step in unit if set(step.inputs) - inputs] for unit in units]
-    first = next((n for n, unit in enumerate(layers) if any(map(_is_composite, unit))), 0)
+    inputs = inputs_among(steps)
+    first = next((n for n, unit in enumerate(units) if any(_is_block(s, inputs) for s in unit)), 0)
     return [[step for unit in units[:first] for step in unit], *units[first:]] if first else units
 
 
-def _divide(unit: list[Step], steps: Sequence[Step]) -> list[list[Step]]:
-    """Divide a unit in front of layers made of layers, if it has several that follow each other.
+def _layers_in_a_row(steps: Sequence[Step]) -> set[int]:
+    """Return the positions of layers made of layers that follow each other.
 
     relative positions ----+--------+--------+       What else is alive between them is for such
     words -> embedding -> layer -> layer -> layer    layers alone, and no shortcut around one.
     """
-    order = {id(step): position for position, step in enumerate(steps)}
-    inputs = {i for i, step in enumerate(steps) if not step.inputs}
-    composites = [s for s in unit if _is_composite(s) and set(s.inputs) - inputs]
-    places = [order[id(step)] for step in composites]
-    starts = {after for before, after in pairwise(places) if _follows(steps, before, after, inputs)}
-    if not starts:
-        return [unit]
-    parts: list[list[Step]] = [[]]
-    for step in unit:
-        if order[id(step)] in {places[0], *starts} and _learns(parts[-1]):
-            parts.append([])
-        parts[-1].append(step)
-    return parts
+    inputs = inputs_among(steps)
+    places = [position for position, step in enumerate(steps) if _is_block(step, inputs)]
+    pairs = [pair for pair in pairwise(places) if _follows(steps, *pair, inputs)]
+    return {place for pair in pairs for place in pair}
 
 
 def _follows(steps: Sequence[Step], before: int, after: int, inputs: set[int]) -> bool:
@@ -358,6 +344,10 @@ def _is_composite(step: Step) -> bool:
     if not isinstance(layer, keras.Layer) or isinstance(layer, keras.Model):
         return False
     return sum(map(learns, layer._flatten_layers(include_self=False))) > 1
+
+
+def _is_block(step: Step, inputs: set[int]) -> bool:
+    return _is_composite(step) and bool(set(step.inputs) - inputs)
 
 
 def repeated_in(layer: keras.Operation | None) -> list[keras.Layer]:

@@ -44,7 +44,7 @@ def walk(model: keras.Model) -> tuple[Step, ...]:
             f"`model` must be functional or a built Sequential. Received: model={model.name!r} "
             f"of type {type(model).__name__}. Call it once on data, or build it with keras.Model."
         )
-    calls, where = _calls(model)
+    calls, where = _calls(model.outputs, model.inputs)
     inputs = [tuple(where[_call_of(parent)] for parent in parents) for _, parents, _ in calls]
     outputs = [where[_call_of(tensor)] for tensor in model.outputs]
     rows = zip(calls, inputs, _strides(calls, inputs), _crossings(inputs, outputs), strict=True)
@@ -59,12 +59,12 @@ def _call_of(tensor: keras.KerasTensor) -> tuple[int, int]:
     return id(layer), index
 
 
-def _calls(model: keras.Model) -> tuple[list, dict[tuple[int, int], int]]:
+def _calls(outputs: Sequence, inputs: Sequence = ()) -> tuple[list, dict[tuple[int, int], int]]:
     """Return (tensor, tensors it is made from, arguments) of each call, and where each stands."""
     calls: list[tuple] = []
     where: dict[tuple[int, int], int] = {}
-    starts = {id(tensor) for tensor in model.inputs}
-    todo = [(tensor, False) for tensor in [*reversed(model.outputs), *reversed(model.inputs)]]
+    starts = {id(tensor) for tensor in inputs}
+    todo = [(tensor, False) for tensor in [*reversed(outputs), *reversed(inputs)]]
     while todo:  # depth first without recursion: some nets are a thousand layers deep
         tensor, ready = todo.pop()
         layer, index, _ = tensor._keras_history
@@ -79,6 +79,11 @@ def _calls(model: keras.Model) -> tuple[list, dict[tuple[int, int], int]]:
             todo.append((tensor, True))
             todo.extend((parent, False) for parent in reversed(parents))
     return calls, where
+
+
+def layers_before(tensors: Sequence[keras.KerasTensor]) -> set[int]:
+    """Return the `id` of every layer on which tensors depend."""
+    return {layer for layer, _ in _calls(tensors)[1]}
 
 
 def _strides(calls: list, inputs: list[tuple[int, ...]]) -> list[int | None]:
@@ -125,8 +130,13 @@ def _crossings(inputs: list[tuple[int, ...]], outputs: list[int]) -> list[frozen
 
 def cuts(steps: Sequence[Step]) -> list[int]:
     """Return the positions after which one single tensor (inputs aside) carries everything on."""
-    inputs = {i for i, step in enumerate(steps) if not step.inputs}
+    inputs = inputs_among(steps)
     return [i for i, step in enumerate(steps) if step.crossing - inputs == {i}]
+
+
+def inputs_among(steps: Sequence[Step]) -> set[int]:
+    """Return the positions of the inputs."""
+    return {i for i, step in enumerate(steps) if not step.inputs}
 
 
 class Graph:
@@ -178,8 +188,7 @@ class Graph:
 
         Only then can the model be cut inside it.
         """
-        inputs = {i for i, step in enumerate(self.steps) if not step.inputs}
-        step = self.steps[position]
+        inputs, step = inputs_among(self.steps), self.steps[position]
         narrow = len(set(step.inputs) - inputs) <= 1 and step.crossing - inputs <= {position}
         return narrow and position not in self.forks
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tlhelpers.checks.data import check_labels, count_samples
+from tlhelpers.checks.data import as_classes, check_labels, count_samples, to_array
 from tlhelpers.checks.words import check_whole
 from tlhelpers.models.ends import kind_of_outputs
-from tlhelpers.models.inputs import as_classes, read_inputs, to_array
+from tlhelpers.models.inputs import read_inputs
 from tlhelpers.scores.classification import (
     expected_calibration_error,
     to_probabilities,

@@ -161,7 +161,8 @@ class Shuffled(keras.utils.PyDataset):
 
     def __init__(self, copies: Sequence, batch_size: int, seed: Sequence[int], epochs: range):
         super().__init__()
-        self.copies, self.batch_size = copies, batch_size
+        self.copies = [keras.tree.map_structure(np.asarray, tuple(copy)) for copy in copies]
+        self.batch_size = batch_size
         self.seed, self.epochs = seed, epochs
         self.steps = count_steps(copies[0], batch_size)
         self.order = functools.lru_cache(2)(self._order)  # Keras reads ahead into the next epoch
@@ -178,7 +179,7 @@ class Shuffled(keras.utils.PyDataset):
         epoch = self.epochs.start + past
         rows = self.order(epoch)[batch * self.batch_size :][: self.batch_size]
         copy = self.copies[epoch % len(self.copies)]
-        return keras.tree.map_structure(lambda part: part[rows], tuple(copy))
+        return keras.tree.map_structure(lambda part: part[rows], copy)
 
     @property
     def fit_arguments(self) -> dict:

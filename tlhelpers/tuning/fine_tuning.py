@@ -11,14 +11,7 @@ from tlhelpers.checks.words import check_number, check_whole
 from tlhelpers.models.anatomy import Anatomy
 from tlhelpers.models.graph import Graph
 from tlhelpers.tuning.batches import Batches
-from tlhelpers.tuning.fitting import (
-    compile_afresh,
-    end_for_loss,
-    loss_of,
-    metrics_of,
-    read_data,
-    with_kind,
-)
+from tlhelpers.tuning.fitting import compile_afresh, prepare
 from tlhelpers.tuning.freezing import Choice, top_of_the_base
 from tlhelpers.tuning.guard import FitGuard
 from tlhelpers.tuning.history import FineTuning, KeepBest, OnWhole, Phase, monitor_of
@@ -135,30 +128,21 @@ def fine_tune(
         if not isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
             check_number(name, rate, "(0, inf)")
     check_whole("verbose", verbose, 0, 2, "0 is silent, 1 prints the plan, 2 each epoch too.")
-    end = end_for_loss(model, loss)
-    train = read_data(model, train, "train", end, batch_size)
-    if validation is not None:
-        validation = read_data(model, validation, "validation", end)
-    cache = PrefixCache(anatomy, cache_prefix, passes, isinstance(train, Batches))
-    phases = {"head": Phase("head", head_epochs, head_learning_rate)}
-    choices = {"head": Choice(anatomy, [])}
-    if amount is not None:
-        phases["fine-tuning"] = Phase("fine-tuning", epochs, learning_rate)
-        choices["fine-tuning"] = top_of_the_base(anatomy, **amount)
+    train, validation, compiled = prepare(model, train, validation, loss, metrics, batch_size)
     whole = Part(model, [train], validation)
-    plan = [_look_ahead(phase, choices[name], cache, whole) for name, phase in phases.items()]
-    cache.check_passes([planned.phase for planned in plan])
-    if end is not None:
-        loss, metrics = loss_of(with_kind(end, model, train), metrics)
-    settings = {"loss": loss, "metrics": metrics_of(loss, metrics)}
-    result = FineTuning([phase for phase in phases.values() if phase.epochs])
-    result.monitor = monitor_of(validation, settings["metrics"], monitor)
+    cache = PrefixCache(anatomy, cache_prefix, passes, isinstance(train, Batches))
+    wanted = [(Phase("head", head_epochs, head_learning_rate), Choice(anatomy, []))]
+    if amount is not None:
+        opened = top_of_the_base(anatomy, **amount)
+        wanted.append((Phase("fine-tuning", epochs, learning_rate), opened))
+    plan = [_look_ahead(phase, choice, cache, whole) for phase, choice in wanted]
+    cache.check_passes([phase for phase, _ in wanted])
+    result = FineTuning([phase for phase, _ in wanted if phase.epochs])
+    result.monitor = monitor_of(validation, compiled["metrics"], monitor)
     if verbose:
-        kept = f"epoch with the best {result.monitor}" if result.monitor else "last epoch"
-        print(f"fine_tune keeps the {kept}", *result.phases, sep="\n  ")
-    pattern = keras.optimizers.Adam() if optimizer is None else optimizer
+        print(result.plan)
     fit = {"verbose": 2 if verbose > 1 else 0, "class_weight": class_weight}
-    run = _Run(settings, pattern, fit, callbacks, batch_size)
+    run = _Run(compiled, optimizer or keras.optimizers.Adam(), fit, callbacks, batch_size)
     _train(plan, cache, whole, result, run)
     return result
 
@@ -176,11 +160,7 @@ def _look_ahead(phase: Phase, choice: Choice, cache: PrefixCache, whole: Part) -
     """Plan a phase. The model stays as it is."""
     parts, phase.trainable = choice.learning
     phase.learns = ", ".join(parts if len(parts) < 4 else [parts[0], "...", *parts[-2:]])
-    found = cache.find(choice)
-    phase.cached_behind = found.layer.name if found else None
-    phase.uncached = "" if found else cache.why_not(choice)
-    phase.kept = cache.room_for(whole, found) if found else ""
-    return _Planned(phase, choice, found)
+    return _Planned(phase, choice, cache.look_ahead(phase, choice, whole))
 
 
 @dataclass(frozen=True)
@@ -192,10 +172,6 @@ class _Run:
     fit: dict
     callbacks: Sequence[keras.callbacks.Callback]
     batch_size: int | None
-
-    def fresh(self, rate) -> keras.Optimizer:
-        """Return an optimizer for one phase."""
-        return renew(self.optimizer, rate)
 
     def watching(self, model: keras.Model, optimizer) -> list[keras.callbacks.Callback]:
         """Return the user's callbacks for one phase, on the model with this optimizer."""
@@ -217,7 +193,7 @@ def _train(
     for planned in plan:
         phase, found = planned.phase, planned.found
         planned.choice.apply()
-        model.compile(run.fresh(phase.learning_rate), **run.compiled)
+        model.compile(renew(run.optimizer, phase.learning_rate), **run.compiled)
         if not phase.epochs:
             continue
         if whole.model is not model:
@@ -227,12 +203,12 @@ def _train(
         rate, steps = phase.learning_rate, phase.epochs * part.steps(size)
         if isinstance(rate, Real):  # it falls to zero along half a cosine
             rate = keras.optimizers.schedules.CosineDecay(float(rate), steps)
-        compile_afresh(part.model, run.fresh(rate), **run.compiled)
+        compile_afresh(part.model, renew(run.optimizer, rate), **run.compiled)
         if phase.name != "head" and not done:
             result.start(part.score(result.monitor))
         keep.hold(part.model)  # the better one, before
         watching = [FitGuard(), keep, *run.watching(model, part.model.optimizer)]
-        part.fit(watching, done, phase.epochs, size, **run.fit)
+        part.fit(watching, range(done, done + phase.epochs), size, **run.fit)
         keep.restore()
         if part.model is not model:  # what the optimizer has gathered belongs to these weights
             compile_afresh(model, part.model.optimizer, **run.compiled)

@@ -3,14 +3,34 @@
 from collections.abc import Mapping
 from functools import partial
 
-from tlhelpers.checks.data import count_samples
+from tlhelpers.checks.data import count_samples, to_array
 from tlhelpers.models.ends import End, end_of
-from tlhelpers.models.inputs import read_inputs, read_labels, to_array
+from tlhelpers.models.inputs import read_inputs, read_labels
 from tlhelpers.scores.classification import to_probabilities
 from tlhelpers.tuning.batches import Batches, is_dataset
 
 import keras
 import numpy as np
+
+
+def prepare(model: keras.Model, train, validation, loss, metrics, size=None) -> tuple:
+    """Return training and validation data, read, and the loss and metrics that go with the model.
+
+    Args:
+        validation: as `train`, or None.
+        loss, metrics: as in `compile`; None for those of the model's task.
+        size: samples per batch of the training data, as in `read_data`.
+
+    Raises:
+        ValueError: what `read_data` raises; several outputs without a loss for each.
+    """
+    end = _end_for_loss(model, loss)
+    train = read_data(model, train, "train", end, size)
+    if validation is not None:
+        validation = read_data(model, validation, "validation", end)
+    if end is not None:
+        loss, metrics = _loss_of(_with_kind(end, model, train), metrics)
+    return train, validation, {"loss": loss, "metrics": _metrics_of(loss, metrics)}
 
 
 def read_data(model: keras.Model, data, name: str, end: End | None = None, size=None):
@@ -74,12 +94,8 @@ def _not_a_pair(name: str, received: str) -> ValueError:
     )
 
 
-def end_for_loss(model: keras.Model, loss) -> End | None:
-    """Return how a model ends, for its default loss; None where the loss is given.
-
-    Raises:
-        ValueError: several outputs without a loss for each.
-    """
+def _end_for_loss(model: keras.Model, loss) -> End | None:
+    """Return how a model ends, for its default loss; None where the loss is given."""
     if loss is not None:
         return None
     if len(getattr(model, "outputs", None) or [0]) > 1:
@@ -91,7 +107,7 @@ def end_for_loss(model: keras.Model, loss) -> End | None:
     return end_of(model)
 
 
-def with_kind(end: End, model: keras.Model, data) -> End:
+def _with_kind(end: End, model: keras.Model, data) -> End:
     """Return the end with its kind of outputs; where the graph does not tell, data do."""
     if end.kind or end.task == "regression":
         return end
@@ -104,7 +120,7 @@ def _first_rows(x, rows: int = 64):
     return keras.tree.map_structure(lambda part: np.asarray(part[:rows]), x)
 
 
-def loss_of(end: End, metrics) -> tuple:
+def _loss_of(end: End, metrics) -> tuple:
     """Return the loss of a model's task, on what it gives, and its metrics."""
     logits = end.kind != "probabilities"
     if end.task == "regression":
@@ -118,7 +134,7 @@ def loss_of(end: End, metrics) -> tuple:
     return loss, _named_accuracy(metrics, accuracy) or [accuracy]
 
 
-def metrics_of(loss, metrics):
+def _metrics_of(loss, metrics):
     """Return metrics beside a loss that is given, with "accuracy" as one on logits means it.
 
     Keras cuts what one unit gives at 0.5, also where the loss takes logits.

@@ -11,20 +11,14 @@ from tlhelpers.checks.words import check_choice, check_seed, check_whole
 from tlhelpers.models import state
 from tlhelpers.models.anatomy import Anatomy
 from tlhelpers.models.graph import learns
-from tlhelpers.tuning.batches import Batches, Shuffled, count_steps, for_keras
-from tlhelpers.tuning.fitting import (
-    compile_afresh,
-    end_for_loss,
-    loss_of,
-    metrics_of,
-    read_data,
-    with_kind,
-)
+from tlhelpers.tuning.batches import count_steps
+from tlhelpers.tuning.fitting import compile_afresh, prepare
 from tlhelpers.tuning.freezing import BATCHNORM, Choice, top_of_the_base
 from tlhelpers.tuning.guard import FitGuard
 from tlhelpers.tuning.history import FineTuning, KeepBest, Phase, monitor_of
 from tlhelpers.tuning.layerwise import layerwise, renew
 from tlhelpers.tuning.lora import check_no_adapters
+from tlhelpers.tuning.prefix import Part
 from tlhelpers.tuning.schedules import warmup_cosine
 
 import keras
@@ -124,34 +118,30 @@ class GradualUnfreezing:
         anatomy = Anatomy(model, head)
         phases = self._phases(anatomy)
         check_no_adapters(anatomy)
-        end = end_for_loss(model, loss)
-        train = read_data(model, train, "train", end)
-        if validation is not None:
-            validation = read_data(model, validation, "validation", end)
         self._check(model, head)
-        steps = count_steps(train, check_whole("batch_size", batch_size, 1))
-        if end is not None:
-            loss, metrics = loss_of(with_kind(end, model, train), metrics)
-        metrics = metrics_of(loss, metrics)
-        monitor = monitor_of(validation, metrics) if self.keep_best else None
+        batch_size = check_whole("batch_size", batch_size, 1)
+        train, validation, compiled = prepare(model, train, validation, loss, metrics)
+        steps = count_steps(train, batch_size)
+        monitor = monitor_of(validation, compiled["metrics"]) if self.keep_best else None
         keeper = _Keeper(self.folder, self._plan(model, phases, steps), monitor)
         begin, epoch, values = keeper.resume(model)
         for number, phase in list(enumerate(phases))[begin:]:
             table = self._choice(anatomy, phase.blocks).apply()
             rate = warmup_cosine(self.learning_rate, phase.epochs * steps, self.warmup)
             optimizer = layerwise(renew(self.optimizer, rate), model, decay=self.decay, head=head)
-            compile_afresh(model, optimizer, loss, metrics)
+            compile_afresh(model, optimizer, **compiled)
             if values:
                 state.write(_kept(model), values)
             planned = Phase(phase.name, phase.epochs, float(self.learning_rate), table.trainable)
             epochs = keeper.enter(number, planned)
             if epoch < epochs:
-                model.fit(
-                    **_fit_arguments(train, batch_size, (self.seed, number), range(epoch, epochs)),
-                    validation_data=for_keras(validation),
-                    epochs=epochs,
+                part = Part(model, [train], validation, seed=(self.seed, number))
+                part.fit(
+                    [FitGuard(), keeper, *callbacks],
+                    range(epoch, epochs),
+                    batch_size,
                     initial_epoch=epoch,
-                    callbacks=[FitGuard(), keeper, *callbacks],
+                    epochs=epochs,
                     verbose=verbose,
                 )
                 keeper.leave(model)
@@ -291,10 +281,3 @@ def _kept(model: keras.Model) -> list[keras.Variable]:
     """Return weights, seeds of layers (which Keras' own backup leaves out) and optimizer."""
     every = [*model.variables, *model.optimizer.variables]
     return list({id(v): v for v in every}.values())
-
-
-def _fit_arguments(train, batch_size: int, seed: tuple[int, int], epochs: range) -> dict:
-    if isinstance(train, Batches):
-        return {"x": train.for_keras}
-    arrays = keras.tree.map_structure(np.asarray, train)
-    return Shuffled([arrays], batch_size, seed, epochs).fit_arguments

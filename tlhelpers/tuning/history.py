@@ -1,6 +1,7 @@
 """The record of a training in phases, and the weights of its best epoch."""
 
 from dataclasses import dataclass, field
+from functools import partialmethod
 from numbers import Real
 
 from tlhelpers.checks.words import check_choice
@@ -66,6 +67,12 @@ class FineTuning:
     def epochs(self) -> int:
         """How many epochs have been noted."""
         return max(map(len, self.history.values()), default=0)
+
+    @property
+    def plan(self) -> str:
+        """What will be done: which epoch is kept, and a line for each phase."""
+        kept = f"epoch with the best {self.monitor}" if self.monitor else "last epoch"
+        return "\n  ".join([f"fine_tune keeps the {kept}", *map(str, self.phases)])
 
     def __str__(self) -> str:
         rows = [f"{phase}, {phase.seconds:.0f} s" for phase in self.phases]
@@ -156,26 +163,17 @@ class OnWhole(keras.callbacks.Callback):
         super().set_params(params)
         self.inside.set_params(params)
 
-    def _hand_on(self, hook: str, *args) -> None:
-        getattr(self.inside, hook)(*args)
+    def on_train_begin(self, logs=None):
+        self.whole.stop_training = False
+        self._hand_on("on_train_begin", logs=logs)
+
+    def _hand_on(self, hook: str, *args, **logs) -> None:
+        getattr(self.inside, hook)(*args, **logs)
         if self.whole.stop_training:
             self.model.stop_training = True
 
-    def on_train_begin(self, logs=None):
-        self.whole.stop_training = False
-        self._hand_on("on_train_begin", logs)
-
-    def on_train_end(self, logs=None):
-        self._hand_on("on_train_end", logs)
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self._hand_on("on_epoch_begin", epoch, logs)
-
-    def on_epoch_end(self, epoch, logs=None):
-        self._hand_on("on_epoch_end", epoch, logs)
-
-    def on_train_batch_begin(self, batch, logs=None):
-        self._hand_on("on_train_batch_begin", batch, logs)
-
-    def on_train_batch_end(self, batch, logs=None):
-        self._hand_on("on_train_batch_end", batch, logs)
+    on_train_end = partialmethod(_hand_on, "on_train_end")
+    on_epoch_begin = partialmethod(_hand_on, "on_epoch_begin")
+    on_epoch_end = partialmethod(_hand_on, "on_epoch_end")
+    on_train_batch_begin = partialmethod(_hand_on, "on_train_batch_begin")
+    on_train_batch_end = partialmethod(_hand_on, "on_train_batch_end")

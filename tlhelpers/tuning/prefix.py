@@ -114,14 +114,15 @@ class Part:
     """A model, or the tail of it, with the data that goes into it.
 
     `copies` are the training data, as one pass over them gives them: one for each augmented pass.
-    Each is `Batches`, or arrays `(x, y)` or `(x, y, weights)`; so are the validation data.
+    Each is `Batches`, or arrays `(x, y)` or `(x, y, weights)`; so are the validation data. With a
+    seed, it and the epoch alone decide the order of arrays; without one, Keras does.
     """
 
     model: keras.Model
     copies: list
     validation: Any
     layer: str | None = None  # behind which the whole model was cut
-    seed: int = 0
+    seed: tuple[int, ...] | None = None
 
     @property
     def size(self) -> int | None:
@@ -140,21 +141,19 @@ class Part:
         logs = self.model.evaluate(**_by_name(self.validation), verbose=0, return_dict=True)
         return logs[monitor.removeprefix("val_")]
 
-    def fit(
-        self, callbacks, begin: int, epochs: int, batch_size: int, verbose: int = 0, **settings
-    ) -> None:
-        """Train for some epochs; epoch `begin`, and each one after it, takes the next copy."""
+    def fit(self, callbacks, span: range, batch_size: int, **settings) -> None:
+        """Train for some epochs, each with the copy whose turn it is; `settings` as in Keras."""
         data = _by_name(self.copies[0])
-        if len(self.copies) > 1:
-            epochs_to_come = range(begin, begin + epochs)
-            data = Shuffled(self.copies, batch_size, (self.seed,), epochs_to_come).fit_arguments
-        elif isinstance(self.copies[0], Batches):
+        if isinstance(self.copies[0], Batches):
             data["shuffle"] = False
-        else:
+        elif self.seed is None:
             data["batch_size"] = batch_size
+        else:
+            data = Shuffled(self.copies, batch_size, self.seed, span).fit_arguments
+        settings = {"epochs": len(span), "verbose": 0, **settings}
         settings |= {"validation_data": for_keras(self.validation), "callbacks": callbacks}
         try:
-            self.model.fit(**data, epochs=epochs, verbose=verbose, **settings)
+            self.model.fit(**data, **settings)
         except Exception:  # Keras' own, around what was wrong with a batch
             for batches in (self.copies[0], self.validation):
                 if isinstance(batches, Batches) and batches.error:
@@ -214,7 +213,15 @@ class PrefixCache:
         drawn = augmentation_of(self.anatomy.graph) if self.passes > 1 and graph is None else []
         return frozen_prefix(graph or self.anatomy.graph, trained, self.base, drawn)
 
-    def why_not(self, choice: Choice) -> str:
+    def look_ahead(self, phase: Phase, choice: Choice, whole: Part) -> FrozenPrefix | None:
+        """Note in a phase what will be kept and what that takes, or why nothing; return the cut."""
+        found = self.find(choice)
+        phase.cached_behind = found.layer.name if found else None
+        phase.uncached = "" if found else self._why_not(choice)
+        phase.kept = self._room_for(whole, found) if found else ""
+        return found
+
+    def _why_not(self, choice: Choice) -> str:
         """Return the reason why nothing can be run once for all epochs."""
         if not self.setting:
             return f"cache_prefix={self.setting}"
@@ -243,7 +250,7 @@ class PrefixCache:
                 f"passes={self.passes}, {'; '.join(reasons)}. Use passes=1, or unfreeze less."
             )
 
-    def room_for(self, part: Part, found: FrozenPrefix) -> str:
+    def _room_for(self, part: Part, found: FrozenPrefix) -> str:
         """Say what the outputs of a prefix will take; "" where the data or shapes do not tell."""
         train = (_count(data) for data in part.copies * self.passes)
         counts = [*train, 0 if part.validation is None else _count(part.validation)]
@@ -259,7 +266,7 @@ class PrefixCache:
             copies, seed = [self._run(found.prefix, data) for data in part.copies], part.seed
         else:
             copies = _draw(self._augmenting(found), part.copies[0], self.passes)
-            seed = np.random.randint(2**31)
+            seed = (np.random.randint(2**31),)
         validation = None
         if part.validation is not None:
             validation = self._run(found.prefix, part.validation)
