@@ -103,6 +103,7 @@ BACKBONES = {  # of KerasHub, with three layers: what its blocks are called
     "GPT2": (TEXT, "transformer_layer_{}", 0),
     "OPT": (TEXT, "transformer_layer_{}", 0),
     "XLNet": (TEXT, "xlnet_encoder_{}", 0),
+    "RoformerV2": ({**TEXT, "head_size": 4}, "transformer_layer_{}", 0),
     "ViT": ({**IMAGE, "mlp_dim": 16}, "transformer_block_{}", 1),
     "DeiT": ({**IMAGE, "intermediate_dim": 16}, "transformer_block_{}", 1),
     "DINOV2": ({**IMAGE, "intermediate_dim": 16}, "layers_{}", 0),

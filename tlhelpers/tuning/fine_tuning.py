@@ -101,7 +101,7 @@ def fine_tune(
     Example:
         >>> history = tl.fine_tune(model, (x_train, y_train), (x_val, y_val), unfreeze=1)
         fine_tune keeps the epoch with the best val_accuracy
-          head: 5 epochs, 18 weights (head) at 0.001, cached behind dropout
+          head: 5 epochs, 18 weights (head) at 0.001, cached behind dropout (360.00 B in memory)
           fine-tuning: 5 epochs, 203 weights (conv2, head) at 0.0001, cached behind re_lu...
         >>> len(history.history["val_accuracy"])
         10
