@@ -1,9 +1,12 @@
 """Cached or not, the training is the same; augmented passes draw; the plan says what and why."""
 
+from tlhelpers.models.anatomy import Anatomy
 from tlhelpers.models.graph import Graph
 from tlhelpers.tuning import prefix
 from tlhelpers.tuning.batches import Shuffled
+from tlhelpers.tuning.features import run_arrays
 from tlhelpers.tuning.fine_tuning import fine_tune
+from tlhelpers.tuning.freezing import top_of_the_base
 from tlhelpers.tuning.prefix import augmentation_of
 
 import hypothesis.strategies as st
@@ -174,6 +177,17 @@ def test_the_plan_is_printed_before_anything_is_trained(capsys):
     assert "weights (block3, head) at 0.0001, cached behind add" in plan[2] and len(plan) == 3
     fine_tune(model, TRAIN, VALIDATION, unfreeze=1, head_epochs=0, epochs=0, verbose=0)
     assert capsys.readouterr().out == ""
+
+
+def test_arrays_tell_what_features_of_any_size_take():
+    keras.utils.set_random_seed(0)
+    convolutions = [L.Conv2D(5, 3, strides=2), L.Conv2D(2, 1)]
+    end = [L.GlobalMaxPooling2D(), L.Dense(3)]
+    model = keras.Sequential([keras.Input((None, None, 3)), *convolutions, *end])
+    cache = prefix.PrefixCache(Anatomy(model), True, 1, False)
+    found = cache.find(top_of_the_base(cache.anatomy, layers=1))
+    assert found.bytes_of(X, 7) == 7 * 7 * 7 * 5 * 4 == run_arrays(found.prefix, X[:7]).nbytes
+    assert found.bytes_of(None, 7) is None
 
 
 def in_batches(data, known=True):

@@ -31,14 +31,24 @@ class FrozenPrefix:
     prefix: keras.Model
     tail: keras.Model
 
-    def bytes_of(self, samples: int) -> int | None:
-        """Return what its outputs for so many samples take; None where their length varies."""
-        shapes = [tensor.shape[1:] for tensor in self.prefix.outputs]
-        if any(None in shape for shape in shapes):
-            return None
-        types = ["float32" if t.dtype == "bfloat16" else t.dtype for t in self.prefix.outputs]
-        values = zip(map(math.prod, shapes), map(np.dtype, types), strict=True)
-        return samples * sum(length * kind.itemsize for length, kind in values)
+    def bytes_of(self, x, samples: int) -> int | None:
+        """Return what its outputs for so many samples like `x` take; None where lengths vary."""
+        outputs = self.prefix.outputs
+        if any(None in tensor.shape[1:] for tensor in outputs) and x is not None:
+            outputs = self.prefix.compute_output_spec(
+                keras.tree.map_structure(
+                    lambda tensor, part: keras.KerasTensor((None, *part.shape[1:]), tensor.dtype),
+                    self.prefix.input,
+                    x,
+                )
+            )
+        total = 0
+        for tensor in keras.tree.flatten(outputs):
+            if None in tensor.shape[1:]:
+                return None
+            kind = "float32" if tensor.dtype == "bfloat16" else tensor.dtype
+            total += samples * math.prod(tensor.shape[1:]) * np.dtype(kind).itemsize
+        return total
 
 
 def frozen_prefix(
@@ -252,9 +262,13 @@ class PrefixCache:
 
     def _room_for(self, part: Part, found: FrozenPrefix) -> str:
         """Say what the outputs of a prefix will take; "" where the data or shapes do not tell."""
-        train = (_count(data) for data in part.copies * self.passes)
-        counts = [*train, 0 if part.validation is None else _count(part.validation)]
-        size = None if None in counts else found.bytes_of(sum(n or 0 for n in counts))
+        given = [
+            *part.copies * self.passes,
+            *([] if part.validation is None else [part.validation]),
+        ]
+        counts, first = [_count(data) for data in given], given[0]
+        x = None if isinstance(first, Batches) else first[0]
+        size = None if None in counts else found.bytes_of(x, sum(n or 0 for n in counts))
         where = "on disk" if self.folder else "in memory"
         return "" if size is None else f"{readable_memory_size(size)} {where}"
 
