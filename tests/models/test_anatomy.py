@@ -129,6 +129,57 @@ def test_every_transformer_has_one_block_for_each_layer(name):
     assert sorted(map(id, last)) == sorted(map(id, base.trainable_variables))
 
 
+STAGES = {  # convolutional nets of KerasHub: what the last layers of their stages are called
+    "ResNet": (
+        {"input_conv_filters": [64], "input_conv_kernel_sizes": [7], "block_type": "basic_block",
+         "stackwise_num_filters": [64, 8, 8, 8], "stackwise_num_blocks": [2, 1, 1, 1],
+         "stackwise_num_strides": [1, 2, 2, 2]},
+        ["conv1_bn", "stack0_block1_2_bn", *(f"stack{k}_block0_2_bn" for k in (1, 2, 3))],
+    ),
+    "CSPNet": (
+        {"stem_filters": 8, "stem_kernel_size": 3, "stem_strides": 1, "stackwise_depth": [1, 2],
+         "stackwise_strides": [2, 2], "stackwise_num_filters": [16, 32], "bottle_ratio": (0.5, 1.0),
+         "block_ratio": (1.0, 0.5), "expand_ratio": (2.0, 1.0), "cross_linear": True,
+         "down_growth": True, "block_type": "dark_block", "stage_type": "csp"},
+        ["csp_stem_bn_0", "stage_0_csp_transition_bn", "stage_1_csp_transition_bn"],
+    ),
+    "Xception": (
+        {"stackwise_conv_filters": [[4, 8], [16, 16], [16, 16, 16], [8, 32], [32, 48]],
+         "stackwise_pooling": [True, True, False, True, False]},
+        ["block1_conv2_bn", "block3_sepconv3_bn", "block5_sepconv2_bn"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", STAGES)
+def test_the_convolutional_nets_of_keras_hub_have_stages(name):
+    keras_hub = pytest.importorskip("keras_hub")
+    settings, lasts = STAGES[name]
+    base = getattr(keras_hub.models, f"{name}Backbone")(image_shape=(64, 64, 3), **settings)
+    blocks = find_blocks(base)
+    assert [block.weighted[-1].name for block in blocks] == lasts
+    layers = [layer for block in blocks for layer in block.layers]
+    assert sorted(map(id, layers)) == sorted(map(id, base.layers))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_norm_between_stages_of_transformer_layers_is_no_block():
+    keras_hub = pytest.importorskip("keras_hub")
+    pairs = {"layerwise_depths": [1, 2], "layerwise_num_heads": [1, 2], "hidden_dims": [8, 16],
+             "layerwise_sr_ratios": [2, 1], "layerwise_patch_sizes": [7, 3],
+             "layerwise_strides": [4, 2]}  # fmt: skip
+    base = keras_hub.models.MiTBackbone(
+        num_layers=2, max_drop_path_rate=0.1, image_shape=(32, 32, 3), **pairs
+    )
+    layers = ["hierarchical_encoder_0_0", "patch_and_embed_1", "hierarchical_encoder_1_0",
+              "hierarchical_encoder_1_1"]  # fmt: skip
+    blocks = find_blocks(base)
+    assert [block.name for block in blocks] == ["patch_and_embed_0", *layers]
+    norms = ["normalization" in block.weighted[-1].name for block in blocks]
+    assert norms == [False, True, False, False, True]
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_layers_that_are_shared_or_in_an_encoder_and_a_decoder():
     keras_hub = pytest.importorskip("keras_hub")

@@ -131,7 +131,7 @@ class Anatomy:
         units = _units(self._base_steps, _layers_in_a_row(self._base_steps))
         units = _join_embeddings(units, self._base_steps)
         blocks = _name_blocks(_group(units, list(range(len(units)))), False, self.top)
-        return _join_last_norm(self._opened(blocks, repeated_in(self.encoder)))
+        return _join_norms(self._opened(blocks, repeated_in(self.encoder)))
 
     def _opened(self, blocks: list[Block], repeated: list[keras.Layer]) -> list[Block]:
         """Put the parts of the encoder in its place; each repeated one begins a block."""
@@ -208,8 +208,8 @@ def find_blocks(model: keras.Model, head: str | None = None) -> list[Block]:
     never divided. In a net without down-sampling (a transformer, a multi-layer perceptron) a block
     is the part between two places where the graph narrows to one tensor, such as one transformer
     layer, and carries that layer's name. Where one layer, the encoder, holds a list of transformer
-    layers in itself (KerasHub's ViT, DINOv2), each of them is a block. A normalization at the end
-    belongs to the last block.
+    layers in itself (KerasHub's ViT, DINOv2), each of them is a block. A normalization at the end,
+    or behind such a layer, belongs to the block before it.
 
     Args:
         model: a base, or a model with a nested or inlined base.
@@ -336,18 +336,17 @@ def _follows(steps: Sequence[Step], before: int, after: int, inputs: set[int]) -
     alive = steps[after - 1].crossing - inputs
     beside = {i for i in alive if i < before}
     readers = [step for step in steps[after:] if beside & set(step.inputs)]
-    return len(alive - beside) == 1 and all(map(_is_composite, readers))
+    return len(alive - beside) == 1 and all(_is_composite(step.layer) for step in readers)
 
 
-def _is_composite(step: Step) -> bool:
-    layer = step.layer
+def _is_composite(layer: keras.Operation) -> bool:
     if not isinstance(layer, keras.Layer) or isinstance(layer, keras.Model):
         return False
     return sum(map(learns, layer._flatten_layers(include_self=False))) > 1
 
 
 def _is_block(step: Step, inputs: set[int]) -> bool:
-    return _is_composite(step) and bool(set(step.inputs) - inputs)
+    return _is_composite(step.layer) and bool(set(step.inputs) - inputs)
 
 
 def repeated_in(layer: keras.Operation | None) -> list[keras.Layer]:
@@ -370,12 +369,16 @@ def _encoder_among(layers: Sequence[keras.Layer]) -> keras.Layer | None:
     return found[0] if len(found) == 1 else None
 
 
-def _join_last_norm(blocks: list[Block]) -> list[Block]:
-    """Add a last block that is nothing but a normalization to the one before it."""
-    *before, last = blocks
-    if not before or not all("norm" in type(x).__name__.lower() for x in last.weighted):
-        return blocks
-    return [*before[:-1], Block(before[-1].name, before[-1].layers + last.layers)]
+def _join_norms(blocks: list[Block]) -> list[Block]:
+    """Add a normalization at the end, or behind a layer made of layers, to the block before it."""
+    joined = blocks[:1]
+    for block in blocks[1:]:
+        norm = all("norm" in type(layer).__name__.lower() for layer in block.weighted)
+        if norm and (block is blocks[-1] or _is_composite(joined[-1].weighted[-1])):
+            joined[-1] = Block(joined[-1].name, joined[-1].layers + block.layers)
+        else:
+            joined.append(block)
+    return joined
 
 
 def _heaviest(layers: Sequence[keras.Layer]) -> keras.Layer:
@@ -402,7 +405,7 @@ def _name_blocks(groups: list[list[Step]], by_stage: bool, body: list[keras.Laye
     for group in groups:
         called = {id(s.layer): s.layer for s in group if isinstance(s.layer, keras.Layer)}
         new = [layer for key, layer in called.items() if key not in seen]
-        composites = {id(s.layer) for s in group if _is_composite(s)}
+        composites = {id(s.layer) for s in group if _is_composite(s.layer)}
         again = bool(composites) and composites <= seen
         seen |= set(called)
         if members and (again or not any(map(learns, new))):  # a block that was used before
