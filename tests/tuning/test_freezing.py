@@ -215,6 +215,16 @@ def relisted(source):
     return keras.Sequential([keras.Input((8, 8, 3)), *kept, L.Dense(3, name="mine")])
 
 
+def fully_convolutional(pooled=True):
+    """A net whose last convolution makes the logits, or the classes of each pixel."""
+    x = images = keras.Input((8, 8, 3))
+    for name in ("conv", "shared"):
+        x = L.Conv2D(4, 1, name=name)(x)
+    keras.Model(images, L.Conv2D(9, 1, name="old")(x))
+    x = L.Conv2D(3, 1, name="mine")(x)
+    return keras.Model(images, L.GlobalAveragePooling2D()(x) if pooled else x)
+
+
 def mobile_net(pooled):
     """MobileNet with its top of convolutions: another last one, or one behind it."""
     source = keras.applications.MobileNet(weights=None, input_shape=(32, 32, 3), alpha=0.25)
@@ -229,6 +239,8 @@ def mobile_net(pooled):
     lambda: popped(cnn(layout=keras.Sequential)),
     lambda: relisted(cnn(named=True)),
     lambda: relisted(cnn(layout=keras.Sequential)),
+    fully_convolutional,
+    lambda: fully_convolutional(pooled=False),
     lambda: mobile_net(pooled=True),
     lambda: mobile_net(pooled=False),
 ])  # fmt: skip

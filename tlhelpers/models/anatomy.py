@@ -240,14 +240,15 @@ def head_start(steps: Sequence[Step]) -> int:
     The head begins where the features stop having places: at the first cut where maps or sequences
     have become one vector per sample. In a net of vectors only, it is the last layer that learns.
     What comes behind but has had another end before, in the model that this one was made from, is
-    the base's. A model with several outputs is a backbone and has no head.
+    the base's; and where nothing behind learns, the head is what is new. A model with several
+    outputs is a backbone and has no head.
     """
     if len(steps[-1].crossing) > 1:
         return len(steps)
     ranks = [len(step.tensor.shape) for step in steps]
     if max(ranks) > 2:
         valid = [i for i in cuts(steps) if _is_vector(steps[i]) and max(ranks[: i + 1]) > 2]
-        return max(min(valid, default=len(steps)), _behind_old_end(steps, min(valid, default=0)))
+        return _behind_old_end(steps, min(valid, default=len(steps)))
     learning = [i for i, step in enumerate(steps) if learns(step.layer)]
     return learning[-1] if len(learning) > 1 else len(steps)
 
@@ -259,24 +260,26 @@ def _is_vector(step: Step) -> bool:
 
 
 def _behind_old_end(steps: Sequence[Step], start: int) -> int:
-    """Return the position behind a call that led to another end before; 0 unless after `start`.
+    """Return where a head that would begin at `start` begins, if the model was given a new end.
 
-    So it is where all that learns up to there leads to a layer that this model left out, and that
+    So it is where all that learns up to a call leads to a layer that this model left out, and that
     was there first. The graph of a model from a file does not tell. A layer with a name of Keras'
     own, behind a base in which all names are given, did not come with the base.
     """
     own = {id(step.layer) for step in steps}
     for end in range(1, len(steps)):
         readers = steps[end - 1].layer._outbound_nodes
-        if readers and not _parts_of(readers[0]) & own and _learns(steps[end:]):
-            base, kept = (
-                list(filter(learns, (s.layer for s in part)))
-                for part in (steps[:start], steps[start:end])
-            )
-            if {id(layer) for layer in base + kept} <= layers_before(readers[0].input_tensors):
-                foreign = any(map(_is_unnamed, kept)) and not any(map(_is_unnamed, base))
-                return end if kept and not foreign else 0
-    return 0
+        if not readers or _parts_of(readers[0]) & own or not _learns(steps[end:]):
+            continue
+        base, kept = (
+            [step.layer for step in part if learns(step.layer)]
+            for part in (steps[:start], steps[start:end])
+        )
+        came_along = {id(step.layer) for step in steps[:end] if learns(step.layer)}
+        if came_along <= layers_before(readers[0].input_tensors):
+            is_new = any(map(_is_unnamed, kept)) and not any(map(_is_unnamed, base))
+            return end if (kept and not is_new) or not _learns(steps[start:]) else start
+    return start
 
 
 def _parts_of(node) -> set[int]:
