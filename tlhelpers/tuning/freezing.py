@@ -27,9 +27,9 @@ def freeze(model: keras.Model, head: str | None = None) -> Trainability:
     Args:
         model: a model with a nested or inlined base, or a base alone (then all of it is frozen).
         head: name of the layer where the head of an inlined base begins. None finds it: where the
-            maps become one vector, or behind that what was put in place of another end, as your
-            logits behind fc1 and fc2 of VGG16. A model from a file no longer tells, nor does a
-            U-Net, which ends in maps. Say it there: `freeze(model, head="my_logits")`.
+            maps become one vector, or behind what came along if you have put a new end in place of
+            an old one, as your logits behind fc1 and fc2 of VGG16. Where nothing tells, as in such
+            a model from a file, or in a U-Net, say it: `freeze(model, head="my_logits")`.
 
     Returns:
         The table of `describe(model)`.
