@@ -277,6 +277,18 @@ def test_what_is_new_between_base_and_logits_stays_in_the_head():
             assert table.trainable == table.rows[-1].total > 3 * 4 + 3
 
 
+def test_nets_on_one_input_have_nothing_to_do_with_each_other():
+    images = keras.Input((8, 8, 3))
+    scaled = L.Rescaling(1 / 255)(images)
+    first, second = (L.Conv2D(2, 3, name=name)(scaled) for name in ("first", "second"))
+    assert freeze(keras.Model(images, second)).trainable == 0  # a base alone
+    hidden = L.Dense(4, name="hidden")(L.Flatten()(second))
+    L.Dense(9, name="old")(hidden)
+    model = keras.Model(images, L.Dense(3, name="mine")(hidden))
+    assert freeze(model).trainable == 4 * 3 + 3
+    assert freeze(keras.Model(images, first)).trainable == 0
+
+
 def test_every_verb_can_be_told_where_the_head_begins(tmp_path):
     x, y = np.random.default_rng(0).normal(size=(6, 8, 8, 3)).astype("float32"), np.arange(6) % 3
     model, told = dense_top(), {"head": "mine"}

@@ -267,18 +267,18 @@ def _behind_old_end(steps: Sequence[Step], start: int) -> int:
     own, behind a base in which all names are given, did not come with the base.
     """
     own = {id(step.layer) for step in steps}
+    learning = [i for i, step in enumerate(steps) if learns(step.layer)]
     for end in range(1, len(steps)):
         readers = steps[end - 1].layer._outbound_nodes
-        if not readers or _parts_of(readers[0]) & own or not _learns(steps[end:]):
+        if not readers or _parts_of(readers[0]) & own:
             continue
-        base, kept = (
-            [step.layer for step in part if learns(step.layer)]
-            for part in (steps[:start], steps[start:end])
-        )
-        came_along = {id(step.layer) for step in steps[:end] if learns(step.layer)}
-        if came_along <= layers_before(readers[0].input_tensors):
-            is_new = any(map(_is_unnamed, kept)) and not any(map(_is_unnamed, base))
-            return end if (kept and not is_new) or not _learns(steps[start:]) else start
+        old = {i: steps[i].layer for i in learning if i < end}
+        all_lead_there = set(map(id, old.values())) <= layers_before(readers[0].input_tensors)
+        if all_lead_there and 0 < len(old) < len(learning):
+            base = [layer for i, layer in old.items() if i < start]
+            kept = [layer for i, layer in old.items() if i >= start]
+            came_along = any(map(_is_unnamed, base)) or not any(map(_is_unnamed, kept))
+            return end if (kept and came_along) or learning[-1] < start else start
     return start
 
 
