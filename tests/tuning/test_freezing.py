@@ -298,7 +298,7 @@ def test_every_verb_can_be_told_where_the_head_begins(tmp_path):
     fitted = fine_tune(model, (x, y), unfreeze=1, head_epochs=1, epochs=1, verbose=0, **told)
     assert [phase.learns for phase in fitted.phases] == ["head", "fc2, head"]
     assert fitted.phases[0].cached_behind == "fc2"
-    gradual = GradualUnfreezing().fit(model, (x, y), **told)
+    gradual = GradualUnfreezing(**told).fit(model, (x, y))
     assert [phase.name for phase in gradual.phases] == ["head", *reversed(expected)]
     optimizer = layerwise(keras.optimizers.SGD(1.0), model, decay=0.5, **told)
     factors = {path.split("/")[-2]: factor for path, _, factor in optimizer.get_config()["factors"]}

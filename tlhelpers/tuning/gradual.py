@@ -57,6 +57,7 @@ class GradualUnfreezing:
             goes on from there; a finished one leaves nothing behind. None keeps no state.
         seed: draws the order of the samples, from the phase and the epoch, so that a resumed
             training sees the same order as one that was never stopped.
+        head: name of the layer where the head of an inlined base begins, as in `freeze`.
 
     Example:
         >>> plan = tl.GradualUnfreezing(epochs=2, blocks=1, decay="ulmfit", folder="run1")
@@ -78,6 +79,7 @@ class GradualUnfreezing:
     keep_best: bool = True
     folder: str | Path | None = None
     seed: int = 0
+    head: str | None = None
 
     def fit(
         self,
@@ -89,7 +91,6 @@ class GradualUnfreezing:
         batch_size: int = 32,
         callbacks: Sequence[keras.callbacks.Callback] = (),
         verbose: int = 0,
-        head: str | None = None,
     ) -> FineTuning:
         """Train a model through all phases, in place.
 
@@ -104,7 +105,6 @@ class GradualUnfreezing:
             callbacks: Keras callbacks, given to the fit of every phase; one that stops it ends the
                 phase. Their own state is not kept in the folder.
             verbose: as in Keras.
-            head: name of the layer where the head of an inlined base begins, as in `freeze`.
 
         Returns:
             A `FineTuning` with a phase "head" and one per block. The model has the weights of its
@@ -115,10 +115,10 @@ class GradualUnfreezing:
                 range, a model with LoRA, a head that is no such layer, a folder of another model
                 or another plan.
         """
-        anatomy = Anatomy(model, head)
+        anatomy = Anatomy(model, self.head)
         phases = self._phases(anatomy)
         check_no_adapters(anatomy)
-        self._check(model, head)
+        self._check(model)
         batch_size = check_whole("batch_size", batch_size, 1)
         train, validation, compiled = prepare(model, train, validation, loss, metrics)
         steps = count_steps(train, batch_size)
@@ -128,7 +128,9 @@ class GradualUnfreezing:
         for number, phase in list(enumerate(phases))[begin:]:
             table = self._choice(anatomy, phase.blocks).apply()
             rate = warmup_cosine(self.learning_rate, phase.epochs * steps, self.warmup)
-            optimizer = layerwise(renew(self.optimizer, rate), model, decay=self.decay, head=head)
+            optimizer = layerwise(
+                renew(self.optimizer, rate), model, decay=self.decay, head=self.head
+            )
             compile_afresh(model, optimizer, **compiled)
             if values:
                 state.write(_kept(model), values)
@@ -148,9 +150,9 @@ class GradualUnfreezing:
             epoch, values = 0, []
         return keeper.finish()
 
-    def _check(self, model: keras.Model, head: str | None) -> None:
+    def _check(self, model: keras.Model) -> None:
         """Find bad arguments before the model is touched."""
-        layerwise(renew(self.optimizer), model, decay=self.decay, head=head)
+        layerwise(renew(self.optimizer), model, decay=self.decay, head=self.head)
         warmup_cosine(self.learning_rate, 1, self.warmup)
         check_seed(self.seed)
         if self.optimizer.use_ema:
@@ -192,7 +194,7 @@ class GradualUnfreezing:
             "steps per epoch": steps,
             "optimizer": type(self.optimizer).__name__,
         }
-        for name in ("learning_rate", "decay", "warmup", "batchnorm", "keep_best", "seed"):
+        for name in ("learning_rate", "decay", "warmup", "batchnorm", "keep_best", "seed", "head"):
             plan[name] = getattr(self, name)
         return json.loads(json.dumps(plan, default=lambda value: value.item()))  # numpy's numbers
 
