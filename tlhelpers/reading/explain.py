@@ -1,11 +1,12 @@
-"""What a prediction rests on: the pieces of a text that mattered, and where attention goes."""
+"""What a prediction rests on: places of an image, pieces of a text, and where attention goes."""
 
 from collections.abc import Iterable
 
 from tlhelpers.checks.data import check_tokens
 from tlhelpers.checks.words import check_whole
 from tlhelpers.models.anatomy import find_base
-from tlhelpers.models.graph import walk
+from tlhelpers.models.graph import cuts, walk
+from tlhelpers.models.inputs import read_inputs
 from tlhelpers.models.splitting import split_at
 from tlhelpers.reading.evaluation import kind_of_outputs
 from tlhelpers.reading.text_models import task_trained
@@ -13,6 +14,83 @@ from tlhelpers.sources.text_preprocessing import TextPreprocessor
 
 import keras
 import numpy as np
+
+
+def grad_cam(model: keras.Model, image, layer: str | None = None, target: int | None = None):
+    r"""Return which places of an image speak for a class: Grad-CAM.
+
+        image -> [ base up to a layer ] -> maps A_k, h x w -> [ rest ] -> score s of the class
+
+    Each map is weighted by how much the score rises with it, $\alpha_k$, the mean of
+    $\partial s / \partial A_k$ over the places. The heat of a place is the positive part of
+    $\sum_k \alpha_k A_k$: what speaks against the class is cold.
+
+    Args:
+        model: a classifier of images that ends in logits, the base nested or inlined.
+        image: one image `(height, width, channels)`, or n of them, as the model takes them.
+        layer: the layer whose maps are weighted. Defaults to the last place in the base where all
+            goes through maps of more than one point. An earlier layer gives a finer picture of
+            simpler patterns.
+        target: class to explain, from 0. Defaults to the predicted one of each image. One logit
+            speaks for class 1, its negative for class 0.
+
+    Returns:
+        Heat in 0..1, `(height, width)` or `(n, height, width)`: resized to the image, the warmest
+        place of each at 1; all 0 where nothing speaks for the class.
+
+    Raises:
+        ValueError: images of another shape or range; a layer that isn't there, is inside a residual
+            unit or has no maps; a model that ends in probabilities; no such class.
+
+    Example:
+        >>> heat = tl.grad_cam(model, x_test[0])
+        >>> heat.shape
+        (12, 12)
+        >>> figure = tl.plot_grad_cam(x_test[0], heat)
+
+    Reference:
+        Selvaraju et al., "Grad-CAM", ICCV 2017, equations 1 and 2.
+    """
+    import tensorflow as tf
+
+    image = np.asarray(image)
+    images = read_inputs(model, image[None] if image.ndim == 3 else image, "image")
+    task = _check_end(model, target)
+    prefix, tail = split_at(model, _last_maps(model) if layer is None else layer)
+    maps = prefix(images, training=False)
+    if len(getattr(maps, "shape", ())) != 4:
+        raise ValueError(
+            "`layer` must have maps, (height, width, channels). Received: "
+            f"layer={layer!r}, whose output has shape {getattr(maps, 'shape', 'of several')}. "
+            "Leave it out, or name a convolution."
+        )
+    with tf.GradientTape() as tape:
+        tape.watch(maps)
+        score = tf.reduce_sum(_score(tail(maps, training=False), target, task, rivals=False))
+    weights = tf.reduce_mean(tape.gradient(score, maps), axis=(1, 2), keepdims=True)
+    heat = tf.nn.relu(tf.reduce_sum(tf.cast(weights * maps, "float32"), axis=-1, keepdims=True))
+    heat = tf.image.resize(heat, images.shape[1:3])[..., 0].numpy()
+    heat /= np.maximum(heat.max(axis=(1, 2), keepdims=True), np.finfo("float32").tiny)
+    return heat if image.ndim == 4 else heat[0]
+
+
+def _last_maps(model: keras.Model) -> keras.Operation:
+    """Return the last layer of the base behind which all goes through maps with places."""
+    steps = walk(find_base(model))
+    reached = [step for step in map(steps.__getitem__, cuts(steps)) if step.inputs]
+    found = [
+        step.layer
+        for step in reached
+        if len(step.tensor.shape) == 4
+        and 1 not in step.tensor.shape[1:3]
+        and "Pooling" not in type(step.layer).__name__  # what it pools has more places
+    ]
+    if not found:
+        raise ValueError(
+            "`model` must have maps, (height, width, channels), through which all goes. Received: "
+            f"model={model.name!r}. Use larger images, or a convolutional base."
+        )
+    return found[-1]
 
 
 def token_importance(
@@ -102,8 +180,8 @@ def _check_end(model: keras.Model, target) -> str | None:
     return task
 
 
-def _score(logits, target: int | None, task: str | None):
-    """Return the logit of a class for each text, minus the mean of its rivals if it has any."""
+def _score(logits, target: int | None, task: str | None, rivals: bool = True):
+    """Return the logit of a class for each sample, minus the mean of its rivals if it has any."""
     alone = task in ("multilabel", "regression")
     classes = logits.shape[-1] if alone else max(int(logits.shape[-1]), 2)
     if target is not None:
@@ -113,7 +191,7 @@ def _score(logits, target: int | None, task: str | None):
         logits = keras.ops.concatenate([-logits / 2, logits / 2], axis=-1)
     chosen = keras.ops.argmax(logits, axis=-1) if target is None else target
     wanted = keras.ops.one_hot(chosen, classes) + keras.ops.zeros_like(logits)
-    others = 0.0 if alone else (1 - wanted) / (classes - 1)
+    others = (1 - wanted) / (classes - 1) if rivals and not alone else 0.0
     return keras.ops.sum(logits * (wanted - others), axis=-1)
 
 

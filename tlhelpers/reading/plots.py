@@ -128,6 +128,33 @@ def plot_images(images, titles: Sequence[str] | None = None, columns: int = 6):
     return figure
 
 
+def plot_grad_cam(image, heat, title: str = ""):
+    """Show an image beside the same image under its heat.
+
+    Args:
+        image: `(height, width, 1 or 3)`, uint8 or floats in 0..255.
+        heat: `(height, width)` in 0..1, of `grad_cam`.
+        title: over the heat, such as the class that it speaks for.
+
+    Raises:
+        ValueError: several images, or heat of another size.
+
+    Example:
+        >>> tl.plot_grad_cam(x_test[0], tl.grad_cam(model, x_test[0]), title="a")
+        <Figure size ...>
+    """
+    image, heat = np.asarray(image), np.asarray(heat)
+    if image.ndim != 3 or heat.shape != image.shape[:2]:
+        raise ValueError(
+            "`heat` must be as high and wide as the one image. Received: image of shape "
+            f"{image.shape}, heat of shape {heat.shape}. Pass image[i] and heat[i]."
+        )
+    figure = plot_images(np.stack([image, image]), ["image", title], columns=2)
+    figure.set_size_inches(4.2, 2.3)
+    figure.axes[1].imshow(heat, cmap="inferno", alpha=0.55, vmin=0, vmax=1)
+    return figure
+
+
 def _check_shown(images: np.ndarray, titles: Sequence[str] | None) -> None:
     one = images.ndim == 3 and images.shape[-1] in (1, 3)
     if images.ndim not in (3, 4) or not images.size or one:
