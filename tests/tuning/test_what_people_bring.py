@@ -126,6 +126,15 @@ REFUSED = {
     "one label too few": ((X, Y[1:]), "One label per sample"),
     "no labels": (tf.data.Dataset.from_tensor_slices(X).batch(8), "without labels"),
     "an array alone": (X, "must be a pair"),
+    "a generator": (in_eights(), "from_generator"),
+    "an iterator": (iter(dataset()), "from_generator"),
+    "a share": (0.25, "Hold samples back"),
+    "another size": ((X[:, :4], Y), r"shape \(n, 6, 6, 3\). Received: shape=\(24, 4, 6, 3\)"),
+    "grey images": ((X[..., :1], Y), r"shape \(n, 6, 6, 3\)"),
+    "channels first": ((X.transpose(0, 3, 1, 2), Y), r"shape \(n, 6, 6, 3\)"),
+    "no batches": (tf.data.Dataset.from_tensor_slices((X, Y)), r"dataset.batch\(32\)"),
+    "NaN": ((np.where(np.arange(24)[:, None, None, None] == 5, np.nan, X), Y), "in sample 5"),
+    "infinity": ((np.where(X.max() == X, np.inf, X), Y), "NaN or infinity"),
     "an endless dataset": (dataset().repeat(), r"train.take\(steps\)"),
     "an empty dataset": (dataset().take(0), "must hold a batch"),
     "no rows": ((X[:0], Y[:0]), "at least one sample"),
@@ -146,6 +155,20 @@ def test_what_cannot_be_right_is_refused_before_any_training(name):
         fine_tune(model, data, **QUICK)
     assert "Received" in str(error.value)
     assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
+
+
+def test_a_model_made_for_gaps_may_have_them():
+    images = keras.Input((6, 6, 3))
+    filled = keras.ops.nan_to_num(images)
+    model = keras.Model(images, net()(filled))
+    gaps = np.where(np.quantile(X, 0.9) < X, np.nan, X)
+    assert np.isfinite(fine_tune(model, (gaps, Y), **QUICK).history["loss"]).all()
+
+
+def test_a_column_may_come_without_its_axis():
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(3), keras.layers.Dense(2)])
+    scores = evaluate(model, np.arange(24.0), Y).probabilities
+    assert np.allclose(scores, evaluate(model, np.arange(24.0)[:, None], Y).probabilities)
 
 
 @pytest.mark.parametrize("cache", [True, False])

@@ -17,8 +17,9 @@ def read_inputs(model: keras.Model, x, name: str = "x"):
     Lists and tuples of rows become arrays, as do tables (by their rows, not their column names).
 
     Raises:
-        ValueError: another number of inputs, or of samples in each; sparse or ragged data; texts
-            for a model of numbers; images or tokens that the model would misread.
+        ValueError: another number of inputs, or of samples in each; another shape; sparse or ragged
+            data; texts for a model of numbers; images or tokens that the model would misread; NaN
+            or infinity that the model hands on.
     """
     wanted = _form_of(model)
     check_tokens(model, x)
@@ -35,7 +36,52 @@ def read_inputs(model: keras.Model, x, name: str = "x"):
             f"`{name}` must have at least one sample. Received: none. Check its source."
         )
     check_inputs(model, x)
+    for tensor, part in _beside_inputs(wanted, x):
+        _check_shape(tensor, part, name)
+    _check_finite(model, x, name)
     return x
+
+
+def _beside_inputs(wanted, x) -> list[tuple]:
+    """Return each input of the model with what is given for it."""
+    if isinstance(wanted, Mapping):
+        return [(wanted[key], x[key]) for key in wanted]
+    if isinstance(wanted, list):
+        return list(zip(wanted, x, strict=True))
+    return [] if wanted is None or isinstance(x, Mapping) else [(wanted, x)]
+
+
+def _check_shape(wanted: keras.KerasTensor, x, name: str) -> None:
+    shape, given = tuple(wanted.shape[1:]), tuple(x.shape)
+    shorter = shape[-1:] == (1,) and _fits(given[1:], shape[:-1])  # Keras adds the axis
+    longer = given[-1] == 1 and _fits(given[1:-1], shape)  # and takes this one away
+    if not (_fits(given[1:], shape) or shorter or longer):
+        cure = "Resize, reshape or pad it as the model was built."
+        if _fits(given, shape):
+            cure = f"One sample? Add the axis of samples: {name}[None], or dataset.batch(32)."
+        expected = ", ".join(["n", *("any" if side is None else str(side) for side in shape)])
+        raise ValueError(f"`{name}` must have shape ({expected}). Received: shape={given}. {cure}")
+
+
+def _fits(given: tuple, shape: tuple) -> bool:
+    pairs = zip(given, shape, strict=False)
+    return len(given) == len(shape) and all(wanted in (None, side) for side, wanted in pairs)
+
+
+def _check_finite(model: keras.Model, x, name: str) -> None:
+    """Refuse a sample with NaN or infinity, unless the model is made to cope with it."""
+    parts = [part for part in map(to_numpy, keras.tree.flatten(x)) if part.dtype.kind == "f"]
+    if all(np.isfinite(part.sum(dtype="float64")) for part in parts):
+        return
+    flat = [~np.isfinite(part.reshape(len(part), -1)).all(axis=1) for part in parts]
+    row = int(np.argmax(np.any(flat, axis=0)))
+    sample = keras.tree.map_structure(lambda part: part[row : row + 1], x)
+    outputs = keras.tree.flatten(model(sample, training=False))
+    if not all(np.isfinite(to_numpy(output)).all() for output in outputs):
+        raise ValueError(
+            f"`{name}` must be finite. Received: NaN or infinity in sample {row}, and then in what "
+            f"{model.name!r} makes of it. Drop such samples, or fill the gaps: np.nan_to_num."
+        )
 
 
 def _form_of(model: keras.Model):

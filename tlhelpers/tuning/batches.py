@@ -14,7 +14,8 @@ MOST_BATCHES = 8192  # of data that do not know their length, before they count 
 
 def is_dataset(data) -> bool:
     """Whether the data come in batches, a `tf.data.Dataset` or a `PyDataset`, and not as arrays."""
-    return hasattr(data, "element_spec") or isinstance(data, keras.utils.PyDataset)
+    tensors = hasattr(data, "element_spec") and not hasattr(data, "__next__")  # an iterator has it
+    return tensors or isinstance(data, keras.utils.PyDataset)
 
 
 def count_steps(data, batch_size: int) -> int:

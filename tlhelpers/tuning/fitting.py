@@ -48,14 +48,18 @@ def read_data(model: keras.Model, data, name: str, end: End | None = None, size=
     if is_dataset(data):
         return Batches(data, name, check, size)
     if not isinstance(data, tuple | list) or len(data) not in (2, 3):
-        raise _not_a_pair(name, f"{name} of type {type(data).__name__}")
+        raise _not_a_pair(name, f"{name} of type {type(data).__name__}", _cure_for(data))
     return check(tuple(data))
 
 
 def _check_batch(batch: tuple, model: keras.Model, name: str, end: End | None) -> tuple:
     if len(batch) not in (2, 3):
         kind = type(batch[0]).__name__
-        raise _not_a_pair(name, f"a dataset with elements of type {kind}, without labels")
+        raise _not_a_pair(
+            name,
+            f"a dataset with elements of type {kind}, without labels",
+            "Zip them: tf.data.Dataset.zip(images, labels)",
+        )
     x, y, *weights = batch
     x = read_inputs(model, x, "x")
     n = count_samples(x)
@@ -87,11 +91,22 @@ def _check_weights(weights, n: int) -> np.ndarray:
     return weights.reshape(n)
 
 
-def _not_a_pair(name: str, received: str) -> ValueError:
+def _not_a_pair(name: str, received: str, cure: str) -> ValueError:
     return ValueError(
         f"`{name}` must be a pair (x, y), or (x, y, weights), or a tf.data.Dataset or PyDataset of "
-        f"batches of such pairs. Received: {received}."
+        f"batches of such pairs. Received: {received}. {cure}."
     )
+
+
+def _cure_for(data) -> str:
+    if hasattr(data, "__next__"):
+        return (
+            "An iterator can be read only once: tf.data.Dataset.from_generator(function, "
+            "output_signature=...) reads it again for each epoch"
+        )
+    if isinstance(data, int | float):
+        return "Hold samples back yourself: (x[:800], y[:800]) and (x[800:], y[800:])"
+    return "Give inputs and labels together"
 
 
 def _end_for_loss(model: keras.Model, loss) -> End | None:
