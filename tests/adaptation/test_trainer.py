@@ -531,7 +531,7 @@ def test_a_constant_weight_needs_no_length(model):
     assert history["weight"] == pytest.approx([settings.get("weight", 0.0)])
 
 
-def test_target_labels_are_named_by_the_oracle_alone():
+def test_target_labels_are_named_by_the_oracle_and_the_labelled_few_alone():
     names = {}
     for path in (Path(tl.__file__).parent / "adaptation").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -540,9 +540,10 @@ def test_target_labels_are_named_by_the_oracle_alone():
                     "y_target",
                     "target_labels",
                     "labels_target",
+                    "labelled_target",
                 ):
                     names.setdefault(path.name, set()).add(found)
-    assert names == {"selection.py": {"y_target"}}
+    assert names == {"selection.py": {"y_target"}, "batches.py": {"labelled_target"}}
 
 
 def test_methods_are_one_or_two_classes_deep():
