@@ -342,7 +342,7 @@ def test_samples_of_a_dataset_that_are_not_finite_are_refused(name, bad):
     )
     with pytest.raises(ValueError, match=message):
         build().fit(given, verbose=0)
-    inputs = {"a": keras.Input((4,)), "b": keras.Input((), dtype="int64")}
+    inputs = {"a": keras.Input((4,), name="a"), "b": keras.Input((), dtype="int64", name="b")}
     encoder = keras.Model(inputs, L.Dense(5)(inputs["a"]))
     data = tf.data.Dataset.from_tensor_slices((whole, YS)).batch(8)
     with pytest.raises(ValueError, match=rf"`{name}\['a'\]` must be finite"):
@@ -350,6 +350,46 @@ def test_samples_of_a_dataset_that_are_not_finite_are_refused(name, bad):
     plain = tf.data.Dataset.from_tensor_slices((broken[name], YS)).batch(8)
     with pytest.raises(ValueError, match="`x` must be finite"):
         build().fit(batches(), validation_data=plain, verbose=0)
+
+
+class Pairs(keras.utils.PyDataset):
+    """Batches of 8 that are read one by one, as those of a dataset."""
+
+    def __init__(self, data):
+        super().__init__()
+        self.batches = [keras.tree.map_structure(np.array, batch) for batch in data]
+
+    def __len__(self):
+        return len(self.batches)
+
+    def __getitem__(self, index):
+        return self.batches[index]
+
+
+def test_a_pydataset_of_pairs_trains_as_the_dataset_does():
+    column = YS[:, None].astype("float32")
+    for given in (dataset(), dataset(column), dataset(YS, W[:, None])):
+        assert same(ends(Pairs(given)), ends(given))
+    model, plain = build(), tf.data.Dataset.from_tensor_slices((XT, column)).batch(8)
+    history = model.fit(Pairs(dataset()), validation_data=Pairs(plain), verbose=0).history
+    assert history["val_loss"][0] == pytest.approx(model.evaluate(XT, YS, verbose=0)[0])
+    assert model.evaluate(Pairs(plain), verbose=0) == model.evaluate(plain, verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (dataset(np.eye(3)[YS]), r"If they are one-hot.*np.argmax"),
+        (dataset(YS + 1), r"Labels must be in 0\.\.2"),
+        (dataset(x=np.full_like(XS, np.nan)), "`source` must be finite"),
+        (dataset(target=XT[:, :3]), r"one shape. Received: source \(4,\), target \(3,\)"),
+        ([(XS[:8], YS[:8])], "`x` must be batches of source and target.*type Pairs"),
+        ([{"source": XS[:8], "target": XT[:8]}], "`x` must be batches of source and target"),
+    ],
+)
+def test_other_pydatasets_are_refused(data, message):
+    with pytest.raises(ValueError, match=message):
+        build().fit(Pairs(data), verbose=0)
 
 
 def two_inputs():

@@ -133,6 +133,19 @@ def test_methods_of_classes_refuse_it(method):
         build(method)
 
 
+def test_what_judges_classes_says_so():
+    model, message = build(), "must tell classes apart: .*model of a regression task.*proxy_a"
+    data, classes = tl.paired_batches(XS, YS, XT, 50), (YS > 0).astype(int)
+    for callback in (tl.SelectEpoch("entropy", XT), tl.OracleEpoch(XT, classes),
+                     tl.DomainMonitor(XS, classes, XT)):  # fmt: skip
+        with pytest.raises(ValueError, match=message):
+            model.fit(data, callbacks=[callback], verbose=0)
+    with pytest.raises(ValueError, match=message):
+        tl.check_domains(model, XS, YS, XT)
+    features = [model.features_of(x) for x in (XS, XT)]
+    assert tl.proxy_a_distance(source=features[0], target=features[1]) > 1.9
+
+
 @pytest.mark.parametrize("task", ["binary", "multilabel"])
 def test_yes_or_no_labels_have_their_loss_too(task):
     keras.utils.set_random_seed(0)

@@ -20,7 +20,7 @@ class Readiness(keras.callbacks.Callback):
             self.model.check_labels_of(self.validation)
         elif isinstance(self.validation, tuple):
             self.model.read_labels(self.validation[1])
-        elif self.validation is not None and int(self.validation.cardinality()) > 0:
+        elif hasattr(self.validation, "take") and int(self.validation.cardinality()) > 0:
             next(iter(self.validation.take(1)))  # which is watched
 
 

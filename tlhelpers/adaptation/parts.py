@@ -1,4 +1,4 @@
-"""What the parts of an adaptation must be: layers, and logits where a loss takes them."""
+"""What the parts of an adaptation must be: layers, logits where a loss takes them, classes."""
 
 import keras
 
@@ -11,6 +11,16 @@ def check_part(part: keras.Layer, name: str) -> keras.Layer:
             f"{type(part).__name__}. Wrap layers in keras.Sequential([...])."
         )
     return part
+
+
+def check_tells_classes(model: keras.Model, what: str) -> None:
+    """Refuse a model that learns numbers, or yes or no, where classes are judged."""
+    if getattr(model, "task", "multiclass") != "multiclass":
+        raise ValueError(
+            f"`model` must tell classes apart: {what} looks at them. Received: model of a "
+            f"{model.task} task. Compare features: tl.proxy_a_distance(source=model.features_of("
+            "x_source), target=model.features_of(x_target))."
+        )
 
 
 def check_logits(part: keras.Layer, name: str) -> keras.Layer:

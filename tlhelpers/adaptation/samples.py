@@ -6,6 +6,7 @@ from tlhelpers.adaptation.normalization import DOMAINS
 from tlhelpers.checks.features import check_samples, to_numpy
 from tlhelpers.models.inputs import to_array
 
+import keras
 import numpy as np
 
 LABELLED = "labelled"  # what a batch calls the samples of the target that have labels
@@ -145,7 +146,7 @@ def check_weights(shape: tuple, n: int | None) -> None:
 
 
 class Watch:
-    """Look at what a `tf.data.Dataset` gives before the model does, and keep the first error.
+    """Look at what a dataset gives before the model does, and keep the first error.
 
     TensorFlow hides an error in the data behind one of its own: the end of `with` raises the first.
 
@@ -157,7 +158,7 @@ class Watch:
 
     def __init__(self, read: Callable, kind: str):
         self.read, self.kind = read, kind
-        self.shapes = ([] if kind == "int32" else [None]), []
+        self.shapes: tuple[list, list] = ([] if kind == "int32" else [None]), []
         self.error: ValueError | None = None
 
     def __enter__(self):
@@ -168,9 +169,15 @@ class Watch:
             raise self.error from None
 
     def over(self, dataset):
-        """Return the dataset, `(x, y)` or `(x, y, weights)`, with y and weights as read."""
+        """Return the dataset, `(x, y)` or `(x, y, weights)`, with y and weights as read.
+
+        Args:
+            dataset: a `tf.data.Dataset` or `keras.utils.PyDataset`.
+        """
         import tensorflow as tf
 
+        if isinstance(dataset, keras.utils.PyDataset):
+            return _Watched(dataset, self)
         _check_elements(dataset)
         seen: list[bool] = []
         kinds = [tf.as_dtype(self.kind), tf.float32]
@@ -179,7 +186,7 @@ class Watch:
         def look(x, *given):
             def read(*arrays):
                 *parts, y, weights = arrays if len(given) == 2 else (*arrays, None)
-                return self._read(tf.nest.pack_sequence_as(x, parts), y, weights, seen)
+                return self.look(tf.nest.pack_sequence_as(x, parts), y, weights, seen)
 
             found = tf.numpy_function(read, [*tf.nest.flatten(x), *given], kinds[: len(given)])
             for before, after, rest in zip(given, found, self.shapes, strict=False):
@@ -188,7 +195,8 @@ class Watch:
 
         return dataset.map(look)
 
-    def _read(self, x, y, weights, seen: list) -> list[np.ndarray]:
+    def look(self, x, y, weights, seen: list) -> list[np.ndarray]:
+        """Return labels, and weights where there are some; note in `seen` that a batch was good."""
         try:
             labels, weights = self.read(x, y, weights, not seen)
         except ValueError as error:
@@ -196,6 +204,35 @@ class Watch:
             raise
         seen.append(True)
         return [labels.astype(self.kind), *([] if weights is None else [weights])]
+
+
+class _Watched(keras.utils.PyDataset):
+    """The batches of another PyDataset, each looked at."""
+
+    def __init__(self, source: keras.utils.PyDataset, watch: Watch):
+        super().__init__(source.workers, source.use_multiprocessing, source.max_queue_size)
+        self.source, self.watch = source, watch
+        self.seen: list[bool] = []
+
+    @property
+    def num_batches(self) -> int | None:
+        return self.source.num_batches
+
+    def __getitem__(self, index: int):
+        batch = self.source[index]
+        if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
+            raise ValueError(
+                "A dataset must give (x, y) or (x, y, sample_weight). Received: batches of type "
+                f"{type(batch).__name__}. Give the labels of the source with its samples."
+            )
+        x, y, weights = (*batch, None)[:3]
+        return x, *self.watch.look(x, y, weights, self.seen)
+
+    def on_epoch_begin(self):
+        self.source.on_epoch_begin()
+
+    def on_epoch_end(self):
+        self.source.on_epoch_end()
 
 
 def _check_elements(dataset) -> None:

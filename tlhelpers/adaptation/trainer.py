@@ -19,11 +19,11 @@ from tlhelpers.adaptation.samples import (
     is_pair,
     to_weights,
 )
-from tlhelpers.checks.data import count_samples
+from tlhelpers.checks.data import check_labels, count_samples
 from tlhelpers.checks.features import to_numpy
 from tlhelpers.checks.words import check_choice, check_number, check_whole
 from tlhelpers.models.ends import End, task_of
-from tlhelpers.models.inputs import read_inputs, read_labels, to_array
+from tlhelpers.models.inputs import as_classes, read_inputs, read_labels, to_array
 from tlhelpers.tuning.batches import is_dataset
 from tlhelpers.tuning.fitting import loss_of
 from tlhelpers.tuning.freezing import flags_of, restore_flags
@@ -240,10 +240,10 @@ class Adaptation(keras.Model):
         the samples of the first one.
 
         Args:
-            x: `paired_batches`, or a `tf.data.Dataset` of such batches, the last one too with as
-                many source as target samples: zip the domains sample by sample before `batch`, or
-                batch each of them with `drop_remainder=True`. It may give weights of the source
-                samples as a third part, `(n,)` or `(n, 1)`.
+            x: `paired_batches`, or a `tf.data.Dataset` or `PyDataset` of such batches, the last one
+                too with as many source as target samples: zip the domains sample by sample before
+                `batch`, or batch each of them with `drop_remainder=True`. It may give weights of
+                the source samples as a third part, `(n,)` or `(n, 1)`.
             y: None; the labels of the source are in the batches.
             epochs, callbacks, **kwargs: as in Keras; one callback may stand alone.
 
@@ -256,6 +256,8 @@ class Adaptation(keras.Model):
         """
         self._assert_compile_called("fit")
         spec = getattr(x, "element_spec", None)
+        if is_dataset(x) and spec is None and not isinstance(x, PairedBatches):
+            spec = x[0]  # of another PyDataset: its first batch has the shapes
         pair = spec[0] if isinstance(spec, tuple) else None
         if y is not None or not (is_pair(pair) or isinstance(x, PairedBatches)):
             raise ValueError(
@@ -291,10 +293,10 @@ class Adaptation(keras.Model):
 
     def _looked_at(self, x, y, weights, watch: Watch) -> tuple:
         """Return samples, labels and weights, checked, or to be checked batch by batch."""
-        if hasattr(x, "map") and is_dataset(x):
-            return watch.over(x), y, weights
         if isinstance(x, PairedBatches):
             self._read_samples({"source": x.x_source, "target": x.x_target})
+        elif is_dataset(x) and (hasattr(x, "map") or not hasattr(x, "element_spec")):
+            return watch.over(x), y, weights
         if y is None and (hasattr(x, "shape") or isinstance(x, dict)):
             raise ValueError(
                 "`y` must be given beside arrays: the loss compares it with the predictions. "
@@ -319,10 +321,11 @@ class Adaptation(keras.Model):
         """Return labels, of n samples, as the end of the classifier takes them, or refuse them."""
         y = to_numpy(to_array(y, "y"))
         classes = self.task in ("multiclass", "binary")
-        width = self.classes if self.built else None
-        if width is None and not classes:  # not known before the model is built
-            width = y.shape[1] if y.ndim == 2 else 1
-        y = read_labels(y, End(self.task, "logits", width), n)
+        width = self.classes if self.built else (*y.shape, 1)[1]
+        if classes and not self.built:  # how many classes there are is not known yet
+            y = check_labels(as_classes(y), n=n)
+        else:
+            y = read_labels(y, End(self.task, "logits", width), n)
         return y.astype("int32") if classes else y.reshape(-1, width).astype("float32")
 
     def check_labels_of(self, batches: PairedBatches) -> None:
