@@ -107,6 +107,14 @@ def test_other_labelled_samples_are_refused(labelled, message):
         tl.paired_batches(XS, YS, XT, 8, labelled_target=labelled)
 
 
+def test_images_among_them_that_the_encoder_would_scale_again_are_refused():
+    images = rng.uniform(0, 255, (24, 4, 4, 3)).astype("float32")
+    encoder = keras.Sequential([tl.Preprocess("caffe"), L.Flatten(), L.Dense(4)])
+    data = tl.paired_batches(images, YS, images, 8, labelled_target=(images[:4] / 255, YS[:4]))
+    with pytest.raises(ValueError, match=r"In the labelled: Images must be 0\.\.255 RGB"):
+        build(tl.DANN, encoder).fit(data, verbose=0)
+
+
 def test_their_labels_must_be_classes_of_the_model():
     data = tl.paired_batches(XS, YS, XT, 8, labelled_target=(XT[:2], [0, 3]))
     with pytest.raises(ValueError, match=r"Labels must be in 0\.\.2. Received: labels in 0\.\.3"):

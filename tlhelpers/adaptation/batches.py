@@ -40,6 +40,12 @@ class PairedBatches(keras.utils.PyDataset):
         self.sources, self.labelled = sources, labelled
         self.epoch = self._next = 0
 
+    @property
+    def samples(self) -> dict:
+        """All samples, by the part of a batch that they go to."""
+        labelled = {LABELLED: self.labelled[0]} if self.labelled else {}
+        return {"source": self.x_source, "target": self.x_target, **labelled}
+
     def __len__(self) -> int:
         share = self.batch_size // len(self.sources)
         passes = [n // share for n in self.sources]

@@ -243,7 +243,8 @@ class Adaptation(keras.Model):
             x: `paired_batches`, or a `tf.data.Dataset` or `PyDataset` of such batches, the last one
                 too with as many source as target samples: zip the domains sample by sample before
                 `batch`, or batch each of them with `drop_remainder=True`. It may give weights of
-                the source samples as a third part, `(n,)` or `(n, 1)`.
+                the source samples as a third part, `(n,)` or `(n, 1)`. Target samples with labels
+                are a part "labelled" beside "source"; their labels follow those of the source.
             y: None; the labels of the source are in the batches.
             epochs, callbacks, **kwargs: as in Keras; one callback may stand alone.
 
@@ -262,7 +263,8 @@ class Adaptation(keras.Model):
         if y is not None or not (is_pair(pair) or isinstance(x, PairedBatches)):
             raise ValueError(
                 "`x` must be batches of source and target, and `y` None. Received: x of type "
-                f"{type(x).__name__}, y of type {type(y).__name__}. Use tl.paired_batches as `x`."
+                f"{type(x).__name__}, y of type {type(y).__name__}. Use tl.paired_batches as `x`, "
+                'or a dataset of elements ({"source": x_source, "target": x_target}, y_source).'
             )
         if pair is not None:
             check_pair(pair)
@@ -294,7 +296,7 @@ class Adaptation(keras.Model):
     def _looked_at(self, x, y, weights, watch: Watch) -> tuple:
         """Return samples, labels and weights, checked, or to be checked batch by batch."""
         if isinstance(x, PairedBatches):
-            self._read_samples({"source": x.x_source, "target": x.x_target})
+            self._read_samples(x.samples)
         elif is_dataset(x) and (hasattr(x, "map") or not hasattr(x, "element_spec")):
             return watch.over(x), y, weights
         if y is None and (hasattr(x, "shape") or isinstance(x, dict)):
