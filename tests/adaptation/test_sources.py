@@ -140,6 +140,7 @@ def test_sources_of_texts_stay_dictionaries():
     ("x", "y", "size", "message"),
     [
         ([XA, XB], [YA, YB, YB], 10, "lists of as many sources. Received: 2 and 3"),
+        ([XA, XA], YA, 10, r"`x_source` as a list .*Received: 2 of them for 30 labels.*as a tuple"),
         ([XA, XB], [YA, YA], 10, "Received: 20 samples, 30 labels"),
         ([XA, XB[:, :2]], [YA, YB], 10, r"`x_source\[1\]` and `x_target` .*one shape"),
         ([XA, XB], [YA, YB], 9, "divisible by the 2 sources. Received: batch_size=9. Use 10"),

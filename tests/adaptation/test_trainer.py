@@ -57,6 +57,22 @@ def test_fit_evaluate_predict_and_callbacks(method):
     assert scores["loss"] == pytest.approx(-log_p[np.arange(60), YS].mean(), rel=1e-5)
 
 
+@pytest.mark.parametrize("look", ["predict", "evaluate"])
+@pytest.mark.parametrize("method", [*METHODS, tl.ConsistentDANN])
+def test_a_look_before_the_fit_changes_nothing(method, look):
+    ends = []
+    for looks in (False, True):
+        view = {"view": L.Identity()} if method is tl.ConsistentDANN else {}
+        model = compiled(method, **view)
+        if looks:
+            data = (XT,) if look == "predict" else (XT, np.zeros(40, int))
+            getattr(model, look)(*data, verbose=0)
+        model.fit(batches(), verbose=0)
+        ends.append(model.get_weights())
+    for a, b in zip(*ends, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 @pytest.mark.parametrize("normalization", [L.BatchNormalization, tl.DomainBatchNormalization])
 def test_weight_0_is_source_only_to_the_last_bit(normalization):
     ends = []

@@ -176,6 +176,12 @@ def paired_batches(
             "`x_source` and `y_source` must be lists of as many sources. Received: "
             f"{len(x_source)} and {len(y_source)} of them. Give the labels of each source."
         )
+    if isinstance(x_source, list) and len(x_source) != len(y_source):
+        raise ValueError(
+            "`x_source` as a list must hold a row for each label, or several sources beside a list "
+            f"of their labels. Received: {len(x_source)} of them for {len(y_source)} labels. Give "
+            "the inputs of one encoder as a tuple: (a, b)."
+        )
     names = [f"[{number}]" for number in range(len(x_source))] if several else [""]
     xs, ys = (x_source, y_source) if several else ([x_source], [y_source])
     xs = [_check_domain(x, f"x_source{i}") for x, i in zip(xs, names, strict=True)]

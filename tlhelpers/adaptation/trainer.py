@@ -370,7 +370,8 @@ class Adaptation(keras.Model):
                 )
         sample = each(symbol, getattr(x, "x_source", x))
         known = None not in keras.tree.flatten(each(lambda part: part.shape[1:], sample))
-        if not self.built and (known or self.encoder.built):
+        made = all(getattr(self, name).built for name in PARTS if hasattr(self, name))
+        if not (self.built and made) and (known or self.encoder.built):  # predict makes not all
             self({"source": sample, "target": sample})
         if self.built and self.optimizer is not None:
             check_compiled_weights(self)
