@@ -1,6 +1,7 @@
 """What all methods share: data in, one pass, weights over time, errors, files."""
 
 import ast
+import contextlib
 import subprocess
 import sys
 from pathlib import Path
@@ -55,6 +56,17 @@ def test_fit_evaluate_predict_and_callbacks(method):
     assert scores["accuracy"] == pytest.approx((logits.argmax(1) == YS).mean())
     log_p = logits - np.log(np.exp(logits).sum(1, keepdims=True))
     assert scores["loss"] == pytest.approx(-log_p[np.arange(60), YS].mean(), rel=1e-5)
+
+
+def test_a_model_of_a_strategy_trains_as_any_other():
+    ends = []
+    for scope in (contextlib.nullcontext(), tf.distribute.MirroredStrategy(["CPU:0"]).scope()):
+        with scope:
+            model = compiled(optimizer="adam")
+        model.fit(batches(), verbose=0)
+        ends.append(model.get_weights())
+    for a, b in zip(*ends, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
 
 
 @pytest.mark.parametrize("look", ["predict", "evaluate"])

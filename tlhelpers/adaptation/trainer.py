@@ -271,7 +271,9 @@ class Adaptation(keras.Model):
         kwargs["shuffle"] = False  # the batches have an order of their own
         with self._watch() as watch:
             data = self._looked_at(x, None, None, watch)[0]
-            self._prepare(x if pair is None else pair["source"])
+            strategy = getattr(self, "distribute_strategy", None)  # TensorFlow's, where it has one
+            with contextlib.nullcontext() if strategy is None else strategy.scope():
+                self._prepare(x if pair is None else pair["source"])
             validation = self._validation(kwargs.pop("validation_data", None), watch)
             first = [Readiness(validation), WeightSchedule(x)]
             callbacks = [*first, *keras.tree.flatten(callbacks or [])]
