@@ -1,4 +1,5 @@
 import inspect
+import pickle
 
 import tlhelpers as tl
 
@@ -108,7 +109,17 @@ def test_bytes_stay_bytes():
     assert batch["source"].dtype == batch["target"].dtype == np.uint8
 
 
-def test_there_is_no_place_for_target_labels():
+def test_they_pickle_before_and_after_use():
+    def drawn(batches):
+        return [[x["source"].tolist(), x["target"].tolist(), y.tolist()] for x, y in batches]
+
+    batches = make(50, 30, 10, seed=4)
+    for _ in range(2):
+        copy = pickle.loads(pickle.dumps(batches))
+        assert drawn(copy) == drawn(batches)  # and both go on to the next epoch
+
+
+def test_target_labels_have_a_place_of_their_own():
     assert list(inspect.signature(tl.paired_batches).parameters)[:4] == [
         "x_source", "y_source", "x_target", "batch_size",
     ]  # fmt: skip

@@ -328,6 +328,99 @@ def test_other_data_are_refused(data, message):
         build().fit(data(), verbose=0)
 
 
+@pytest.mark.parametrize("name", ["source", "target"])
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_samples_of_a_dataset_that_are_not_finite_are_refused(name, bad):
+    broken = {"source": XS.copy(), "target": XT.copy()}
+    broken[name][19, 1] = bad  # in the last batch
+    given = dataset(x=broken["source"], target=broken["target"])
+    whole = dict(broken, **{name: {"a": broken[name], "b": YS}})
+    other = {"source": "target", "target": "source"}[name]
+    whole[other] = {"a": XS, "b": YS}
+    message = (
+        f"`{name}` must be finite. Received: {name} with NaN, infinity .* 1 of 8 rows, .*row 3"
+    )
+    with pytest.raises(ValueError, match=message):
+        build().fit(given, verbose=0)
+    inputs = {"a": keras.Input((4,), name="a"), "b": keras.Input((), dtype="int64", name="b")}
+    encoder = keras.Model(inputs, L.Dense(5)(inputs["a"]))
+    data = tf.data.Dataset.from_tensor_slices((whole, YS)).batch(8)
+    with pytest.raises(ValueError, match=rf"`{name}\['a'\]` must be finite"):
+        build(encoder=encoder).fit(data, verbose=0)
+    plain = tf.data.Dataset.from_tensor_slices((broken[name], YS)).batch(8)
+    with pytest.raises(ValueError, match="`x` must be finite"):
+        build().fit(batches(), validation_data=plain, verbose=0)
+
+
+class Pairs(keras.utils.PyDataset):
+    """Batches of 8 that are read one by one, as those of a dataset."""
+
+    def __init__(self, data):
+        super().__init__()
+        self.batches = [keras.tree.map_structure(np.array, batch) for batch in data]
+
+    def __len__(self):
+        return len(self.batches)
+
+    def __getitem__(self, index):
+        return self.batches[index]
+
+
+def test_a_pydataset_of_pairs_trains_as_the_dataset_does():
+    column = YS[:, None].astype("float32")
+    for given in (dataset(), dataset(column), dataset(YS, W[:, None])):
+        assert same(ends(Pairs(given)), ends(given))
+    model, plain = build(), tf.data.Dataset.from_tensor_slices((XT, column)).batch(8)
+    history = model.fit(Pairs(dataset()), validation_data=Pairs(plain), verbose=0).history
+    assert history["val_loss"][0] == pytest.approx(model.evaluate(XT, YS, verbose=0)[0])
+    assert model.evaluate(Pairs(plain), verbose=0) == model.evaluate(plain, verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (dataset(np.eye(3)[YS]), r"If they are one-hot.*np.argmax"),
+        (dataset(YS + 1), r"Labels must be in 0\.\.2"),
+        (dataset(x=np.full_like(XS, np.nan)), "`source` must be finite"),
+        (dataset(target=XT[:, :3]), r"one shape. Received: source \(4,\), target \(3,\)"),
+        ([(XS[:8], YS[:8])], "`x` must be batches of source and target.*type Pairs"),
+        ([{"source": XS[:8], "target": XT[:8]}], "`x` must be batches of source and target"),
+    ],
+)
+def test_other_pydatasets_are_refused(data, message):
+    with pytest.raises(ValueError, match=message):
+        build().fit(Pairs(data), verbose=0)
+
+
+def two_inputs():
+    parts = [keras.Input((1,)), keras.Input((3,))]
+    return keras.Model(parts, L.Dense(5, "tanh")(L.Concatenate()(parts)))
+
+
+def test_an_encoder_of_several_inputs_takes_a_tuple():
+    cut = lambda x: (x[:, :1], x[:, 1:])  # noqa: E731
+    found = []
+    for encoder, form in (
+        (keras.Sequential([L.Dense(5, "tanh")]), lambda x: x),
+        (two_inputs(), cut),
+    ):
+        model = build(encoder=encoder)
+        model({"source": form(XS), "target": form(XT)})
+        model.encoder.layers[-1].set_weights([np.ones((4, 5)), np.zeros(5)])
+        model.classifier.set_weights([np.arange(15).reshape(5, 3) / 10, np.zeros(3)])
+        model.discriminator.layers[1].set_weights([np.ones((5, 100)), np.zeros(100)])
+        model.discriminator.layers[2].set_weights([np.ones((100, 1)) / 99, np.zeros(1)])
+        data = tl.paired_batches(form(XS), YS, form(XT), 8)
+        callbacks = [tl.SelectEpoch("entropy", form(XT)), tl.OracleEpoch(form(XT), YS)]
+        history = model.fit(data, verbose=0, validation_data=(form(XT), YS), callbacks=callbacks)
+        report = tl.check_domains(model, form(XS), YS, form(XT))
+        found.append([model.predict(form(XT), verbose=0), model.features_of(form(XT)),
+                      history.history["val_loss"], [report.a_distance]])  # fmt: skip
+    model.evaluate([*cut(XT)], YS, verbose=0)  # as Keras has it
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5)
+
+
 def test_arrays_without_labels_are_refused():
     for call in (
         lambda: build().evaluate(XS, verbose=0),

@@ -6,9 +6,9 @@ from tlhelpers.adaptation.samples import (
     check_pair,
     each,
     is_pair,
-    to_labels,
     to_weights,
 )
+from tlhelpers.checks.data import check_labels
 
 import numpy as np
 import pytest
@@ -81,11 +81,9 @@ def test_halves_of_unknown_size_may_be_alike():
 
 
 @given(st.lists(st.integers(0, 4), min_size=1), st.booleans(), st.sampled_from(["i8", "u1", "f4"]))
-def test_labels_and_weights_mean_the_same_in_every_form(values, column, kind):
+def test_weights_mean_the_same_in_every_form(values, column, kind):
     given = np.array(values, kind)
-    given = given[:, None] if column else given
-    labels, weights = to_labels(given, 5, len(values)), to_weights(given, len(values))
-    assert labels.dtype == np.int32 and labels.tolist() == values
+    weights = to_weights(given[:, None] if column else given, len(values))
     assert weights.dtype == np.float32 and weights.tolist() == values
 
 
@@ -105,22 +103,30 @@ def dataset(y, *others):
     return tf.data.Dataset.from_tensor_slices((x, y, *others)).batch(2)
 
 
-def test_a_watched_dataset_is_the_same_with_flat_labels():
+def test_a_watched_dataset_is_the_same_with_labels_and_weights_as_read():
     seen = []
-    watched = Watch(seen.append, lambda: 3).over(dataset([[0.0], [2.0], [1.0]], [[1], [2], [3]]))
+
+    def read(x, y, weights, first):
+        seen.append((is_pair(x), first))
+        return y.ravel(), weights.ravel().astype("float32")
+
+    watched = Watch(read, "int32").over(dataset([[0.0], [2.0], [1.0]], [[1], [2], [3]]))
     assert int(watched.cardinality()) == 2
     (pair, y, w), (_, last, _) = watched.as_numpy_iterator()
-    assert pair["target"].shape == (2, 2) and len(seen) == 1 and is_pair(seen[0])
+    assert pair["target"].shape == (2, 2) and seen == [(True, True), (True, False)]
     assert y.tolist() == [0, 2] and last.tolist() == [1] and w.tolist() == [1.0, 2.0]
     assert y.dtype == np.int32 and w.dtype == np.float32
 
 
 def test_a_bad_batch_ends_it_with_the_error_that_was_meant():
+    def read(x, y, weights, first):
+        return check_labels(y, num_classes=2), weights
+
     good, seen = dataset([0, 1, 2, 1]), []
     refused = pytest.raises(ValueError, match=r"^Labels must be in 0\.\.1\. .* labels in 1\.\.2")
-    with refused, Watch(lambda x: None, lambda: 2) as watch:
+    with refused, Watch(read, "int32") as watch:
         seen += [y for _, y in watch.over(good)]
-    with pytest.raises(KeyError), Watch(lambda x: None, lambda: 2):
+    with pytest.raises(KeyError), Watch(read, "int32"):
         raise KeyError  # of others: goes its way
 
 
@@ -134,4 +140,4 @@ def test_a_bad_batch_ends_it_with_the_error_that_was_meant():
 )
 def test_other_elements_are_refused(data, message):
     with pytest.raises(ValueError, match=message):
-        Watch(print, print).over(data)
+        Watch(print, "int32").over(data)

@@ -1,6 +1,7 @@
 """What all methods share: data in, one pass, weights over time, errors, files."""
 
 import ast
+import contextlib
 import subprocess
 import sys
 from pathlib import Path
@@ -55,6 +56,33 @@ def test_fit_evaluate_predict_and_callbacks(method):
     assert scores["accuracy"] == pytest.approx((logits.argmax(1) == YS).mean())
     log_p = logits - np.log(np.exp(logits).sum(1, keepdims=True))
     assert scores["loss"] == pytest.approx(-log_p[np.arange(60), YS].mean(), rel=1e-5)
+
+
+def test_a_model_of_a_strategy_trains_as_any_other():
+    ends = []
+    for scope in (contextlib.nullcontext(), tf.distribute.MirroredStrategy(["CPU:0"]).scope()):
+        with scope:
+            model = compiled(optimizer="adam")
+        model.fit(batches(), verbose=0)
+        ends.append(model.get_weights())
+    for a, b in zip(*ends, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+@pytest.mark.parametrize("look", ["predict", "evaluate"])
+@pytest.mark.parametrize("method", [*METHODS, tl.ConsistentDANN])
+def test_a_look_before_the_fit_changes_nothing(method, look):
+    ends = []
+    for looks in (False, True):
+        view = {"view": L.Identity()} if method is tl.ConsistentDANN else {}
+        model = compiled(method, **view)
+        if looks:
+            data = (XT,) if look == "predict" else (XT, np.zeros(40, int))
+            getattr(model, look)(*data, verbose=0)
+        model.fit(batches(), verbose=0)
+        ends.append(model.get_weights())
+    for a, b in zip(*ends, strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 @pytest.mark.parametrize("normalization", [L.BatchNormalization, tl.DomainBatchNormalization])
@@ -531,7 +559,7 @@ def test_a_constant_weight_needs_no_length(model):
     assert history["weight"] == pytest.approx([settings.get("weight", 0.0)])
 
 
-def test_target_labels_are_named_by_the_oracle_alone():
+def test_target_labels_are_named_by_the_oracle_and_the_labelled_few_alone():
     names = {}
     for path in (Path(tl.__file__).parent / "adaptation").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -540,9 +568,10 @@ def test_target_labels_are_named_by_the_oracle_alone():
                     "y_target",
                     "target_labels",
                     "labels_target",
+                    "labelled_target",
                 ):
                     names.setdefault(path.name, set()).add(found)
-    assert names == {"selection.py": {"y_target"}}
+    assert names == {"selection.py": {"y_target"}, "batches.py": {"labelled_target"}}
 
 
 def test_methods_are_one_or_two_classes_deep():

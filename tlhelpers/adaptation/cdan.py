@@ -16,7 +16,8 @@ class CDAN(DANN):
     not copied: see `DANN`.
 
     Args:
-        encoder, classifier, discriminator, weight, gamma: as in `DANN`.
+        encoder, classifier, discriminator, weight, gamma, sources: as in `DANN`; the classifier
+            tells classes apart.
 
     Example:
         >>> model = tl.CDAN(encoder, classifier)

@@ -1,8 +1,9 @@
 """DANN that also learns from its own sure predictions, on other views of the same target images."""
 
 from tlhelpers.adaptation.dann import DANN
-from tlhelpers.adaptation.samples import check_pair, is_pair
-from tlhelpers.adaptation.trainer import check_part
+from tlhelpers.adaptation.parts import check_part
+from tlhelpers.adaptation.samples import check_pair, domains_of, is_pair
+from tlhelpers.adaptation.trainer import pieces
 from tlhelpers.checks.words import check_number
 
 import keras
@@ -63,7 +64,8 @@ class ConsistentDANN(DANN):
     are used, not copied: see `DANN`.
 
     Args:
-        encoder, classifier, discriminator, weight, gamma: as in `DANN`.
+        encoder, classifier, discriminator, weight, gamma, sources: as in `DANN`; the classifier
+            tells classes apart.
         view: Keras layer that keeps what target images show. Defaults to `RandomChannel`; texts
             need one from dictionary to dictionary.
         consistency: c, 0 or above.
@@ -100,17 +102,17 @@ class ConsistentDANN(DANN):
         if not is_pair(inputs):
             return super().call(inputs)
         check_pair(inputs)
-        source, target = inputs["source"], inputs["target"]
-        features = self._encode(source, target, self.view(target))
-        logits = self._classify(features)
-        n = ops.shape(logits)[0] // 3
-        p = ops.stop_gradient(ops.softmax(logits[n : 2 * n]))
+        domains = [*domains_of(inputs).values(), self.view(inputs["target"])]
+        logits = self._classify(features := self._encode(*domains))
+        source, target, *labelled, seen = pieces(logits, len(domains))
+        p = ops.stop_gradient(ops.softmax(target))
         trusted = ops.cast(ops.max(p, axis=1) > self.threshold, "float32")
-        answers, seen = ops.argmax(p, axis=1), logits[2 * n :]
+        answers = ops.argmax(p, axis=1)
         each = ops.sparse_categorical_crossentropy(answers, seen, from_logits=True)
+        both = [ops.concatenate(pieces(x, len(domains))[:2]) for x in (features, logits)]
         return {
-            "logits": logits[:n],
-            **self.align(features[: 2 * n], logits[: 2 * n]),
+            "logits": ops.concatenate([source, *labelled]),
+            **self.align(*both),
             "consistency": ops.mean(each * trusted),
         }
 

@@ -1,6 +1,6 @@
 """CORAL: the same covariance of the features in both domains."""
 
-from tlhelpers.adaptation.trainer import Adaptation, flat, halves
+from tlhelpers.adaptation.trainer import Adaptation, flat
 
 import keras
 from keras import ops
@@ -43,7 +43,7 @@ class CORAL(Adaptation):
     loss at the end of the training. The history has both losses, each without its weight.
 
     Args:
-        encoder, classifier, weight, gamma: as in `DANN`; features are flattened.
+        encoder, classifier, weight, gamma, sources: as in `DANN`; features are flattened.
 
     Raises:
         ValueError: as in `DANN`; in `fit`, batches of one sample per domain.
@@ -65,8 +65,9 @@ class CORAL(Adaptation):
     least_rows = 2
 
     def align(self, features, logits) -> dict:
-        """Return the CORAL loss of the two halves."""
-        return {"alignment": coral_loss(*halves(flat(features)))}
+        """Return the CORAL loss of source and target, the mean over several sources."""
+        losses = [coral_loss(*pair) for pair in self.pairs(flat(features))]
+        return {"alignment": sum(losses) / len(losses)}
 
 
 def _covariance(x):

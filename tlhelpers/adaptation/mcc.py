@@ -1,6 +1,6 @@
 """MCC: a classifier that does not confuse its classes on the target."""
 
-from tlhelpers.adaptation.trainer import Adaptation, halves
+from tlhelpers.adaptation.trainer import Adaptation, pieces
 from tlhelpers.checks.words import check_number
 
 import keras
@@ -55,7 +55,7 @@ class MCC(Adaptation):
     `DANN`.
 
     Args:
-        encoder, classifier, weight, gamma: as in `DANN`.
+        encoder, classifier, weight, gamma: as in `DANN`; the classifier tells classes apart.
 
     Example:
         >>> model = tl.MCC(encoder, classifier, weight=1.0)
@@ -67,4 +67,4 @@ class MCC(Adaptation):
 
     def align(self, features, logits) -> dict:
         """Return the class confusion of the target half."""
-        return {"alignment": mcc_loss(halves(logits)[1])}
+        return {"alignment": mcc_loss(pieces(logits)[1])}

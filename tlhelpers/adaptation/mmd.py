@@ -1,7 +1,7 @@
 """MMD: the same mean of the features in a space of many kernels."""
 
 from tlhelpers.adaptation.coral import check_features
-from tlhelpers.adaptation.trainer import Adaptation, flat, halves
+from tlhelpers.adaptation.trainer import Adaptation, flat
 
 import keras
 from keras import ops
@@ -55,7 +55,7 @@ class MMD(Adaptation):
     The parts are used, not copied: see `DANN`.
 
     Args:
-        encoder, classifier, weight, gamma: as in `CORAL`; so are the errors.
+        encoder, classifier, weight, gamma, sources: as in `CORAL`; so are the errors.
 
     Example:
         >>> model = tl.MMD(encoder, classifier, weight=1.0)
@@ -65,5 +65,6 @@ class MMD(Adaptation):
     least_rows = 2
 
     def align(self, features, logits) -> dict:
-        """Return the MMD loss of the two halves."""
-        return {"alignment": mmd_loss(*halves(flat(features)))}
+        """Return the MMD loss of source and target, the mean over several sources."""
+        losses = [mmd_loss(*pair) for pair in self.pairs(flat(features))]
+        return {"alignment": sum(losses) / len(losses)}

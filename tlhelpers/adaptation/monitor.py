@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from tlhelpers.adaptation.parts import check_tells_classes
 from tlhelpers.adaptation.samples import check_domain, each
 from tlhelpers.adaptation.trainer import QUIET, Adaptation
 from tlhelpers.checks.data import check_labels, count_samples
@@ -93,8 +94,8 @@ def check_domains(model: Adaptation, x_source, y_source, x_target, seed: int = 0
         A `DomainReport`; print it.
 
     Raises:
-        ValueError: no adaptation, labels that do not fit samples or model, fewer than 10 samples in
-            a domain, samples that are not finite, a seed out of range.
+        ValueError: no adaptation, or not one of classes; labels that do not fit samples or model,
+            fewer than 10 samples in a domain, samples that are not finite, a seed out of range.
 
     Example:
         >>> model = tl.DANN(encoder, classifier)
@@ -111,6 +112,7 @@ def check_domains(model: Adaptation, x_source, y_source, x_target, seed: int = 0
             "`model` must be a DANN or another adaptation. Received: model of type "
             f"{type(model).__name__}. For any two sets of features take tl.proxy_a_distance."
         )
+    check_tells_classes(model, "check_domains")
     x_source, y_source, x_target = _check_data(x_source, y_source, x_target)
     classes = model.predict(_take(x_source, slice(1)), **QUIET).shape[1]
     check_labels(y_source, num_classes=classes)
@@ -164,6 +166,7 @@ class DomainMonitor(keras.callbacks.Callback):
         self.reports: dict[int, DomainReport] = {}
 
     def on_train_begin(self, logs=None):
+        check_tells_classes(self.model, "DomainMonitor")
         check_labels(self.data[1], num_classes=getattr(self.model, "classes", None))
 
     def on_epoch_end(self, epoch, logs=None):

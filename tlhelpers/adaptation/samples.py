@@ -1,16 +1,19 @@
-"""Samples of a domain, an array or a dictionary of arrays (texts), and what they bring along."""
+"""Samples of a domain, one array or several for each sample, and the look at a dataset of them."""
 
 from collections.abc import Callable
 
 from tlhelpers.adaptation.normalization import DOMAINS
-from tlhelpers.checks.data import as_classes, check_labels, count_samples
+from tlhelpers.checks.data import to_array
 from tlhelpers.checks.features import check_samples, to_numpy
 
+import keras
 import numpy as np
+
+LABELLED = "labelled"  # what a batch calls the samples of the target that have labels
 
 
 def each(change: Callable, *samples):
-    """Return `change(a, b, ...)` of arrays, or of each part of dictionaries of arrays.
+    """Return `change(a, b, ...)` of arrays, or of each part of dictionaries or tuples of arrays.
 
     Example:
         >>> each(np.add, {"a": 1, "b": 2}, {"a": 10, "b": 20}) == {"a": 11, "b": 22}
@@ -18,7 +21,21 @@ def each(change: Callable, *samples):
     """
     if isinstance(samples[0], dict):
         return {name: change(*(x[name] for x in samples)) for name in samples[0]}
+    if isinstance(samples[0], tuple):
+        return tuple(change(*parts) for parts in zip(*samples, strict=True))
     return change(*samples)
+
+
+def parts_of(x) -> dict:
+    """Return the arrays of samples by their key: a name, a number, None for one alone."""
+    if isinstance(x, dict):
+        return x
+    return dict(enumerate(x)) if isinstance(x, tuple | list) else {None: x}
+
+
+def called(name: str, key) -> str:
+    """Return what an error calls a part of samples."""
+    return name if key is None else f"{name}[{key!r}]"
 
 
 def is_pair(inputs) -> bool:
@@ -26,23 +43,33 @@ def is_pair(inputs) -> bool:
     return isinstance(inputs, dict) and {*DOMAINS} <= {*inputs}
 
 
+def domains_of(pair: dict) -> dict:
+    """Return the samples of a batch by their domain; labelled ones of the target come last."""
+    return {name: pair[name] for name in (*DOMAINS, LABELLED) if name in pair}
+
+
 def check_pair(pair: dict) -> None:
-    """Refuse a batch whose halves differ in their parts, or are known to differ in size."""
-    check_parts(*(pair[name] for name in DOMAINS))
-    for part in pair["source"] if isinstance(pair["source"], dict) else [None]:
-        halves = (pair[name] if part is None else pair[name][part] for name in DOMAINS)
-        (source, one), (target, other) = map(_sizes, halves)
-        if len(one) == len(other) and not all(map(_may_be_equal, one, other)):
-            raise ValueError(
-                "Source and target must have samples of one shape. Received: source "
-                f"{one}, target {other}. Resize or cut one of them."
-            )
-        if not _may_be_equal(source, target):
-            raise ValueError(
-                "A batch must hold as many source as target samples. Received: "
-                f"{source=}, {target=}. "
-                "Use tl.paired_batches, or batch both domains alike, with drop_remainder=True."
-            )
+    """Refuse a batch whose domains differ in their parts, or are known to differ in size."""
+    source, *others = domains_of(pair).values()
+    for other in others:
+        check_parts(source, other)
+        for key, part in parts_of(source).items():
+            _check_sizes(part, parts_of(other)[key])
+
+
+def _check_sizes(a, b) -> None:
+    (source, one), (target, two) = map(_sizes, (a, b))
+    if len(one) == len(two) and not all(map(_may_be_equal, one, two)):
+        raise ValueError(
+            "Source and target must have samples of one shape. Received: source "
+            f"{one}, target {two}. Resize or cut one of them."
+        )
+    if not _may_be_equal(source, target):
+        raise ValueError(
+            "A batch must hold as many source as target samples. Received: "
+            f"{source=}, {target=}. "
+            "Use tl.paired_batches, or batch both domains alike, with drop_remainder=True."
+        )
 
 
 def _may_be_equal(a: int | None, b: int | None) -> bool:
@@ -56,42 +83,43 @@ def _sizes(x) -> tuple[int | None, tuple]:
     return rows, tuple(one)
 
 
-def check_parts(source, target) -> None:
-    """Refuse two domains of which one is a dictionary, or has other parts than the other."""
-    parts = [sorted(x) if isinstance(x, dict) else None for x in (source, target)]
-    if parts[0] != parts[1]:
-        shown = ["one array" if names is None else ", ".join(names) for names in parts]
+def check_parts(source, target, one: str = "x_source", other: str = "x_target") -> None:
+    """Refuse two domains that are not of the same arrays."""
+    keys = [sorted(map(str, parts_of(x))) for x in (source, target)]
+    if keys[0] != keys[1]:
+        shown = ["one array" if names == ["None"] else ", ".join(names) for names in keys]
         raise ValueError(
-            "`x_source` and `x_target` must be two arrays, or two dictionaries of the same arrays. "
-            f"Received: x_source of {shown[0]}; x_target of {shown[1]}. Make both alike, such as "
+            f"`{one}` and `{other}` must be two arrays, or two dictionaries of the same arrays. "
+            f"Received: {one} of {shown[0]}; {other} of {shown[1]}. Make both alike, such as "
             "bert.preprocessor(sequence_length)(texts) of either."
         )
 
 
 def check_domain(x, name: str, rows: int = 1):
-    """Return samples as a numpy array, or a dictionary of arrays as one; see `check_samples`."""
-    if not isinstance(x, dict):
-        return check_samples(x, name, rows)
-    parts = {part: _check_part(value, f"{name}[{part!r}]", rows) for part, value in x.items()}
-    lengths = {part: len(value) for part, value in parts.items()}
+    """Return samples as numpy, an array or a dictionary or tuple of some; see `check_samples`."""
+    if not isinstance(x, dict | tuple):
+        return check_samples(to_array(x, name), name, rows)
+    lengths = {key: len(to_array(part, called(name, key))) for key, part in parts_of(x).items()}
     if len({*lengths.values()}) != 1:
         raise ValueError(
             f"`{name}` must have arrays of one length, one or more. Received: {lengths}. Take them "
             "from the same samples."
         )
-    return parts
+    parts = {key: _check_part(part, called(name, key), rows) for key, part in parts_of(x).items()}
+    return parts if isinstance(x, dict) else tuple(parts.values())
 
 
 def _check_part(x, name: str, rows: int) -> np.ndarray:
-    """Return an array of a dictionary; it may have one number per sample."""
-    x = to_numpy(x)
+    """Return one of several arrays; it may have one number per sample."""
+    x = to_numpy(to_array(x, name))
     return check_samples(x[:, None] if x.ndim == 1 else x, name, rows).reshape(x.shape)
 
 
-def to_labels(y, num_classes: int | None, n: int) -> np.ndarray:
-    """Return labels `(n,)` as int32; columns, and 1.0 for 1, are as good. See `check_labels`."""
-    y = as_classes(to_numpy(y))  # as readers of folders make them
-    return check_labels(y, num_classes=num_classes, n=n).astype("int32")
+def check_finite(x, name: str) -> None:
+    """Refuse samples of a batch of which some are NaN or infinite."""
+    for key, part in parts_of(x).items():
+        if np.issubdtype(to_numpy(part).dtype, np.floating):
+            _check_part(part, called(name, key), 0)
 
 
 def to_weights(weights, n: int) -> np.ndarray:
@@ -118,18 +146,19 @@ def check_weights(shape: tuple, n: int | None) -> None:
 
 
 class Watch:
-    """Look at what a `tf.data.Dataset` gives before the model does, and keep the first error.
+    """Look at what a dataset gives before the model does, and keep the first error.
 
     TensorFlow hides an error in the data behind one of its own: the end of `with` raises the first.
 
     Args:
-        check: looks at the samples of the first batch, and raises what is wrong with them.
-        classes: returns how many classes there are; None as long as that is not known.
+        read: `read(x, y, weights, first)` returns labels and weights of a batch as the loss takes
+            them, or raises what is wrong with them; `first` says that it is the first batch.
+        kind: the type of the labels that it returns: "int32" are `(n,)`, "float32" `(n, targets)`.
     """
 
-    def __init__(self, check: Callable, classes: Callable):
-        self.check, self.classes = check, classes
-        self.known: int | None = None
+    def __init__(self, read: Callable, kind: str):
+        self.read, self.kind = read, kind
+        self.shapes: tuple[list, list] = ([] if kind == "int32" else [None]), []
         self.error: ValueError | None = None
 
     def __enter__(self):
@@ -140,48 +169,75 @@ class Watch:
             raise self.error from None
 
     def over(self, dataset):
-        """Return a dataset of `(x, y)` or `(x, y, weights)` with y and weights of shape `(n,)`."""
+        """Return the dataset, `(x, y)` or `(x, y, weights)`, with y and weights as read.
+
+        Args:
+            dataset: a `tf.data.Dataset` or `keras.utils.PyDataset`.
+        """
         import tensorflow as tf
 
-        _check_elements(dataset.element_spec)
-        if int(dataset.cardinality()) == 0:
-            raise ValueError(
-                "A dataset must hold a batch. Received: an empty one. Look at its source: a domain "
-                "smaller than a batch gives none with drop_remainder=True."
-            )
-        looked: list[bool] = []
+        if isinstance(dataset, keras.utils.PyDataset):
+            return _Watched(dataset, self)
+        _check_elements(dataset)
+        seen: list[bool] = []
+        kinds = [tf.as_dtype(self.kind), tf.float32]
 
         @tf.autograph.experimental.do_not_convert
         def look(x, *given):
-            def inside(*arrays):
-                parts, said = arrays[: -len(given)], arrays[-len(given) :]
-                return self._look(looked, tf.nest.pack_sequence_as(x, parts), *said)
+            def read(*arrays):
+                *parts, y, weights = arrays if len(given) == 2 else (*arrays, None)
+                return self.look(tf.nest.pack_sequence_as(x, parts), y, weights, seen)
 
-            kinds = [tf.int32, tf.float32][: len(given)]
-            seen = tf.numpy_function(inside, [*tf.nest.flatten(x), *given], kinds)
-            for before, after in zip(given, seen, strict=True):
-                after.set_shape(before.shape[:1] if before.shape.rank else [None])
-            return x, *seen
+            found = tf.numpy_function(read, [*tf.nest.flatten(x), *given], kinds[: len(given)])
+            for before, after, rest in zip(given, found, self.shapes, strict=False):
+                after.set_shape([before.shape[0] if before.shape.rank else None, *rest])
+            return x, *found
 
         return dataset.map(look)
 
-    def _look(self, looked: list, x, y: np.ndarray, *weights: np.ndarray) -> list[np.ndarray]:
-        """Return labels and weights of a batch as the loss takes them."""
+    def look(self, x, y, weights, seen: list) -> list[np.ndarray]:
+        """Return labels, and weights where there are some; note in `seen` that a batch was good."""
         try:
-            n = count_samples(x["source"] if is_pair(x) else x)
-            self.known = self.known or self.classes()
-            labels = to_labels(y, self.known, n)
-            if not looked:
-                self.check(x)
-                looked.append(True)
-            return [labels, *(to_weights(w, n) for w in weights)]
+            labels, weights = self.read(x, y, weights, not seen)
         except ValueError as error:
             self.error = self.error or error
             raise
+        seen.append(True)
+        return [labels.astype(self.kind), *([] if weights is None else [weights])]
 
 
-def _check_elements(spec) -> None:
+class _Watched(keras.utils.PyDataset):
+    """The batches of another PyDataset, each looked at."""
+
+    def __init__(self, source: keras.utils.PyDataset, watch: Watch):
+        super().__init__(source.workers, source.use_multiprocessing, source.max_queue_size)
+        self.source, self.watch = source, watch
+        self.seen: list[bool] = []
+
+    @property
+    def num_batches(self) -> int | None:
+        return self.source.num_batches
+
+    def __getitem__(self, index: int):
+        batch = self.source[index]
+        if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
+            raise ValueError(
+                "A dataset must give (x, y) or (x, y, sample_weight). Received: batches of type "
+                f"{type(batch).__name__}. Give the labels of the source with its samples."
+            )
+        x, y, weights = (*batch, None)[:3]
+        return x, *self.watch.look(x, y, weights, self.seen)
+
+    def on_epoch_begin(self):
+        self.source.on_epoch_begin()
+
+    def on_epoch_end(self):
+        self.source.on_epoch_end()
+
+
+def _check_elements(dataset) -> None:
     """Refuse a dataset that is not one of batches of samples, labels and perhaps weights."""
+    spec = dataset.element_spec
     given = spec[1:] if isinstance(spec, tuple) else ()
     if len(given) not in (1, 2) or not all(hasattr(part, "shape") for part in given):
         raise ValueError(
@@ -192,4 +248,9 @@ def _check_elements(spec) -> None:
         raise ValueError(
             "A dataset must give batches. Received: single samples, with one label each. Use "
             ".batch(64, drop_remainder=True)."
+        )
+    if int(dataset.cardinality()) == 0:
+        raise ValueError(
+            "A dataset must hold a batch. Received: an empty one. Look at its source: a domain "
+            "smaller than a batch gives none with drop_remainder=True."
         )

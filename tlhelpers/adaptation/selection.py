@@ -1,6 +1,7 @@
 """Keep the weights of the best epoch, judged without target labels, or by an oracle."""
 
 from tlhelpers.adaptation import validators
+from tlhelpers.adaptation.parts import check_tells_classes
 from tlhelpers.adaptation.samples import check_domain
 from tlhelpers.adaptation.trainer import QUIET
 from tlhelpers.checks.data import check_labels, count_samples
@@ -31,6 +32,7 @@ class BestEpoch(keras.callbacks.Callback):
         raise NotImplementedError
 
     def on_train_begin(self, logs=None):
+        check_tells_classes(self.model, type(self).__name__)
         self.scores, self.best_epoch, self._best = {}, None, -np.inf
         self._weights, self._waited = None, 0
 

@@ -5,24 +5,28 @@ import math
 from collections.abc import Iterator
 
 from tlhelpers.adaptation.batches import PairedBatches
+from tlhelpers.adaptation.callbacks import Readiness, WeightSchedule, check_compiled_weights
 from tlhelpers.adaptation.normalization import DOMAINS, DomainBatchNormalization, hand_on_parts
+from tlhelpers.adaptation.parts import check_logits, check_part
 from tlhelpers.adaptation.reversal import GradientReversal, reversal_schedule
 from tlhelpers.adaptation.samples import (
     Watch,
+    check_finite,
     check_pair,
     check_weights,
+    domains_of,
     each,
     is_pair,
-    to_labels,
     to_weights,
 )
 from tlhelpers.checks.data import check_labels, count_samples
 from tlhelpers.checks.features import to_numpy
 from tlhelpers.checks.words import check_choice, check_number, check_whole
-from tlhelpers.models.preprocessing import check_inputs
+from tlhelpers.models.ends import End, task_of
+from tlhelpers.models.inputs import as_classes, read_inputs, read_labels, to_array
 from tlhelpers.tuning.batches import is_dataset
+from tlhelpers.tuning.fitting import loss_of
 from tlhelpers.tuning.freezing import flags_of, restore_flags
-from tlhelpers.tuning.guard import FitGuard
 
 import keras
 import numpy as np
@@ -40,10 +44,10 @@ class Adaptation(keras.Model):
     aligns the two is up to the subclass: `DANN`, `CDAN`, `CORAL`, `MMD`, `MCC`; `SourceOnly` does
     not align. Compile it with an optimizer, fit it on `paired_batches`; `predict`, `evaluate`,
     `validation_data` and `save` then work on plain arrays, as with any classifier, or on the
-    dictionary of arrays that a text encoder takes. The parts are used, not copied.
+    dictionary or tuple of arrays that the encoder takes. The parts are used, not copied.
 
     Args:
-        encoder, classifier, weight, gamma: as in `DANN`; so are the errors.
+        encoder, classifier, weight, gamma, sources: as in `DANN`; so are the errors.
     """
 
     alignment_name: str | None = "alignment_loss"
@@ -55,7 +59,7 @@ class Adaptation(keras.Model):
 
     def __init__(
         self, encoder: keras.Layer, classifier: keras.Layer,
-        weight: float = 1.0, gamma: float | None = 10.0, **kwargs,
+        weight: float = 1.0, gamma: float | None = 10.0, sources: int = 1, **kwargs,
     ):  # fmt: skip
         super().__init__(**kwargs)
         self.encoder = check_part(encoder, "encoder")
@@ -64,6 +68,14 @@ class Adaptation(keras.Model):
         hand_on_parts(self.classifier)
         self.peak = check_number("weight", weight, "[0, inf)", "0 leaves the alignment out.")
         self.gamma = None if gamma is None else check_number("gamma", gamma, "(0, inf)", "Use 10.")
+        self.sources = check_whole("sources", sources, 1, cure="1 takes all sources as one.")
+        self.task = task_of(classifier) or "multiclass"
+        if self.classifies_target and self.task != "multiclass":
+            raise ValueError(
+                f"`classifier` must give classes: {type(self).__name__} uses their probabilities. "
+                f"Received: classifier for a {self.task} task. Use tl.DANN, tl.CORAL or tl.MMD."
+            )
+        self.each_loss = loss_of(End(self.task, "logits", 0), None)[0]
         self._flags = ""
         if self.reverses:
             self.reversal = GradientReversal(self.weight_at(0.0))
@@ -75,15 +87,15 @@ class Adaptation(keras.Model):
             self.alignment = keras.metrics.Mean(self.alignment_name)
 
     def compile(self, optimizer="rmsprop", loss=None, *, metrics=None, **kwargs):
-        """Set optimizer, and metrics of labels and logits beside the accuracy; refuse a `loss`."""
+        """Set optimizer, and metrics beside accuracy, or "mae" in a regression; refuse a `loss`."""
         if loss is not None:
             raise ValueError(
                 f"`loss` must be None: {type(self).__name__} has a loss of its own. Received: "
                 f"loss={loss!r}. Use model.compile(optimizer, metrics=[...]), or no metrics."
             )
         others = [metric for metric in metrics or () if metric != "accuracy"]
-        accuracy = keras.metrics.SparseCategoricalAccuracy("accuracy")
-        super().compile(optimizer, metrics=[accuracy, *others], **kwargs)
+        first = loss_of(End(self.task, "logits", 0), None)[1]
+        super().compile(optimizer, metrics=[*first, *others], **kwargs)
 
     def compile_from_config(self, config):
         """Compile a model that was loaded as it was compiled when it was saved."""
@@ -132,19 +144,34 @@ class Adaptation(keras.Model):
     def align(self, features, logits) -> dict:
         """Return the alignment loss under "alignment", and what else the metrics need.
 
-        `features` are `(2b, ...)`, the source half first; `logits` are `(b, classes)`, those of the
-        source, or `(2b, classes)` if `classifies_target`.
+        `features` are `(2b, ...)`, the source half first; `logits` are theirs, `(2b, classes)`, if
+        `classifies_target`, and else None.
         """
         return {}
+
+    def pairs(self, features) -> list[tuple]:
+        """Return the features of each source, beside those of the target."""
+        source, target = pieces(features)
+        return [(part, target) for part in pieces(source, self.sources)]
 
     def call(self, inputs, training=None):  # Keras hands `training` on to the layers inside
         if not is_pair(inputs):
             return self._classify(self._encode(inputs))
         check_pair(inputs)
-        features = self._encode(inputs["source"], inputs["target"])
-        logits = self._classify(features if self.classifies_target else halves(features)[0])
-        aligned = self.align(features, logits)
-        return {"logits": halves(logits)[0] if self.classifies_target else logits, **aligned}
+        domains = domains_of(inputs).values()
+        return self._outputs(self._encode(*domains), len(domains))
+
+    def _outputs(self, features, number: int) -> dict:
+        """Return the logits of what has labels, and the alignment, of a number of joined parts."""
+        source, target, *labelled = pieces(features, number)
+        both = features if number == 2 else ops.concatenate([source, target])
+        if self.classifies_target:
+            logits = self._classify(features)
+            ends = pieces(logits, number)
+            aligned = self.align(both, ops.concatenate(ends[:2]))
+            return {"logits": ops.concatenate([ends[0], *ends[2:]]), **aligned}
+        logits = self._classify(ops.concatenate([source, *labelled]) if labelled else source)
+        return {"logits": logits, **self.align(both, None)}
 
     def _encode(self, *domains):
         """Return the features of one domain, or of several as one batch."""
@@ -163,10 +190,12 @@ class Adaptation(keras.Model):
     def _classify(self, features):
         logits = self.classifier(features, parts=None)  # or Keras hands on those of the encoder
         logits = ops.cast(logits, "float32")  # also under mixed precision
-        if len(logits.shape) != 2 or logits.shape[-1] in (None, 1):
+        few = (None, 1) if self.task == "multiclass" else (None,)
+        if len(logits.shape) != 2 or logits.shape[-1] in few:
             raise ValueError(
                 "`classifier` must give logits of shape (n, classes), two classes or more. "
-                f"Received: shape={tuple(logits.shape)}. End it in keras.layers.Dense(classes)."
+                f"Received: shape={tuple(logits.shape)}. End it in keras.layers.Dense(classes); to "
+                'learn numbers, use tl.build_head(1, task="regression").'
             )
         return logits
 
@@ -180,8 +209,11 @@ class Adaptation(keras.Model):
         return sum(self.losses, loss)
 
     def _label_loss(self, y, logits, sample_weight=None):
-        y = ops.cast(ops.reshape(y, (-1,)), "int32")
-        losses = ops.sparse_categorical_crossentropy(y, logits, from_logits=True)
+        if self.task == "multiclass":
+            y = ops.cast(ops.reshape(y, (-1,)), "int32")
+        else:
+            y = ops.cast(ops.reshape(y, ops.shape(logits)), "float32")
+        losses = self.each_loss.call(y, logits)
         if sample_weight is None:
             return ops.mean(losses)
         check_weights(sample_weight.shape, losses.shape[0])  # (n,) * (n, 1) would be (n, n)
@@ -208,10 +240,11 @@ class Adaptation(keras.Model):
         the samples of the first one.
 
         Args:
-            x: `paired_batches`, or a `tf.data.Dataset` of such batches, the last one too with as
-                many source as target samples: zip the domains sample by sample before `batch`, or
-                batch each of them with `drop_remainder=True`. It may give weights of the source
-                samples as a third part, `(n,)` or `(n, 1)`.
+            x: `paired_batches`, or a `tf.data.Dataset` or `PyDataset` of such batches, the last one
+                too with as many source as target samples: zip the domains sample by sample before
+                `batch`, or batch each of them with `drop_remainder=True`. It may give weights of
+                the source samples as a third part, `(n,)` or `(n, 1)`. Target samples with labels
+                are a part "labelled" beside "source"; their labels follow those of the source.
             y: None; the labels of the source are in the batches.
             epochs, callbacks, **kwargs: as in Keras; one callback may stand alone.
 
@@ -224,18 +257,23 @@ class Adaptation(keras.Model):
         """
         self._assert_compile_called("fit")
         spec = getattr(x, "element_spec", None)
+        if is_dataset(x) and spec is None and not isinstance(x, PairedBatches):
+            spec = x[0]  # of another PyDataset: its first batch has the shapes
         pair = spec[0] if isinstance(spec, tuple) else None
         if y is not None or not (is_pair(pair) or isinstance(x, PairedBatches)):
             raise ValueError(
                 "`x` must be batches of source and target, and `y` None. Received: x of type "
-                f"{type(x).__name__}, y of type {type(y).__name__}. Use tl.paired_batches as `x`."
+                f"{type(x).__name__}, y of type {type(y).__name__}. Use tl.paired_batches as `x`, "
+                'or a dataset of elements ({"source": x_source, "target": x_target}, y_source).'
             )
         if pair is not None:
             check_pair(pair)
         kwargs["shuffle"] = False  # the batches have an order of their own
         with self._watch() as watch:
-            data = self._labelled(x, None, None, watch)[0]
-            self._prepare(x if pair is None else pair["source"])
+            data = self._looked_at(x, None, None, watch)[0]
+            strategy = getattr(self, "distribute_strategy", None)  # TensorFlow's, where it has one
+            with contextlib.nullcontext() if strategy is None else strategy.scope():
+                self._prepare(x if pair is None else pair["source"])
             validation = self._validation(kwargs.pop("validation_data", None), watch)
             first = [Readiness(validation), WeightSchedule(x)]
             callbacks = [*first, *keras.tree.flatten(callbacks or [])]
@@ -251,21 +289,18 @@ class Adaptation(keras.Model):
         if kwargs.get("_use_cached_eval_dataset"):  # of a fit, which has looked at it
             return super().evaluate(x, y, sample_weight=sample_weight, **options)
         with self._watch() as watch:
-            x, y, weights = self._labelled(x, y, sample_weight, watch)
+            x, y, weights = self._looked_at(x, y, sample_weight, watch)
             return super().evaluate(x, y, batch_size, verbose, weights, *args, **kwargs)
 
     def _watch(self) -> Watch:
-        return Watch(self._check_samples, self._known_classes)
+        return Watch(self._read, "int32" if self.task in ("multiclass", "binary") else "float32")
 
-    def _known_classes(self) -> int | None:
-        return self.classes if self.built else None
-
-    def _labelled(self, x, y, weights, watch: Watch) -> tuple:
+    def _looked_at(self, x, y, weights, watch: Watch) -> tuple:
         """Return samples, labels and weights, checked, or to be checked batch by batch."""
-        if hasattr(x, "map") and is_dataset(x):
-            return watch.over(x), y, weights
         if isinstance(x, PairedBatches):
-            self._check_samples({"source": x.x_source, "target": x.x_target})
+            self._read_samples(x.samples)
+        elif is_dataset(x) and (hasattr(x, "map") or not hasattr(x, "element_spec")):
+            return watch.over(x), y, weights
         if y is None and (hasattr(x, "shape") or isinstance(x, dict)):
             raise ValueError(
                 "`y` must be given beside arrays: the loss compares it with the predictions. "
@@ -273,43 +308,78 @@ class Adaptation(keras.Model):
             )
         if y is None:
             return x, y, weights
-        self._check_samples(x)
-        n = count_samples(x["source"] if is_pair(x) else x)
-        labels = to_labels(y, self._known_classes(), n)
-        return x, labels, None if weights is None else to_weights(weights, n)
+        x = self._read_samples(x)
+        return x, *self._read(x, y, weights, first=False)
+
+    def _read(self, x, y, weights=None, first: bool = True) -> tuple:
+        """Return labels and weights of samples as the loss takes them; see `Watch`."""
+        domains = domains_of(x) if is_pair(x) else {"x": x}
+        if first:
+            self._read_samples(x)
+        for name, part in domains.items():
+            check_finite(part, name)
+        n = sum(count_samples(part) for name, part in domains.items() if name != "target")
+        return self.read_labels(y, n), None if weights is None else to_weights(weights, n)
+
+    def read_labels(self, y, n: int | None = None) -> np.ndarray:
+        """Return labels, of n samples, as the end of the classifier takes them, or refuse them."""
+        y = to_numpy(to_array(y, "y"))
+        classes = self.task in ("multiclass", "binary")
+        width = self.classes if self.built else (*y.shape, 1)[1]
+        if classes and not self.built:  # how many classes there are is not known yet
+            y = check_labels(as_classes(y), n=n)
+        else:
+            y = read_labels(y, End(self.task, "logits", width), n)
+        return y.astype("int32") if classes else y.reshape(-1, width).astype("float32")
+
+    def check_labels_of(self, batches: PairedBatches) -> None:
+        """Refuse labels of paired batches that the classifier does not have."""
+        for labels in (batches.y_source, *(batches.labelled or ())[1:]):
+            self.read_labels(labels)
 
     def _validation(self, data, watch: Watch):
         """Return `validation_data`, checked, in a form that Keras takes."""
         x, *said = data if isinstance(data, tuple | list) else (data,)
         y, weights = (*said, None, None)[:2]
-        x, *said = self._labelled(x, y, weights, watch)
+        x, *said = self._looked_at(x, y, weights, watch)
         said = [part for part in said if part is not None]
         return (x, *said) if said else x
 
-    def _check_samples(self, x) -> None:
-        """Refuse images or tokens that the encoder would misread."""
-        for name in DOMAINS if is_pair(x) else ():
+    def _read_samples(self, x):
+        """Return samples as the encoder takes them; refuse images or tokens that it would misread.
+
+        The domain that is wrong is named.
+        """
+        if not is_pair(x):
+            return read_inputs(self.encoder, x)
+        read = {}
+        for name, part in domains_of(x).items():
             try:
-                check_inputs(self, x[name])
+                read[name] = read_inputs(self.encoder, part, name)
             except ValueError as error:
                 raise ValueError(f"In the {name}: {error}") from None
-        if not is_pair(x):
-            check_inputs(self, x)
+        return read
 
     def _prepare(self, x) -> None:
         """Build model and optimizer for batches, or a specification; check what is then known."""
         if isinstance(x, PairedBatches):
             cure = f"{type(self).__name__} compares several samples of each domain. Use 64, say."
-            check_whole("batch_size", x.batch_size, self.least_rows, cure=cure)
+            check_whole("batch_size", x.batch_size, self.least_rows * self.sources, cure=cure)
+            if self.sources not in (1, len(x.sources)):
+                raise ValueError(
+                    f"`x` must have the {self.sources} sources of the model. Received: "
+                    f"{len(x.sources)}. Give paired_batches lists of as many, or sources=1."
+                )
         sample = each(symbol, getattr(x, "x_source", x))
         known = None not in keras.tree.flatten(each(lambda part: part.shape[1:], sample))
-        if not self.built and (known or self.encoder.built):
+        made = all(getattr(self, name).built for name in PARTS if hasattr(self, name))
+        if not (self.built and made) and (known or self.encoder.built):  # predict makes not all
             self({"source": sample, "target": sample})
         if self.built and self.optimizer is not None:
             check_compiled_weights(self)
             self.optimizer.build(self.trainable_variables)  # or the step is traced twice
         if isinstance(x, PairedBatches):
-            check_labels(x.y_source, num_classes=self.classes)
+            self.check_labels_of(x)
 
     @contextlib.contextmanager
     def on_domain(self, name: str) -> Iterator[None]:
@@ -331,7 +401,8 @@ class Adaptation(keras.Model):
         """Return parts and settings, so that `keras.saving.load_model` makes the same model."""
         serialize = keras.saving.serialize_keras_object
         own = {name: serialize(getattr(self, name)) for name in PARTS if hasattr(self, name)}
-        own |= {"weight": self.peak, "gamma": self.gamma, "flags": flags_of(self)}
+        own |= {"weight": self.peak, "gamma": self.gamma, "sources": self.sources}
+        own |= {"flags": flags_of(self)}
         return {**super().get_config(), **own}
 
     @classmethod
@@ -346,130 +417,18 @@ class Adaptation(keras.Model):
         return model
 
 
-class Readiness(keras.callbacks.Callback):
-    """Refuse a fit that would train no encoder, or end at its validation data; `fit` adds it."""
-
-    def __init__(self, validation):
-        super().__init__()
-        self.validation = validation
-
-    def on_train_begin(self, logs=None):
-        check_moves(self.model)
-        classes = self.model._known_classes()
-        labels = getattr(self.validation, "y_source", None)  # of paired batches
-        labels = self.validation[1] if isinstance(self.validation, tuple) else labels
-        if labels is not None:
-            check_labels(labels, num_classes=classes)
-        elif is_dataset(self.validation) and int(self.validation.cardinality()) > 0:
-            next(iter(self.validation.take(1)))  # which is watched
-
-
-class WeightSchedule(keras.callbacks.Callback):
-    """Move the weight of the alignment with the progress of the fit, before every step.
-
-    `fit` adds it. At the end of an epoch the weight stands in the logs as "weight". Paired batches
-    are told, by `start_at`, for how many epochs the model has been trained.
-    """
-
-    def __init__(self, batches):
-        super().__init__()
-        self.batches = batches
-
-    def on_train_batch_begin(self, batch, logs=None):
-        if keras.backend.backend() == "jax":
-            self.model.jax_state_sync()  # its steps work on copies of the variables
-        steps, progress = self.params["steps"], 0.0
-        if self.model.gamma is not None:
-            if steps is None:
-                raise ValueError(
-                    "`x` must have a known number of batches, for the schedule of the weight. "
-                    "Received: x of unknown length. Pass steps_per_epoch, or gamma=None."
-                )
-            progress = min((self.epoch + batch / steps) / self.params["epochs"], 1.0)
-        self.model.weight.assign(self.model.weight_at(progress))
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.epoch = epoch
-        if isinstance(self.batches, PairedBatches):
-            optimizer = getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer)
-            done = int(ops.convert_to_numpy(optimizer._iterations))  # batches, not updates
-            self.batches.start_at(-(-done // len(self.batches)))  # loss scaling skips some
-
-    def on_epoch_end(self, epoch, logs=None):
-        if logs is not None:
-            logs["weight"] = float(ops.convert_to_numpy(self.model.weight))
-
-
 def symbol(part) -> keras.KerasTensor:
     """Return what stands for any number of samples like those of an array or a specification."""
     shape = part.shape if getattr(part.shape, "rank", 0) is not None else (None, None)
     return keras.KerasTensor((None, *shape[1:]), part.dtype.name)
 
 
-def check_compiled_weights(model: Adaptation) -> None:
-    """Refuse a fit with an optimizer that knows other weights than those that train now."""
-    if getattr(model.optimizer, "built", False):
-        guard = FitGuard()
-        guard.set_model(model)
-        guard.on_train_begin()
-
-
-def check_moves(model: Adaptation) -> None:
-    """Refuse an encoder without a weight to train, if the alignment acts on nothing else."""
-    encoder = model.encoder
-    unknown = encoder.trainable and not encoder.built
-    if not (model.peak and model.moves_encoder_alone) or unknown or encoder.trainable_variables:
-        return
-    frozen = f"with all {len(encoder.weights)} weights frozen" if encoder.weights else "without any"
-    raise ValueError(
-        f"`encoder` must have weights to train: {type(model).__name__} aligns the domains by them "
-        f"alone. Received: encoder={encoder.name!r} {frozen}. Unfreeze some, such as "
-        "tl.unfreeze(encoder, blocks=1), and compile again. To train the classifier on features "
-        "as they are, use tl.SourceOnly."
-    )
-
-
-def halves(x):
-    """Return the source half and the target half of a joined batch."""
-    half = ops.shape(x)[0] // 2
-    return x[:half], x[half:]
+def pieces(x, number: int = 2) -> list:
+    """Return equal pieces of a joined batch: without a number the source and the target half."""
+    n = ops.shape(x)[0]
+    return [x[n * i // number : n * (i + 1) // number] for i in range(number)]
 
 
 def flat(features):
     """Return features as float32 rows, `(n, d)`."""
     return ops.cast(ops.reshape(features, (-1, math.prod(features.shape[1:]))), "float32")
-
-
-def check_part(part: keras.Layer, name: str) -> keras.Layer:
-    """Return a part of the model, or say that it must be a Keras layer or model."""
-    if not isinstance(part, keras.Layer):
-        raise ValueError(
-            f"`{name}` must be a Keras model or layer. Received: {name} of type "
-            f"{type(part).__name__}. Wrap layers in keras.Sequential([...])."
-        )
-    return part
-
-
-def check_logits(part: keras.Layer, name: str) -> keras.Layer:
-    """Return a part of the model, or say that it must not end in an activation."""
-    last, inside = None, [check_part(part, name)]
-    while inside:
-        last = inside[-1]
-        if isinstance(last, keras.Sequential):
-            inside = last.layers
-        else:  # outputs has a functional model alone
-            ends = isinstance(last, keras.Model) and getattr(last, "outputs", None)
-            inside = [end._keras_history.operation for end in ends or ()][:1]
-    activation = type(last).__name__.lower()
-    if activation not in ("softmax", "relu"):
-        activation = getattr(getattr(last, "activation", None), "__name__", "linear")
-    if activation == "linear":
-        return part
-    why = "the loss takes logits and applies the activation itself, which is exact"
-    if activation == "softmax" and getattr(last, "units", None) == 1:
-        why = "a softmax over one unit is always 1, its gradient is 0, and nothing would be trained"
-        why += " adversarially"
-    raise ValueError(
-        f"`{name}` must end without an activation: {why}. Received: {name} ending in "
-        f"{activation!r}. End it in keras.layers.Dense({getattr(last, 'units', None) or 'units'})."
-    )
