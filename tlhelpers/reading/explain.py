@@ -8,7 +8,7 @@ from tlhelpers.models.anatomy import find_base
 from tlhelpers.models.graph import walk
 from tlhelpers.models.splitting import split_at
 from tlhelpers.reading.evaluation import kind_of_outputs
-from tlhelpers.reading.text_models import task_trained
+from tlhelpers.reading.tasks import task_trained
 from tlhelpers.sources.text_preprocessing import TextPreprocessor
 
 import keras

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from tlhelpers.checks.data import check_tokens
 from tlhelpers.checks.files import is_intact, sha256
-from tlhelpers.models.ends import kind_of_outputs, task_of
+from tlhelpers.models.ends import kind_of_outputs
 from tlhelpers.reading.evaluation import names_of
+from tlhelpers.reading.tasks import task_trained
 from tlhelpers.scores.classification import to_probabilities
 from tlhelpers.sources.bert import import_keras_hub
 from tlhelpers.sources.text_preprocessing import TextPreprocessor
@@ -25,9 +26,6 @@ _FORMAT = "tlhelpers text model 2"
 _ABOUT = "text_model.json"
 _FILES = {"model.keras", "preprocessor/preprocessor.json", "preprocessor/tokenizer.json",
           "preprocessor/assets/tokenizer/vocabulary.txt"}  # fmt: skip
-_OF_NUMBERS = {"mean_squared_error", "mean_absolute_error", "mean_absolute_percentage_error",
-               "mean_squared_logarithmic_error", "huber", "log_cosh", "poisson",
-               "cosine_similarity"}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,24 +176,6 @@ def _count_classes(model: keras.Model) -> int:
             f"outputs, {shapes}. Leave out a softmax or sigmoid, as build_text_classifier does."
         )
     return max(shapes[0][1], 2)
-
-
-def task_trained(model: keras.Model) -> str | None:
-    """Return the task that a model is compiled for, or else its head was built for, if known.
-
-    Example:
-        >>> text_model.compile("adam", "mse")
-        >>> task_trained(text_model)
-        'regression'
-    """
-    loss = getattr(model, "loss", None)
-    loss = keras.losses.get(loss) if isinstance(loss, str) else loss
-    name = str(getattr(getattr(loss, "fn", loss), "__name__", ""))
-    if name in _OF_NUMBERS:
-        return "regression"
-    if name.startswith("binary") and model.outputs[0].shape[-1] > 1:
-        return "multilabel"
-    return task_of(model)
 
 
 def _check_model(model: keras.Model) -> None:
