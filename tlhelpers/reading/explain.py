@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from tlhelpers.checks.backend import check_tensorflow
 from tlhelpers.checks.data import check_tokens
 from tlhelpers.checks.words import check_whole
 from tlhelpers.models.anatomy import find_base
@@ -51,6 +52,7 @@ def token_importance(
         Simonyan et al., "Deep Inside Convolutional Networks", 2014 (the gradient); Shrikumar et
         al., "Not Just a Black Box", 2016 (times the input).
     """
+    check_tensorflow("token_importance")
     import tensorflow as tf
 
     inputs = preprocessor(texts)
