@@ -12,7 +12,8 @@ import warnings
 from tlhelpers.models.anatomy import find_base
 from tlhelpers.models.heads import build_text_classifier
 from tlhelpers.reading.calibration import Temperature
-from tlhelpers.reading.text_models import TextModel, load_text_model, save_text_model
+from tlhelpers.reading.classifiers import Classifier
+from tlhelpers.reading.text_models import load_text_model, save_text_model
 from tlhelpers.tuning.describing import describe
 from tlhelpers.tuning.freezing import freeze, unfreeze
 from tlhelpers.tuning.layerwise import layerwise
@@ -213,7 +214,7 @@ def test_a_trained_model_comes_back_with_its_frozen_part(parts, choice, tmp_path
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)  # Keras warns of an optimizer that does not fit
         again = load_text_model(tmp_path / "m")
-    same = TextModel(model, parts[1], NAMES).probabilities(TEXTS)
+    same = Classifier(model, parts[1], NAMES).probabilities(TEXTS)
     assert np.array_equal(again.probabilities(TEXTS), same)
     assert [v.trainable for v in again.model.weights] == [v.trainable for v in model.weights]
     assert str(describe(again.model)) == str(describe(model))
@@ -226,7 +227,7 @@ def test_a_trained_model_comes_back_with_its_frozen_part(parts, choice, tmp_path
 def test_one_logit_gives_two_probabilities(parts):
 
     model = build_text_classifier(TinyBert(), 2, sequence_length=6, task="binary")
-    found = TextModel(model, parts[1], NAMES).probabilities(["a film", "dull"])
+    found = Classifier(model, parts[1], NAMES).probabilities(["a film", "dull"])
     logits = model.predict(parts[1](["a film", "dull"]), verbose=0)[:, 0]
     assert np.allclose(found[:, 1], 1 / (1 + np.exp(-logits)), atol=1e-6)
 
@@ -289,7 +290,7 @@ def test_a_copy_predicts_the_same_and_is_frozen_where_it_was(parts, way):
     model = build_text_classifier(TinyBert(layers=2), 2, sequence_length=6)
     unfreeze(model, blocks=1)
     find_base(model).get_layer("transformer_layer_1")._feedforward_layer_norm.trainable = False
-    one = TextModel(model, parts[1], NAMES)
+    one = Classifier(model, parts[1], NAMES)
     before = one.probabilities(TEXTS)
     again = way(one)
     assert np.array_equal(again.probabilities(TEXTS), before)

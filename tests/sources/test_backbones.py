@@ -195,9 +195,10 @@ def test_bad_weights_files(original, tmp_path):
     ("name", "shape", "message"),
     [
         ("vgg", (32, 32, 3), "Did you mean 'vgg19', 'vgg16'"),
-        ("vgg16", (32, 32), "height, width, 3"),
+        ("vgg16", (32, 32), "height, width, channels"),
         ("vgg16", (None, 32, 32, 3), "Leave out the batch axis"),
-        ("vgg16", (32, 32, 1), "repeat a grey channel"),
+        ("vgg16", (32, 32, 0), r"Use 3 channels for RGB, 1 for grey\."),
+        ("efficientnetb0", (32, 32, 4), r"`input_shape` must have 1 or 3 channels.*Received"),
         ("vgg16", (31, 32, 3), r"at least 32 .*Received: input_shape=\(31, 32, 3\)"),
         ("xception", (70, 70, 3), "at least 71"),
         ("inceptionv3", (74, 75, 3), "at least 75"),

@@ -5,6 +5,8 @@ from tlhelpers.checks.data import check_labels
 import keras
 import numpy as np
 
+_AT_ONCE = 2**20  # numbers
+
 
 def to_numpy(x) -> np.ndarray:
     """Return an array or a Keras tensor as a numpy array; bfloat16, unknown to it, as float32."""
@@ -14,12 +16,22 @@ def to_numpy(x) -> np.ndarray:
 
 def is_finite(x) -> bool:
     """Say whether `check_samples` would call these real numbers finite."""
-    return bool(_are_finite(to_numpy(x)).all())
+    return not _bad_rows(np.atleast_1d(to_numpy(x))).any()
 
 
-def _are_finite(x: np.ndarray) -> np.ndarray:
-    with np.errstate(over="ignore"):  # 1e100 is infinity in float32
-        return np.abs(x) < 1e100
+def _bad_rows(x: np.ndarray) -> np.ndarray:
+    """Return which rows hold a number that is not finite; a copy of some rows is made at a time."""
+    bad = np.zeros(len(x), bool)
+    for rows in _some_rows(x):
+        with np.errstate(over="ignore"):  # 1e100 is infinity in float32
+            fine = np.abs(x[rows]) < 1e100
+        bad[rows] = ~fine.reshape(len(fine), -1).all(axis=1)
+    return bad
+
+
+def _some_rows(x: np.ndarray) -> list[slice]:
+    step = max(_AT_ONCE * len(x) // max(x.size, 1), 1)
+    return [slice(start, start + step) for start in range(0, len(x), step)]
 
 
 def check_samples(x, name: str, rows: int = 1) -> np.ndarray:
@@ -39,7 +51,7 @@ def check_samples(x, name: str, rows: int = 1) -> np.ndarray:
             f"`{name}` must have at least {rows} rows and a column. Received: {name} of shape "
             f"{x.shape}. Take more samples."
         )
-    bad = ~_are_finite(x).reshape(len(x), -1).all(axis=1)
+    bad = _bad_rows(x)
     if bad.any():
         raise ValueError(
             f"`{name}` must be finite. Received: {name} with NaN, infinity or values over 1e100 in "
@@ -60,6 +72,11 @@ def check_features(x, name: str = "features", rows: int = 2) -> np.ndarray:
 
 def to_matrix(x, name: str, rows: int) -> np.ndarray:
     """Return a float64 copy of a finite matrix `(n, D)`, or refuse it; see `check_samples`."""
+    return check_matrix(x, name, rows).astype("float64")
+
+
+def check_matrix(x, name: str, rows: int) -> np.ndarray:
+    """Return a finite matrix `(n, D)` as it is, of any real type, or refuse it."""
     x = to_numpy(x)
     if x.ndim != 2:
         cure = "Flatten them: x.reshape(len(x), -1), or pool feature maps: x.mean(axis=(1, 2))."
@@ -67,13 +84,13 @@ def to_matrix(x, name: str, rows: int) -> np.ndarray:
         raise ValueError(
             f"`{name}` must have shape (n, D). Received: {name} of shape {x.shape}. {cure}"
         )
-    return check_samples(x, name, rows).astype("float64")
+    return check_samples(x, name, rows)
 
 
 def check_varied(**matrices: np.ndarray) -> None:
     """Refuse matrices, given by name, of which all rows, over all of them, are the same."""
     first = next(iter(matrices.values()))[0]
-    if all((x == first).all() for x in matrices.values()):
+    if all((x[rows] == first).all() for x in matrices.values() for rows in _some_rows(x)):
         names = " and ".join(f"`{name}`" for name in matrices)
         raise ValueError(
             f"{names} must differ between samples. Received: {sum(map(len, matrices.values())):,} "

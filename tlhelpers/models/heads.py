@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from tlhelpers.checks.vocabulary import remember_vocabulary
 from tlhelpers.checks.words import check_choice, check_number, check_whole
 from tlhelpers.models.preprocessing import MODES, prepared, preprocessing
 
@@ -319,6 +320,7 @@ def build_text_classifier(
     tokens, output = encoder, encoder.output
     if isinstance(output, dict):  # as BERT has it: leave the unused pooled output out
         tokens = keras.Model(encoder.input, output["sequence_output"], name=encoder.name)
+    remember_vocabulary(tokens, getattr(bert, "tokenizer", None))
     mask = inputs.get("padding_mask")
     mask = ops.not_equal(inputs["token_ids"], padding) if mask is None else mask
     return keras.Model(inputs, top(tokens(inputs), mask=mask), name=f"{encoder.name}_classifier")

@@ -135,7 +135,10 @@ def preprocessing(base: keras.Model) -> Preprocess:
             "| 'torch' | 'identity'), or use the layer itself, Preprocess('caffe'). 'identity' is "
             "for a base that rescales its input itself."
         )
-    if modes := modes_of(base):
+    modes = modes_of(base)
+    if modes == ["identity"] and base.inputs[0].shape[-1] != 3:
+        return Preprocess("identity", name="preprocess_identity")  # `load_backbone` made it so
+    if modes:
         raise ValueError(
             "`base` must leave its images to be prepared. Received: "
             f"base={name!r}, which does it itself ({modes[0]!r}). Use preprocess='identity'."

@@ -2,7 +2,7 @@
 
 from tlhelpers.checks.words import check_number
 from tlhelpers.models.graph import inputs_of, walk
-from tlhelpers.reading.evaluation import evaluate
+from tlhelpers.reading.evaluation import Report, evaluate
 
 import keras
 import numpy as np
@@ -70,6 +70,12 @@ def calibrate(model: keras.Model, x, y=None, batch_size: int = 64) -> keras.Mode
         if isinstance(layer, Temperature):  # back to the logits that it divides
             raw = keras.Model(inputs_of(model), layer._inbound_nodes[call].input_tensors[0])
     report = evaluate(raw, x, y, batch_size=batch_size)
+    if not isinstance(report, Report):
+        raise ValueError(
+            "`model` must give each sample one class. Received: "
+            f"model={model.name!r} with several labels (multilabel) or numbers (regression). One "
+            "temperature is for a softmax: report on it with evaluate as it is."
+        )
     if report.outputs_were != "logits":
         raise ValueError(
             f"`model` must end in logits. Received: probabilities from model={model.name!r}. Leave "

@@ -1,15 +1,18 @@
-"""What a classifier is worth: a report from one pass over the data."""
+"""What a model is worth: a report from one pass over the data."""
 
-import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 
 from tlhelpers.checks.data import as_classes, check_labels, count_samples, to_array
-from tlhelpers.checks.words import check_whole
-from tlhelpers.models.ends import kind_of_outputs
-from tlhelpers.models.inputs import read_inputs
+from tlhelpers.checks.features import to_numpy
+from tlhelpers.checks.words import check_choice, check_whole
+from tlhelpers.models.ends import End, end_of, kind_of_outputs
+from tlhelpers.models.heads import TASKS
+from tlhelpers.models.inputs import read_inputs, read_labels
+from tlhelpers.reading.multilabel import LabelsReport, report_on_labels
+from tlhelpers.reading.regression import NumbersReport, report_on_numbers
+from tlhelpers.reading.reports import Printed, cells
+from tlhelpers.reading.tasks import task_trained
 from tlhelpers.scores.classification import (
     expected_calibration_error,
     to_probabilities,
@@ -22,8 +25,8 @@ import keras
 import numpy as np
 
 
-@dataclass(frozen=True)
-class Report:
+@dataclass(frozen=True, repr=False)
+class Report(Printed):
     """What `evaluate` returns. All scores are in 0..1.
 
     `accuracy_interval` is the 95 % Wilson interval of the accuracy: how far the test set could have
@@ -65,64 +68,92 @@ class Report:
             + (f"\nno sample of: {missing}" if missing else "")
         )
 
-    __repr__ = __str__
-
-    def to_markdown(self) -> str:
-        """Return the report as a Markdown table, one row for each class."""
-        row = "| {} | {precision:.3f} | {recall:.3f} | {f1:.3f} | {support:.0f} |"
-        rows = [row.format(name, **scores) for name, scores in self.per_class.items()]
-        rows.append(row.format("**mean**", **vars(self), support=self.samples))
-        head = ["| class | precision | recall | F1 | samples |", "|---|---|---|---|---|"]
-        return "\n".join([*head, *rows, "", str(self).replace("\n", "  \n")])
-
-    _repr_markdown_ = to_markdown  # how a notebook shows it
-
-    def to_json(self, path: str | Path | None = None) -> str:
-        """Return the report as JSON, without the single predictions; write it where `path` says."""
-        content = {**vars(self), "confusion": self.confusion.tolist()}
-        del content["probabilities"], content["labels"]
-        text = json.dumps(content, indent=1)
-        if path is not None:
-            Path(path).write_text(text + "\n", encoding="utf8")
-        return text
+    def rows(self) -> list[list[str]]:
+        """Return the cells of the table, the head first."""
+        rows = [
+            cells(name, [scores[key] for key in ("precision", "recall", "f1")], scores["support"])
+            for name, scores in self.per_class.items()
+        ]
+        mean = cells("**mean**", [self.precision, self.recall, self.f1], self.samples)
+        return [["class", "precision", "recall", "F1", "samples"], *rows, mean]
 
 
-def evaluate(model: keras.Model, x, y=None, class_names=None, batch_size: int = 64) -> Report:
-    """Predict once, and report accuracy with its interval, precision, recall, F1, calibration.
+def evaluate(
+    model: keras.Model, x, y=None, class_names=None, batch_size: int = 64, task: str | None = None
+) -> Report | LabelsReport | NumbersReport:
+    """Predict once, and report what suits the model's task, with intervals and a control.
+
+    Classes: accuracy with its interval, precision, recall, F1, calibration. Several labels a sample
+    (multilabel): exact match, Hamming loss, and for each label precision, recall, F1, average
+    precision and AUC. Numbers (regression): MAE, RMSE, R2, beside always saying the mean.
 
     Labels and predictions come from the same pass, so that a shuffling dataset cannot mix them up.
 
     Args:
-        model: a classifier. Its outputs may be logits or probabilities, `(n, classes)`, or one
-            column for a binary task; which they are is found out and kept in `outputs_were`.
+        model: its outputs may be logits or probabilities, `(n, classes)`, or one column for a
+            binary task; which they are is found out and kept in `outputs_were`. Several labels
+            are cut at a probability of .5.
         x, y: inputs `(n, ...)`, or a list or dictionary of them (text), and the class of each,
-            integers `(n,)` (a column, or whole floats, will do); or a finite `tf.data.Dataset` or
-            `PyDataset` of batches `(x, y)` alone. Sample weights do not count.
-        class_names: a list with one for each class, in order of the labels.
+            integers `(n,)` (a column, or whole floats, will do), several labels, 0 or 1, or
+            numbers `(n, width)`; or a finite `tf.data.Dataset` or `PyDataset` of batches `(x, y)`
+            alone. Sample weights do not count.
+        class_names: a list with one for each class, label or target, in their order.
         batch_size: inputs per step, for an array.
+        task: "multiclass", "binary", "multilabel" or "regression". None takes that of the head of
+            `build_head`, or of the loss that the model is compiled for; a sigmoid over several
+            units with as many columns in `y` is multilabel; anything else has classes.
 
     Returns:
-        A `Report`; `print` it, or use `.to_markdown()`, `.to_json(path)`.
+        A `Report`, a `LabelsReport` or a `NumbersReport`; `print` it, or use `.to_markdown()`,
+        `.to_json(path)`.
 
     Raises:
         ValueError: a model with several outputs; labels that are not integers in
-            0..classes - 1, one for each input; labels beside a dataset; one without labels,
-            endless or empty; images out of 0..255 for a model that preprocesses, tokens of other
-            names or another length than a model takes; names that are no list with one for each
-            class; predictions that are not finite.
+            0..classes - 1, one for each input, or not as the task has them; labels beside a
+            dataset; one without labels, endless or empty; images out of 0..255 for a model that
+            preprocesses, tokens of other names or another length than a model takes; names that
+            are no list with one for each class; predictions that are not finite.
 
     Example:
         >>> report = tl.evaluate(model, x_test, y_test, class_names)
         >>> print(report)
         accuracy ... (95 % interval ... to ..., 6 samples; always the largest class: 0.333)
         macro precision ..., recall ..., F1 ...; calibration error ...
+        >>> tags = tl.build_classifier(base, 3, task="multilabel")
+        >>> print(tl.evaluate(tags, x_test, np.eye(3)[y_test], class_names))
+        exact match ... (95 % interval ... to ..., 6 samples; always the commonest set: ...
+        macro precision ..., recall ..., F1 ..., average precision ..., AUC ...
+        micro precision ..., recall ..., F1 ...
 
     Reference:
         Guo et al., "On Calibration of Modern Neural Networks", ICML 2017 (equation 3, 15 bins);
         Wilson, 1927 (the interval).
     """
-    outputs, labels = _predict(model, x, y, batch_size)
-    return report_on(outputs, labels, class_names, kind_of_outputs(model))
+    task = task_trained(model) if task is None else check_choice("task", task, TASKS)
+    outputs, labels = _predict(model, x, y, batch_size, _reader(model, task))
+    kind, width = kind_of_outputs(model), outputs.shape[-1]
+    if task == "regression":
+        return report_on_numbers(outputs, labels, names_of(class_names, width))
+    if task == "multilabel" or labels.ndim == 2:
+        return report_on_labels(outputs, labels, names_of(class_names, width), kind)
+    return report_on(outputs, labels, class_names, kind)
+
+
+def _reader(model: keras.Model, task: str | None) -> Callable:
+    """Return what reads labels and their number as the task of a model has them."""
+    end = end_of(model) if getattr(model, "outputs", None) else None
+
+    def read(y, n: int) -> np.ndarray:
+        values = to_numpy(to_array(y, "y"))
+        columns = values.shape[1] if values.ndim == 2 else 1
+        known = task
+        if task is None and end and end.task == "multilabel" and columns > 1:
+            known = end.task  # a sigmoid for each; beside one class a sample they are classes
+        if known in ("multilabel", "regression"):
+            return read_labels(values, End(known, None, end.width if end else columns), n)
+        return _one_class_each(values, n)
+
+    return read
 
 
 def report_on(outputs, labels, class_names=None, kind: str | None = None) -> Report:
@@ -180,13 +211,13 @@ def _one_class_each(y, n: int, classes: int | None = None) -> np.ndarray:
     if several or values.dtype.kind == "f":
         task = "several labels for a sample (multilabel)" if several else "numbers (regression)"
         raise ValueError(
-            f"`y` must be one class for each sample. Received: y with {task}. Use "
-            "model.evaluate(x, y), with metrics=... given to model.compile."
+            f"`y` must be one class for each sample. Received: y with {task}. If that is what the "
+            "model is for, say it: tl.evaluate(model, x, y, task='multilabel' | 'regression')."
         )
     return check_labels(values, num_classes=classes, n=n)
 
 
-def _predict(model: keras.Model, x, y, batch_size: int):
+def _predict(model: keras.Model, x, y, batch_size: int, read: Callable):
     """Return outputs and labels, from one pass over the data."""
     several = len(getattr(model, "outputs", None) or [0])
     if several > 1:
@@ -196,7 +227,7 @@ def _predict(model: keras.Model, x, y, batch_size: int):
         )
     if not is_dataset(x):
         x = read_inputs(model, x)
-        y = _one_class_each(y, count_samples(x))  # before the time is spent
+        y = read(y, count_samples(x))  # before the time is spent
         batch_size = check_whole("batch_size", batch_size, 1)
         return model.predict(x, batch_size=batch_size, verbose=0), y
     if y is not None:
@@ -205,13 +236,13 @@ def _predict(model: keras.Model, x, y, batch_size: int):
             "Use a dataset of pairs (x, y): the order of y need not be the dataset's."
         )
     outputs, labels = [], []
-    for inputs, own in Batches(x, "x", partial(_labelled, model)):
+    for inputs, own in Batches(x, "x", lambda batch: _labelled(model, batch, read)):
         outputs.append(keras.ops.convert_to_numpy(predict_batch(model, inputs)))
         labels.append(own)
     return np.concatenate(outputs), np.concatenate(labels)
 
 
-def _labelled(model: keras.Model, batch: tuple) -> tuple:
+def _labelled(model: keras.Model, batch: tuple, read: Callable) -> tuple:
     """Return inputs and labels of a batch; weights, as in Keras' accuracy, do not count."""
     if len(batch) not in (2, 3):
         raise ValueError(
@@ -219,4 +250,4 @@ def _labelled(model: keras.Model, batch: tuple) -> tuple:
             "tf.data.Dataset.zip((x, y))."
         )
     inputs = read_inputs(model, batch[0])
-    return inputs, _one_class_each(batch[1], count_samples(inputs))
+    return inputs, read(batch[1], count_samples(inputs))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from tlhelpers.checks.backend import check_tensorflow
 from tlhelpers.checks.data import check_tokens
 from tlhelpers.checks.words import check_whole
 from tlhelpers.models.anatomy import find_base
@@ -9,7 +10,7 @@ from tlhelpers.models.graph import cuts, walk
 from tlhelpers.models.inputs import read_inputs
 from tlhelpers.models.splitting import split_at
 from tlhelpers.reading.evaluation import kind_of_outputs
-from tlhelpers.reading.text_models import task_trained
+from tlhelpers.reading.tasks import task_trained
 from tlhelpers.sources.text_preprocessing import TextPreprocessor
 
 import keras
@@ -129,6 +130,7 @@ def token_importance(
         Simonyan et al., "Deep Inside Convolutional Networks", 2014 (the gradient); Shrikumar et
         al., "Not Just a Black Box", 2016 (times the input).
     """
+    check_tensorflow("token_importance")
     import tensorflow as tf
 
     inputs = preprocessor(texts)

@@ -5,60 +5,26 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 from tlhelpers.checks.data import check_tokens
 from tlhelpers.checks.files import is_intact, sha256
-from tlhelpers.models.ends import kind_of_outputs, task_of
+from tlhelpers.checks.vocabulary import check_vocabulary, remember_vocabulary
+from tlhelpers.models.ends import kind_of_outputs
+from tlhelpers.reading.classifiers import Classifier
 from tlhelpers.reading.evaluation import names_of
-from tlhelpers.scores.classification import to_probabilities
+from tlhelpers.reading.tasks import task_trained
 from tlhelpers.sources.bert import import_keras_hub
 from tlhelpers.sources.text_preprocessing import TextPreprocessor
 from tlhelpers.tuning.freezing import flags_of, restore_flags
 
 import keras
-import numpy as np
 
 _FORMAT = "tlhelpers text model 2"
 _ABOUT = "text_model.json"
 _FILES = {"model.keras", "preprocessor/preprocessor.json", "preprocessor/tokenizer.json",
           "preprocessor/assets/tokenizer/vocabulary.txt"}  # fmt: skip
-_OF_NUMBERS = {"mean_squared_error", "mean_absolute_error", "mean_absolute_percentage_error",
-               "mean_squared_logarithmic_error", "huber", "log_cosh", "poisson",
-               "cosine_similarity"}  # fmt: skip
-
-
-@dataclass(frozen=True, eq=False)
-class TextModel:
-    """A model, what turns texts into its inputs, and the names of its classes."""
-
-    model: keras.Model
-    preprocessor: TextPreprocessor
-    class_names: tuple[str, ...]
-
-    def __getstate__(self) -> dict:
-        return {**vars(self), "trainable": flags_of(self.model)}
-
-    def __setstate__(self, state: dict) -> None:
-        """Keras' copy of a model forgets what is frozen inside its composite layers."""
-        restore_flags(state["model"], state.pop("trainable"))
-        vars(self).update(state)
-
-    def probabilities(self, texts: Iterable[str | bytes], batch_size: int = 64) -> np.ndarray:
-        """Return probabilities `(n, classes)` of n texts, or of pairs `(first, second)`.
-
-        Raises:
-            ValueError: what the preprocessor refuses as texts.
-        """
-        logits = self.model.predict(self.preprocessor(texts), batch_size=batch_size, verbose=0)
-        return to_probabilities(logits, "logits")[0]
-
-    def classify(self, texts: Iterable[str | bytes], batch_size: int = 64) -> list[str]:
-        """Return the name of the most probable class for each text."""
-        best = self.probabilities(texts, batch_size).argmax(axis=1)
-        return [self.class_names[number] for number in best]
 
 
 def save_text_model(
@@ -66,7 +32,7 @@ def save_text_model(
     model: keras.Model,
     preprocessor: TextPreprocessor,
     class_names: Sequence[str],
-) -> TextModel:
+) -> Classifier:
     """Write a text classifier, its tokenizer and its class names into one folder; return the three.
 
     The folder holds `model.keras`, the tokenizer with its vocabulary, and `text_model.json` with
@@ -81,9 +47,9 @@ def save_text_model(
         class_names: one for each class, in order of the labels.
 
     Raises:
-        ValueError: names, or a preprocessor's length or inputs, that don't fit the model; one that
-            has adapters, doesn't end in class logits, or was built or compiled for several labels
-            per text or for numbers; a folder that holds something else.
+        ValueError: names, or a preprocessor's length, inputs or words, that don't fit the model;
+            a model that has adapters, doesn't end in class logits, or was built or compiled for
+            several labels per text or for numbers; a folder that holds something else.
 
     Example:
         >>> saved = tl.save_text_model("reviews", text_model, bert.preprocessor(6), ["bad", "good"])
@@ -99,6 +65,7 @@ def save_text_model(
             "Make one with bert.preprocessor(sequence_length)."
         )
     check_tokens(model, preprocessor([""]))
+    check_vocabulary(model, preprocessor.tokenizer)
     target = Path(folder).resolve()
     _check_place(target)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -115,18 +82,18 @@ def save_text_model(
                  "trainable": flags_of(model), "files": files}  # fmt: skip
         (new / _ABOUT).write_text(json.dumps(about, indent=1), encoding="utf8")
         _put_in_place(new, target)
-    return TextModel(model, preprocessor, names)
+    return Classifier(model, preprocessor, names)
 
 
-def load_text_model(folder: str | os.PathLike) -> TextModel:
+def load_text_model(folder: str | os.PathLike) -> Classifier:
     """Read a folder of `save_text_model`; you need nothing else, and no network.
 
     The model is for predictions: it comes without the optimizer and loss of its training. What was
     frozen is frozen again; compile it to train it on.
 
     Returns:
-        A `TextModel`: `.classify(texts)`, `.probabilities(texts)`, `.model`, `.preprocessor`,
-        `.class_names`. It predicts what the saved one did.
+        A `Classifier`: `.classify(texts)`, `.probabilities(texts)`, `.predict(texts)`, `.model`,
+        `.preprocessor`, `.class_names`. It predicts what the saved one did.
 
     Raises:
         ValueError: another folder, or one of another format; a file in it that is missing or is not
@@ -153,7 +120,7 @@ def load_text_model(folder: str | os.PathLike) -> TextModel:
         ) from error
 
 
-def _read(folder: Path) -> TextModel:
+def _read(folder: Path) -> Classifier:
     about = json.loads((folder / _ABOUT).read_text(encoding="utf8"))
     if about["format"] != _FORMAT:
         raise ValueError(f"its format is {about['format']!r} and not {_FORMAT!r}")
@@ -166,7 +133,8 @@ def _read(folder: Path) -> TextModel:
     model = keras.models.load_model(folder / "model.keras", compile=False, safe_mode=True)
     restore_flags(model, about["trainable"])
     names = names_of(about["class_names"] or [], _count_classes(model))
-    return TextModel(model, TextPreprocessor(layer), names)
+    remember_vocabulary(model, layer.tokenizer)
+    return Classifier(model, TextPreprocessor(layer), names)
 
 
 def _count_classes(model: keras.Model) -> int:
@@ -178,24 +146,6 @@ def _count_classes(model: keras.Model) -> int:
             f"outputs, {shapes}. Leave out a softmax or sigmoid, as build_text_classifier does."
         )
     return max(shapes[0][1], 2)
-
-
-def task_trained(model: keras.Model) -> str | None:
-    """Return the task that a model is compiled for, or else its head was built for, if known.
-
-    Example:
-        >>> text_model.compile("adam", "mse")
-        >>> task_trained(text_model)
-        'regression'
-    """
-    loss = getattr(model, "loss", None)
-    loss = keras.losses.get(loss) if isinstance(loss, str) else loss
-    name = str(getattr(getattr(loss, "fn", loss), "__name__", ""))
-    if name in _OF_NUMBERS:
-        return "regression"
-    if name.startswith("binary") and model.outputs[0].shape[-1] > 1:
-        return "multilabel"
-    return task_of(model)
 
 
 def _check_model(model: keras.Model) -> None:

@@ -29,18 +29,7 @@ def to_probabilities(outputs, kind: str | None = None) -> tuple[np.ndarray, str]
     """
     from scipy.special import softmax
 
-    outputs = np.asarray(outputs, dtype="float64")
-    outputs = outputs[:, None] if outputs.ndim == 1 else outputs
-    if outputs.ndim != 2 or not outputs.size:
-        raise ValueError(
-            f"`outputs` must have shape (n, classes). Received: outputs of shape {outputs.shape}. "
-            "Pass what a classifier predicts."
-        )
-    if not np.isfinite(outputs).all():
-        raise ValueError(
-            "`outputs` must be finite. Received: outputs with NaN or infinity. A learning rate "
-            "that is too high leaves a model in this state: train it again with a lower one."
-        )
+    outputs = check_outputs(outputs)
     one = outputs.shape[1] == 1
     rows = np.hstack([1 - outputs, outputs]) if one else outputs
     known = kind == "probabilities" and rows.min() >= 0 and rows.max() <= 1
@@ -48,6 +37,44 @@ def to_probabilities(outputs, kind: str | None = None) -> tuple[np.ndarray, str]
         return rows / np.maximum(rows.sum(axis=1, keepdims=True), 1e-30), "probabilities"
     logits = np.hstack([np.zeros_like(outputs), outputs]) if one else outputs
     return softmax(logits, axis=1), "logits"
+
+
+def to_each(outputs, kind: str | None = None) -> tuple[np.ndarray, str]:
+    """Return the probability of each label by itself, `(n, labels)`, and what the outputs were.
+
+    Where `kind` does not say, numbers that all lie in 0..1 are probabilities, others logits.
+
+    Raises:
+        ValueError: what `to_probabilities` refuses.
+
+    Example:
+        >>> to_each([[0.0, 20.0]])[0].round(3)
+        array([[0.5, 1. ]])
+    """
+    from scipy.special import expit
+
+    outputs = check_outputs(outputs)
+    within = outputs.min() >= 0 and outputs.max() <= 1
+    if kind != "logits" and within:
+        return outputs, "probabilities"
+    return expit(outputs), "logits"
+
+
+def check_outputs(outputs) -> np.ndarray:
+    """Return finite outputs of a model as float64, `(n, width)`, or refuse them."""
+    outputs = np.asarray(outputs, dtype="float64")
+    outputs = outputs[:, None] if outputs.ndim == 1 else outputs
+    if outputs.ndim != 2 or not outputs.size:
+        raise ValueError(
+            f"`outputs` must have shape (n, classes). Received: outputs of shape {outputs.shape}. "
+            "Pass what a model of classes or numbers predicts."
+        )
+    if not np.isfinite(outputs).all():
+        raise ValueError(
+            "`outputs` must be finite. Received: outputs with NaN or infinity. A learning rate "
+            "that is too high leaves a model in this state: train it again with a lower one."
+        )
+    return outputs
 
 
 def wilson_interval(right: int, samples: int) -> tuple[float, float]:

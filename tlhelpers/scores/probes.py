@@ -2,9 +2,15 @@
 
 from dataclasses import dataclass
 
-from tlhelpers.checks.features import check_classes, check_features
+from tlhelpers.checks.features import (
+    check_classes,
+    check_features,
+    check_matrix,
+    check_varied,
+)
 from tlhelpers.checks.words import check_whole
 from tlhelpers.scores.classification import wilson_interval
+from tlhelpers.scores.ridge import STRENGTHS, predict_tall
 
 import numpy as np
 
@@ -35,7 +41,8 @@ def linear_probe(*, features, labels, folds: int = 5, seed: int = 0) -> Probe:
 
     Every sample is predicted once, by a ridge classifier that did not see it and whose strength was
     chosen inside its own training part. It costs one decomposition of the features per fold, and is
-    the control that every score has to beat. Classes count equally in training.
+    the control that every score has to beat. Classes count equally in training. For more samples
+    than features a block of rows and D x D numbers are held besides them.
 
     Args:
         features: `(n, D)`, such as `tl.extract_features` gives.
@@ -55,9 +62,10 @@ def linear_probe(*, features, labels, folds: int = 5, seed: int = 0) -> Probe:
         Kornblith, Shlens, Le, "Do Better ImageNet Models Transfer Better?", CVPR 2019, section 3
         (the protocol of fixed features); Wilson, 1927 (the interval).
     """
-    from sklearn.model_selection import StratifiedKFold, cross_val_predict
+    from sklearn.model_selection import StratifiedKFold
 
-    features = check_features(features)
+    features = check_matrix(features, "features", rows=2)
+    check_varied(features=features)
     labels = check_classes(labels, n=len(features))
     smallest = int(np.bincount(labels).min())
     if smallest < 2:
@@ -67,7 +75,13 @@ def linear_probe(*, features, labels, folds: int = 5, seed: int = 0) -> Probe:
         )
     check_whole("folds", folds, 2, len(features), "Take fewer folds, or more samples.")
     parts = StratifiedKFold(min(folds, smallest), shuffle=True, random_state=seed)
-    predicted = cross_val_predict(linear_classifier(), features, labels, cv=parts)
+    predicted = np.empty_like(labels)
+    for train, test in parts.split(labels, labels):
+        if len(train) > features.shape[1]:
+            predicted[test] = predict_tall(features, labels, train, test)
+        else:
+            fitted = linear_classifier().fit(features[train].astype("float64"), labels[train])
+            predicted[test] = fitted.predict(features[test].astype("float64"))
     return _probe(predicted == labels)
 
 
@@ -115,8 +129,7 @@ def linear_classifier():
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    strengths = np.logspace(-2, 6, 17)
-    return make_pipeline(StandardScaler(), RidgeClassifierCV(strengths, class_weight="balanced"))
+    return make_pipeline(StandardScaler(), RidgeClassifierCV(STRENGTHS, class_weight="balanced"))
 
 
 def _probe(right: np.ndarray) -> Probe:

@@ -4,8 +4,17 @@ All take keyword arguments only, and higher is better. They compare models on *o
 score of one data set says nothing beside that of another.
 """
 
+from collections.abc import Callable
+
 from tlhelpers.checks.data import check_labels
-from tlhelpers.checks.features import check_classes, check_features, to_matrix, to_numpy
+from tlhelpers.checks.features import (
+    check_classes,
+    check_matrix,
+    check_varied,
+    to_matrix,
+    to_numpy,
+)
+from tlhelpers.scores.blocks import Tall
 from tlhelpers.scores.classification import are_probabilities
 
 import numpy as np
@@ -107,6 +116,7 @@ def h_score(*, features, labels, shrinkage: bool = False) -> float:
 
     H = tr(cov(f)^-1 cov(E[f | y])); directions without spread are left out (pseudo-inverse). With
     `shrinkage`, cov(f) is the Ledoit-Wolf estimate and cov(E[f | y]) shrinks by the same factor.
+    For n > D a block of rows and D x D numbers are held besides the features.
 
     Args:
         features, labels: `(n, D)`, such as `tl.extract_features` gives, and integers `(n,)`.
@@ -130,21 +140,27 @@ def h_score(*, features, labels, shrinkage: bool = False) -> float:
         Learning", ICIP 2019; Ibrahim et al., "Newer is not always better: Rethinking
         transferability metrics", ECML PKDD 2022 (shrinkage).
     """
-    f = check_features(features)
+    f = _check_features(features)
     labels = check_classes(labels, n=len(f))
     n, dimensions = f.shape
-    f /= np.abs(f).max()
-    f -= f.mean(axis=0)
-    u, s = _thin_svd(f)
-    squares = _class_sums(u, labels) ** 2
+    tall = Tall.of(f, center=True)
+    s, project = tall.decomposed()
+    squares = project(_members(labels)) ** 2
     between = (squares / np.bincount(labels)[:, None]).sum(axis=0)  # per direction, in units of s^2
     if not shrinkage:
         return float(between.sum())
-    from sklearn.covariance import ledoit_wolf_shrinkage
-
-    share = ledoit_wolf_shrinkage(f, assume_centered=True)
+    share = _shrinkage(tall, s)
     spread = (1 - share) * s**2 / n + share * (s**2).sum() / n / dimensions
     return float((1 - share) * (between * s**2 / (n - 1) / spread).sum())
+
+
+def _shrinkage(tall: Tall, s: np.ndarray) -> float:
+    """Return the share of Ledoit and Wolf, as scikit-learn does, which would square a copy."""
+    n, dimensions = tall.x.shape
+    fourth = sum(((block**2).sum(axis=1) ** 2).sum() for block in tall.blocks()) / n
+    square, trace = (s**4).sum() / n**2, (s**2).sum() / n
+    apart = square - trace**2 / dimensions
+    return float(min((fourth - square) / n, apart) / apart) if apart > 0 else 0.0
 
 
 def logme(*, features, labels=None, targets=None) -> float:
@@ -152,7 +168,8 @@ def logme(*, features, labels=None, targets=None) -> float:
 
     Per class (targets 0 and 1) or column of `targets`: log p(y | F, alpha, beta) / n of Bayesian
     linear regression, at the prior precision alpha and noise precision beta that maximise it; then
-    the mean. One SVD of the features serves all classes. Exact for n < D too, where the authors'
+    the mean. One SVD of the features serves all classes; for n > D a block of rows and D x D
+    numbers are held besides them. Exact for n < D too, where the authors'
     default code leaves out (D - n)/2 log alpha.
 
     With F = U S V', u = U'y and r = alpha / beta the best beta is n / R(r), where
@@ -185,15 +202,15 @@ def logme(*, features, labels=None, targets=None) -> float:
             f"Either `labels` or `targets` must be given. Received: "
             f"{'neither' if labels is None else 'both'}. Class numbers are labels, floats targets."
         )
-    f = check_features(features)
+    f = _check_features(features)
     if targets is None:
         labels = check_classes(labels, n=len(f))
-        u, s = _thin_svd(f)
-        along, squares = _class_sums(u, labels), np.bincount(labels).astype("float64")
+        weights, squares = _members(labels), np.bincount(labels).astype("float64")
     else:
         y = _check_targets(targets, len(f))
-        u, s = _thin_svd(f)
-        along, squares = y.T @ u, (y**2).sum(axis=0)
+        weights, squares = (lambda rows: y[rows].T), (y**2).sum(axis=0)
+    s, project = Tall.of(f).decomposed()
+    along = project(weights)
     each = [
         _log_evidence((s / s[0]) ** 2, a**2, square, len(f))
         for a, square in zip(along, squares, strict=True)
@@ -225,16 +242,17 @@ def _log_evidence(s2: np.ndarray, u2: np.ndarray, square: float, n: int) -> floa
     return float(evidence(grid).max())
 
 
-def _thin_svd(f: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return left singular vectors and singular values, without those that are only rounding."""
-    u, s, _ = np.linalg.svd(f, full_matrices=False)
-    real = s > s[0] * max(f.shape) * np.finfo(f.dtype).eps
-    return u[:, real], s[real]
+def _check_features(features) -> np.ndarray:
+    """Return a finite matrix whose rows differ, as it is: no copy of it is made."""
+    f = check_matrix(features, "features", rows=2)
+    check_varied(features=f)
+    return f
 
 
-def _class_sums(u: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return the sum of the rows of each class, `(classes, k)`."""
-    return np.array([u[labels == label].sum(axis=0) for label in range(labels.max() + 1)])
+def _members(labels: np.ndarray) -> Callable:
+    """Return what gives 1 for the members of each class among some rows, `(classes, rows)`."""
+    classes = np.arange(labels.max() + 1)[:, None]
+    return lambda rows: (labels[rows] == classes).astype("float64")
 
 
 def _blocks_of_classes(x: np.ndarray, labels: np.ndarray, rows: int):

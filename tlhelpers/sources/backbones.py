@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tlhelpers.checks.words import announce, check_whole, did_you_mean
 from tlhelpers.sources.assets import fetch, find_asset, origin_of
+from tlhelpers.sources.channels import build_for_grey, widen
 from tlhelpers.sources.network import NotHere, is_reachable
 from tlhelpers.sources.weight_files import MIRRORED, Head
 
@@ -41,17 +42,22 @@ def load_backbone(
     Args:
         name: A keras.applications constructor in lower case ("vgg16", "mobilenetv2",
             "efficientnetv2b0", ...), or "mobilenetv2-dogs": MobileNetV2 fine-tuned on 19 breeds.
-        input_shape: `(height, width, 3)` in pixels; None for a height and width left open.
+        input_shape: `(height, width, channels)` in pixels; None for a height and width left open.
+            For other than 3 channels the base takes 0..255 in each of them and prepares them
+            itself: 1 (grey) is repeated as R, G and B, which gives the features of the repeated
+            picture; 2, 4, 13, ... take the first kernels of R, G, B in turn, times 3 / channels.
         weights: "imagenet" (for "mobilenetv2-dogs": its own), None for random ones, or the path
             of a weights file for this architecture.
 
     Returns:
         A functional model, `include_top=False`, without pooling: images in, feature maps out.
-        It expects what `preprocessing(base)` makes of 0..255 RGB images.
+        It expects what `preprocessing(base)` makes of 0..255 RGB images, or of other channels.
 
     Raises:
-        ValueError: unknown name; impossible `input_shape`; a weights file that is missing, damaged
-            or unfit; no source answers (the error names the bases that need no official one).
+        ValueError: unknown name; impossible `input_shape`, 2 or more than 3 channels for a family
+            that normalizes R, G and B itself (EfficientNet, ConvNeXt); a weights file that is
+            missing, damaged or unfit; no source answers (the error names the bases that need no
+            official one).
 
     Example:
         >>> base = load_backbone("mobilenetv2", (96, 96, 3), weights=None)
@@ -62,7 +68,8 @@ def load_backbone(
     if name not in backbone_names():
         hint = did_you_mean(name, backbone_names())
         raise ValueError(f"`name` must be a known backbone. Received: name={name!r}.{hint}")
-    input_shape = _check_input_shape(name, input_shape)
+    *sides, channels = wanted = _check_input_shape(name, input_shape)
+    input_shape = (*sides, min(channels, 3) if channels != 2 else 3)  # what the weights are for
     if weights is None:
         base, origin = _build(name, input_shape), "random weights"
     elif weights == "imagenet":
@@ -70,6 +77,11 @@ def load_backbone(
     else:
         base, origin = _build(name, input_shape), f"file {Path(weights).name}"
         _load_file(base, Path(weights))
+    if channels not in (1, 3):
+        base = widen(_constructor(name), base, wanted)
+        origin += f"; {channels} channels, 0..255 each, by the kernels of R, G, B in turn"
+    elif channels == 1:
+        origin += "; 1 channel, 0..255, repeated as R, G and B"
     for layer in base._flatten_layers():
         layer.trainable = False
     base.origin = origin
@@ -97,24 +109,31 @@ def source_head(name: str) -> Head | None:
 def _check_input_shape(name: str, input_shape) -> tuple:
     least = _MIN_SIZE.get(name, 32)
     required = (
-        f"`input_shape` must be (height, width, 3), at least {least} pixels each way for {name}."
-        f" Received: input_shape={input_shape!r}."
+        f"`input_shape` must be (height, width, channels), at least {least} pixels each way for "
+        f"{name}. Received: input_shape={input_shape!r}."
     )
     if not isinstance(input_shape, (tuple, list)) or len(input_shape) != 3:
         raise ValueError(f"{required} Leave out the batch axis.")
-    if input_shape[2] != 3:
-        raise ValueError(f"{required} Pretrained bases see RGB: repeat a grey channel three times.")
     try:
         sides = [s if s is None else check_whole("input_shape", s, least) for s in input_shape[:2]]
     except ValueError:
         raise ValueError(f"{required} Enlarge with keras.ops.image.resize.") from None
-    return (*sides, 3)
+    try:
+        return (*sides, check_whole("input_shape", input_shape[2], 1))
+    except ValueError:
+        raise ValueError(f"{required} Use 3 channels for RGB, 1 for grey.") from None
+
+
+def _constructor(name: str) -> Callable[..., keras.Model]:
+    return MIRRORED[name].build if name in MIRRORED else _APPLICATIONS[name]
 
 
 def _build(name: str, input_shape: tuple, weights: str | None = None) -> keras.Model:
-    build = MIRRORED[name].build if name in MIRRORED else _APPLICATIONS[name]
+    build = _constructor(name)
     with warnings.catch_warnings():  # MobileNet: weights of 224 pixels for a size of its own
         warnings.filterwarnings("ignore", message="`input_shape` is undefined or non-square")
+        if input_shape[2] == 1:
+            return build_for_grey(build, input_shape, weights=weights)
         return build(include_top=False, weights=weights, input_shape=input_shape)
 
 

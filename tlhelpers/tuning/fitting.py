@@ -24,13 +24,13 @@ def prepare(model: keras.Model, train, validation, loss, metrics, size=None) -> 
     Raises:
         ValueError: what `read_data` raises; several outputs without a loss for each.
     """
-    end = _end_for_loss(model, loss)
+    end = end_for_loss(model, loss)
     train = read_data(model, train, "train", end, size)
     if validation is not None:
         validation = read_data(model, validation, "validation", end)
     if end is not None:
-        loss, metrics = _loss_of(_with_kind(end, model, train), metrics)
-    return train, validation, {"loss": loss, "metrics": _metrics_of(loss, metrics)}
+        loss, metrics = loss_of(_with_kind(end, model, train), metrics)
+    return train, validation, {"loss": loss, "metrics": metrics_of(loss, metrics)}
 
 
 def read_data(model: keras.Model, data, name: str, end: End | None = None, size=None):
@@ -109,7 +109,7 @@ def _cure_for(data) -> str:
     return "Give inputs and labels together"
 
 
-def _end_for_loss(model: keras.Model, loss) -> End | None:
+def end_for_loss(model: keras.Model, loss) -> End | None:
     """Return how a model ends, for its default loss; None where the loss is given."""
     if loss is not None:
         return None
@@ -135,7 +135,7 @@ def _first_rows(x, rows: int = 64):
     return keras.tree.map_structure(lambda part: np.asarray(part[:rows]), x)
 
 
-def _loss_of(end: End, metrics) -> tuple:
+def loss_of(end: End, metrics) -> tuple:
     """Return the loss of a model's task, on what it gives, and its metrics."""
     logits = end.kind != "probabilities"
     if end.task == "regression":
@@ -149,7 +149,7 @@ def _loss_of(end: End, metrics) -> tuple:
     return loss, _named_accuracy(metrics, accuracy) or [accuracy]
 
 
-def _metrics_of(loss, metrics):
+def metrics_of(loss, metrics):
     """Return metrics beside a loss that is given, with "accuracy" as one on logits means it.
 
     Keras cuts what one unit gives at 0.5, also where the loss takes logits.

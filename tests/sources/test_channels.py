@@ -1,0 +1,60 @@
+"""Bases for other channels than RGB, against the RGB base on a picture that both can see."""
+
+from tlhelpers.models.anatomy import find_blocks
+from tlhelpers.models.heads import build_classifier
+from tlhelpers.models.preprocessing import preprocessing
+from tlhelpers.sources.backbones import load_backbone
+
+import keras
+import numpy as np
+import pytest
+
+RNG = np.random.default_rng(0)
+GREY = RNG.integers(0, 256, (2, 32, 32, 1)).astype("float32")
+FAMILIES = {"vgg16": "imagenet", "mobilenetv2-dogs": "imagenet", "mobilenetv3small": None,
+            "efficientnetb0": None, "convnexttiny": None, "densenet121": None}  # fmt: skip
+
+
+def features(base, images):
+    return base.predict(np.asarray(preprocessing(base)(images)), verbose=0)
+
+
+def pair(name, channels, weights):
+    keras.utils.set_random_seed(0)
+    rgb = load_backbone(name, (32, 32, 3), weights)
+    keras.utils.set_random_seed(0)
+    return rgb, load_backbone(name, (32, 32, channels), weights)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_grey_picture_is_seen_as_the_one_repeated_thrice(name):
+    rgb, grey = pair(name, 1, FAMILIES[name])
+    expected = features(rgb, np.repeat(GREY, 3, axis=-1))
+    assert grey.input_shape == (None, 32, 32, 1) and expected.std() > 0
+    np.testing.assert_allclose(features(grey, GREY), expected, atol=1e-4 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("name", ["vgg16", "mobilenetv2-dogs", "densenet121", "mobilenetv3small"])
+def test_six_channels_that_repeat_a_picture_are_seen_as_it(name):
+    rgb, wide = pair(name, 6, FAMILIES[name])
+    images = RNG.integers(0, 256, (2, 32, 32, 3)).astype("float32")
+    expected = features(rgb, images)
+    found = features(wide, np.concatenate([images, images], axis=-1))
+    np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4, 13])
+def test_a_classifier_on_it_travels_whole(channels, tmp_path):
+    base = load_backbone("mobilenetv2", (32, 32, channels), weights=None)
+    images = RNG.integers(0, 256, (2, 32, 32, channels)).astype("uint8")
+    model = build_classifier(base, 3)
+    model.save(tmp_path / "m.keras")
+    again = keras.models.load_model(tmp_path / "m.keras", safe_mode=True)
+    np.testing.assert_allclose(
+        again.predict(images, verbose=0), model.predict(images, verbose=0), atol=1e-5
+    )
+    assert not base.trainable_weights and f"{channels} channel" in base.origin
+    rgb = load_backbone("mobilenetv2", (32, 32, 3), weights=None)
+    assert [block.name for block in find_blocks(base)[-3:]] == [
+        block.name for block in find_blocks(rgb)[-3:]
+    ]
