@@ -52,6 +52,7 @@ def grad_cam(model: keras.Model, image, layer: str | None = None, target: int | 
     Reference:
         Selvaraju et al., "Grad-CAM", ICCV 2017, equations 1 and 2.
     """
+    check_tensorflow("grad_cam")
     import tensorflow as tf
 
     image = np.asarray(image)
