@@ -151,9 +151,10 @@ def plot_images(images, titles: Sequence[str] | None = None, columns: int = 6):
     for ax in axes:
         ax.axis("off")
     names = [""] * len(images) if titles is None else titles
+    between = "nearest" if max(images.shape[1:3]) < 64 else "auto"  # pixels stay seen, files small
     for ax, image, name in zip(axes, images, names, strict=False):
         shown = np.clip(image[..., 0] if image.shape[2:] == (1,) else image, 0, 255)
-        ax.imshow(shown.astype("uint8"), cmap="gray", vmin=0, vmax=255)
+        ax.imshow(shown.astype("uint8"), cmap="gray", vmin=0, vmax=255, interpolation=between)
         ax.set_title(name, fontsize=8)
     return figure
 
