@@ -144,7 +144,7 @@ def write_page(nb: NotebookNode, target: Path, folder: Path) -> None:
             pages beside it.
         folder: the notebook's folder; pictures that its text names are embedded from there.
     """
-    silent = logging.getLogger("course.pages")  # a figure without an alternative text is no news
+    silent = logging.getLogger("course.pages")  # your own figure may have no alternative text
     silent.setLevel(logging.CRITICAL)
     exporter = _Exporter(template_name="basic", log=silent)
     resources = {"metadata": {"path": str(folder), "name": target.stem}}

@@ -15,7 +15,9 @@ from tlhelpers.reading.calibration import calibrate
 from tlhelpers.reading.evaluation import evaluate
 from tlhelpers.reading.explain import attention_maps, grad_cam, token_importance
 from tlhelpers.reading.exporting import export
+from tlhelpers.reading.figures import describe_figure
 from tlhelpers.reading.plots import (
+    new_axes,
     plot_confusion,
     plot_embedding,
     plot_grad_cam,
@@ -50,15 +52,15 @@ from tlhelpers.tuning.schedules import one_cycle, warmup_cosine
 __all__ = [
     "FitGuard", "GradualUnfreezing", "Preprocess", "add_lora", "advise", "attention_maps",
     "bucket_by_length", "build_classifier", "build_head", "build_text_classifier", "calibrate",
-    "cut_at_blocks", "describe", "evaluate", "export", "extract_features", "fetch", "fetch_all",
-    "find_base", "find_blocks", "find_learning_rate", "fine_tune", "freeze", "grad_cam", "h_score",
-    "knn_probe", "layerwise", "leep", "linear_cka", "linear_probe", "load_adapters",
-    "load_backbone", "load_bert", "load_classifier", "load_dataset", "load_text_model", "logme",
-    "make_mnist_m", "merge_lora", "mmd", "nce", "one_cycle", "plot_confusion", "plot_embedding",
-    "plot_grad_cam", "plot_history", "plot_images", "plot_ranking", "plot_reliability",
-    "preprocessing", "proxy_a_distance", "rank_backbones", "save_adapters", "save_classifier",
-    "save_text_model", "set_seed", "split_at", "token_importance", "transfer_weights", "unfreeze",
-    "warmup_cosine",
+    "cut_at_blocks", "describe", "describe_figure", "evaluate", "export", "extract_features",
+    "fetch", "fetch_all", "find_base", "find_blocks", "find_learning_rate", "fine_tune", "freeze",
+    "grad_cam", "h_score", "knn_probe", "layerwise", "leep", "linear_cka", "linear_probe",
+    "load_adapters", "load_backbone", "load_bert", "load_classifier", "load_dataset",
+    "load_text_model", "logme", "make_mnist_m", "merge_lora", "mmd", "nce", "new_axes", "one_cycle",
+    "plot_confusion", "plot_embedding", "plot_grad_cam", "plot_history", "plot_images",
+    "plot_ranking", "plot_reliability", "preprocessing", "proxy_a_distance", "rank_backbones",
+    "save_adapters", "save_classifier", "save_text_model", "set_seed", "split_at",
+    "token_importance", "transfer_weights", "unfreeze", "warmup_cosine",
 ]  # fmt: skip
 __all__ += adaptation.__all__
 __all__.remove("DomainReport")  # these three stay names of `tl.adaptation`

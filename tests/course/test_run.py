@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from course.__main__ import main
-from course.pages import duration, formula, title_and_goal
+from course.pages import duration, formula, title_and_goal, write_page
 from course.run import anchor_folders, run_course
 
 import nbformat
@@ -80,6 +80,14 @@ def test_kernels_run_this_python_in_the_notebooks_folder(course):
 def test_figures_are_in_the_page(course):
     _, build = course
     assert "data:image/png;base64" in (build / "01_good.html").read_text()
+
+
+def test_a_figure_says_in_the_page_what_it_shows(tmp_path):
+    said = {"image/png": {"alt": "a < b"}}
+    figure = new_output("display_data", data={"image/png": "aGk="}, metadata=said)
+    nb = new_notebook(cells=[new_code_cell("figure", outputs=[figure])])
+    write_page(nb, tmp_path / "00_a.html", tmp_path)
+    assert 'alt="a &lt; b"' in (tmp_path / "00_a.html").read_text()
 
 
 def test_pages_need_no_network_and_no_script(course):
