@@ -109,6 +109,20 @@ def test_a_frozen_part_runs_once_and_gives_the_same_training():
         behind.train(x, TRAIN[1], other, epochs=1)
 
 
+def test_what_learns_stays_what_it_was_when_others_share_the_model():
+    model = make()
+    unfreeze(model, blocks=1)
+    last = compile_once(model, batch_size=6)
+    start = model.get_weights()
+    wanted = last.train(*TRAIN, start, epochs=1).weights
+    unfreeze(model, fraction=1.0)
+    everything = compile_once(model, batch_size=6)
+    other = everything.train(*TRAIN, start, epochs=1).weights
+    assert same(last.train(*TRAIN, start, epochs=1).weights, wanted)
+    assert same(everything.train(*TRAIN, start, epochs=1).weights, other)
+    assert np.array_equal(wanted[0], start[0]) and not np.array_equal(other[0], start[0])
+
+
 def test_leaves_the_random_states_of_others_alone():
     again = repeated(0.5)
     np.random.seed(7)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from tlhelpers.checks.seeds import check_seed
 from tlhelpers.checks.words import check_number, check_whole
+from tlhelpers.models.graph import inputs_of
 from tlhelpers.models.splitting import split_at
 from tlhelpers.models.state import check_built, read, variables_of, write
 from tlhelpers.tuning.features import extract_features
@@ -38,7 +39,8 @@ def compile_once(
     for one training. For a comparison over seeds and sizes it would be most of the time.
 
     Args:
-        model: a built model; what is `trainable` now will learn in each training.
+        model: a built model; what is `trainable` now will learn in each training, whatever is
+            frozen and unfrozen in between.
         behind: the last layer of a frozen part. Then only what lies behind it is trained, on
             `features(x)`: the frozen part runs over the data once (see `split_at`).
         optimizer: not yet used; its state is put back before each training. Adam by default.
@@ -69,11 +71,13 @@ def compile_once(
 
 
 class Repeated:
-    """What `compile_once` returns. `model` and `net`, the part that learns, share their weights."""
+    """What `compile_once` returns. `net` is compiled; it shares its weights with `model`."""
 
     def __init__(self, model, behind=None, optimizer=None, loss=None, metrics=None, batch_size=32):
         check_built(model)
-        self.model, self.net, self._prefix = model, model, None
+        self.model, self._prefix = model, None
+        graph = getattr(model, "inputs", None)  # a net of its own: it keeps its compile
+        self.net = keras.Model(inputs_of(model), model.output) if graph else model
         self.batch_size = check_whole("batch_size", batch_size, 1)
         if behind is not None:
             self._prefix, self.net = split_at(model, behind)
@@ -93,6 +97,7 @@ class Repeated:
         changing = {id(v): v for v in [*model.variables, *variables_of(self.net)]}
         self._variables = list(changing.values())
         self._fresh, self._traced = read(self._variables), False
+        self._flags = [(layer, layer.trainable) for layer in model._flatten_layers()]
         weights = {id(v) for v in model.weights}
         names = [v.path.rsplit("/")[-1] for v in self._variables]
         self._seeds = [
@@ -143,7 +148,8 @@ class Repeated:
         starts = range(0, count, self.batch_size)
         rates = self._rates(learning_rate, epochs * len(starts))
         begin = self._beginning(weights)
-        if not self._traced:  # the first seconds are as good as the others
+        if not self._traced:  # so that the first seconds are like the others
+            self._restart(begin, seed)
             self._step(x, y, np.arange(self.batch_size) % count)
             self._traced = True
         self._restart(begin, seed)
@@ -194,6 +200,10 @@ class Repeated:
         return list(weights)
 
     def _restart(self, weights, seed):
+        for layer, flag in self._flags:  # a parent comes before its children
+            if layer.trainable != flag:
+                layer.trainable = flag
+        self.net.compiled = True  # `unfreeze` asks to compile again, but these flags are as before
         write(self._variables, self._fresh)
         if weights is not None:
             write(self.model.weights, weights)
