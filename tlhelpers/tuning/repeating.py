@@ -76,8 +76,11 @@ class Repeated:
     def __init__(self, model, behind=None, optimizer=None, loss=None, metrics=None, batch_size=32):
         check_built(model)
         self.model, self._prefix = model, None
-        graph = getattr(model, "inputs", None)  # a net of its own: it keeps its compile
-        self.net = keras.Model(inputs_of(model), model.output) if graph else model
+        self.net = model
+        if getattr(model, "inputs", None):  # a net of its own keeps what it compiled
+            sequential = isinstance(model, keras.Sequential)
+            outputs = model.outputs[0] if sequential else model.output
+            self.net = keras.Model(inputs_of(model), outputs)
         self.batch_size = check_whole("batch_size", batch_size, 1)
         if behind is not None:
             self._prefix, self.net = split_at(model, behind)
@@ -110,7 +113,10 @@ class Repeated:
 
         Give it to `train` and `score`.
         """
-        return x if self._prefix is None else extract_features(self._prefix, x)
+        if self._prefix is None:
+            return x
+        write(self._variables, self._fresh)  # another training may have changed this part
+        return extract_features(self._prefix, x)
 
     def train(
         self,
@@ -191,11 +197,12 @@ class Repeated:
                 f"{len(weights)} arrays. Take model.get_weights(), with equal layers."
             )
         frozen = {id(v) for v in self._prefix.weights} if self._prefix is not None else set()
+        fresh = {id(v): a for v, a in zip(self._variables, self._fresh, strict=True)}
         for variable, array in zip(mine, weights, strict=True):
-            if id(variable) in frozen and not np.array_equal(read([variable])[0], array):
+            if id(variable) in frozen and not np.array_equal(fresh[id(variable)], array):
                 raise ValueError(
-                    "`weights` must agree with the model in its frozen part, whose features you "
-                    f"have. Received: another {variable.path}. Set them before compile_once."
+                    "`weights` must agree with the model in its frozen part, as it was in "
+                    f"compile_once. Received: another {variable.path}. Set them before."
                 )
         return list(weights)
 
