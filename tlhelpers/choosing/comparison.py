@@ -219,7 +219,7 @@ def compare(
         >>> table.clearly_above("tuned", "frozen", 100), table.not_below_best(10)
         (True, ('frozen', 'tuned'))
         >>> print(table.difference("tuned", "frozen", 100))
-        +0.1...
+        +0.096 (+0.084 to +0.108)
         >>> table.plot(reference="frozen").savefig("comparison.png")
 
     Reference:
