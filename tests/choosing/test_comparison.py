@@ -82,6 +82,9 @@ def test_the_plot_shows_every_arm_with_its_interval(table):
     left, right = figure.axes
     assert [text.get_text() for text in left.get_yticklabels()] == ["a", "b", "c"]
     assert "above b, 95 % interval" in right.get_xlabel()
+    alt = figure._repr_mimebundle_()[1]["image/png"]["alt"]
+    assert alt.startswith("test accuracy, and differences from b with intervals. 10: a 0.")
+    assert f"c {table.mean('c', 100):.3f}, {table.difference('c', 'b', 100)}" in alt
     low, high = table.difference("c", "b", 10)[1:]
     bars = [line.get_segments()[0][:, 0] for line in right.collections]
     assert any(np.allclose(bar, (low, high)) for bar in bars)

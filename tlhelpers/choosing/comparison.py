@@ -136,11 +136,22 @@ class Comparison:
             ax.set_yticks(range(len(shown)), shown if ax is left else [])
             ax.set_ylim(len(shown) - 0.5, -0.5)
             ax.spines[["top", "right"]].set_visible(False)
-        left.set_xlabel(next(iter(self.measures)))
+        what = next(iter(self.measures))
+        alt = {"alt": self._in_words(reference, shown)}  # shorter than a list of all points
+        figure._repr_mimebundle_ = lambda **asked: ({}, {"image/png": alt, "image/svg+xml": alt})
+        left.set_xlabel(what)
         right.set_xlabel(f"above {reference}, {self.confidence:.0%} interval".replace("%", " %"))
         if len(self.cases) > 1:
             figure.legend(loc="outside upper center", ncols=len(self.cases), frameon=False)
         return figure
+
+    def _in_words(self, reference: str, arms: Sequence[str]) -> str:
+        said = [f"{next(iter(self.measures))}, and differences from {reference} with intervals."]
+        for case in self.cases:
+            each = (f"{a} {self.mean(a, case):.3f}, {self.difference(a, reference, case)}"
+                    for a in arms)  # fmt: skip
+            said.append(f"{'' if case is None else f'{case}: '}{'; '.join(each)}.")
+        return " ".join(said)
 
     def _place(self, case: Hashable) -> int:
         if case is None:
