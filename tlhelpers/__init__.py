@@ -5,6 +5,7 @@ from tlhelpers.adaptation import *  # noqa: F403
 from tlhelpers.checks.seeds import set_seed
 from tlhelpers.choosing.advice import advise
 from tlhelpers.choosing.candidates import cut_at_blocks
+from tlhelpers.choosing.comparison import compare
 from tlhelpers.choosing.ranking import plot_ranking, rank_backbones
 from tlhelpers.models.anatomy import find_base, find_blocks
 from tlhelpers.models.heads import build_classifier, build_head, build_text_classifier
@@ -47,19 +48,20 @@ from tlhelpers.tuning.layerwise import layerwise
 from tlhelpers.tuning.lora import add_lora, merge_lora
 from tlhelpers.tuning.lora_files import load_adapters, save_adapters
 from tlhelpers.tuning.lr_finder import find_learning_rate
+from tlhelpers.tuning.repeating import compile_once
 from tlhelpers.tuning.schedules import one_cycle, warmup_cosine
 
 __all__ = [
     "FitGuard", "GradualUnfreezing", "Preprocess", "add_lora", "advise", "attention_maps",
     "bucket_by_length", "build_classifier", "build_head", "build_text_classifier", "calibrate",
-    "cut_at_blocks", "describe", "describe_figure", "evaluate", "export", "extract_features",
-    "fetch", "fetch_all", "find_base", "find_blocks", "find_learning_rate", "fine_tune", "freeze",
-    "grad_cam", "h_score", "knn_probe", "layerwise", "leep", "linear_cka", "linear_probe",
-    "load_adapters", "load_backbone", "load_bert", "load_classifier", "load_dataset",
-    "load_text_model", "logme", "make_mnist_m", "merge_lora", "mmd", "nce", "new_axes", "one_cycle",
-    "plot_confusion", "plot_embedding", "plot_grad_cam", "plot_history", "plot_images",
-    "plot_ranking", "plot_reliability", "preprocessing", "proxy_a_distance", "rank_backbones",
-    "save_adapters", "save_classifier", "save_text_model", "set_seed", "split_at",
+    "compare", "compile_once", "cut_at_blocks", "describe", "describe_figure", "evaluate", "export",
+    "extract_features", "fetch", "fetch_all", "find_base", "find_blocks", "find_learning_rate",
+    "fine_tune", "freeze", "grad_cam", "h_score", "knn_probe", "layerwise", "leep", "linear_cka",
+    "linear_probe", "load_adapters", "load_backbone", "load_bert", "load_classifier",
+    "load_dataset", "load_text_model", "logme", "make_mnist_m", "merge_lora", "mmd", "nce",
+    "new_axes", "one_cycle", "plot_confusion", "plot_embedding", "plot_grad_cam", "plot_history",
+    "plot_images", "plot_ranking", "plot_reliability", "preprocessing", "proxy_a_distance",
+    "rank_backbones", "save_adapters", "save_classifier", "save_text_model", "set_seed", "split_at",
     "token_importance", "transfer_weights", "unfreeze", "warmup_cosine",
 ]  # fmt: skip
 __all__ += adaptation.__all__
