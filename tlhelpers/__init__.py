@@ -14,7 +14,9 @@ from tlhelpers.models.transfer import transfer_weights
 from tlhelpers.reading.calibration import calibrate
 from tlhelpers.reading.evaluation import evaluate
 from tlhelpers.reading.explain import attention_maps, token_importance
+from tlhelpers.reading.figures import describe_figure
 from tlhelpers.reading.plots import (
+    new_axes,
     plot_confusion,
     plot_embedding,
     plot_history,
@@ -47,11 +49,13 @@ from tlhelpers.tuning.schedules import one_cycle, warmup_cosine
 __all__ = [
     "FitGuard", "GradualUnfreezing", "Preprocess", "add_lora", "advise", "attention_maps",
     "bucket_by_length", "build_classifier", "build_head", "build_text_classifier", "calibrate",
-    "cut_at_blocks", "describe", "evaluate", "extract_features", "fetch", "fetch_all",
+    "cut_at_blocks", "describe", "describe_figure", "evaluate", "extract_features", "fetch",
+    "fetch_all",
     "find_base", "find_blocks", "find_learning_rate", "fine_tune", "freeze", "h_score",
     "knn_probe", "layerwise", "leep", "linear_cka", "linear_probe", "load_adapters",
     "load_backbone", "load_bert", "load_dataset", "load_text_model", "logme", "make_mnist_m",
-    "merge_lora", "mmd", "nce", "one_cycle", "plot_confusion", "plot_embedding", "plot_history",
+    "merge_lora", "mmd", "nce", "new_axes", "one_cycle", "plot_confusion", "plot_embedding",
+    "plot_history",
     "plot_images", "plot_ranking", "plot_reliability", "preprocessing", "proxy_a_distance",
     "rank_backbones", "save_adapters", "save_text_model", "set_seed", "split_at",
     "token_importance", "transfer_weights", "unfreeze", "warmup_cosine",

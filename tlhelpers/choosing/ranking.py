@@ -242,4 +242,5 @@ def plot_ranking(ranking: Ranking, cost: str = "multiply_adds"):
     ax.minorticks_off()
     ax.margins(x=0.18, y=0.1)
     ax.spines[["top", "right"]].set_visible(False)
+    figure.set_label(f"{len(costs) - len(unknown)} candidates: promise over cost")
     return figure

@@ -1,9 +1,13 @@
-"""Figures. Each function returns a matplotlib figure and never shows it."""
+"""Figures. Each function returns a matplotlib figure and never shows it.
+
+Each figure carries its alternative text into a notebook: `describe_figure` computes it.
+"""
 
 from collections.abc import Sequence
 
 from tlhelpers.checks.words import check_choice, check_whole
 from tlhelpers.reading.evaluation import Report
+from tlhelpers.reading.figures import carry_description
 from tlhelpers.scores.classification import reliability
 
 import numpy as np
@@ -12,15 +16,29 @@ BLUE, ORANGE, GREY = "#1f6f8b", "#e07a3f", "#8a8f98"
 MOST_CELLS, MOST_NAMES = 30, 60  # classes of a confusion matrix: with numbers, each with its name
 
 
-def new_axes(width: float, height: float, rows: int = 1, columns: int = 1):
-    """Return a figure that is closed (a notebook shows a cell's value once), and its axes, flat."""
+def new_axes(width: float, height: float, rows: int = 1, columns: int = 1, **settings):
+    """Return a figure for drawings of your own, and its axes in one row.
+
+    The figure is closed: a notebook shows it once, as the value of its cell. Its alternative text
+    is that of `describe_figure`.
+
+    Args:
+        width, height: of the figure, in inches; at most 11 wide to be read on a page.
+        rows, columns: of its panels.
+        settings: others of `plt.subplots`, such as `sharey=True`.
+
+    Example:
+        >>> figure, (ax,) = tl.new_axes(4, 3)
+        >>> bars = ax.bar(["frozen", "tuned"], [0.5, 0.75])
+        >>> tl.describe_figure(figure)
+        'bars: frozen 0.5, tuned 0.75.'
+    """
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(
-        rows, columns, figsize=(width, height), dpi=80, layout="constrained", squeeze=False
-    )
+    settings = {"figsize": (width, height), "dpi": 80, "layout": "constrained", **settings}
+    figure, axes = plt.subplots(rows, columns, **{**settings, "squeeze": False})
     plt.close(figure)
-    return figure, axes.ravel()
+    return carry_description(figure), axes.ravel()
 
 
 def plot_history(history, metrics: Sequence[str] | None = None):
@@ -60,6 +78,7 @@ def plot_history(history, metrics: Sequence[str] | None = None):
         ax.xaxis.get_major_locator().set_params(integer=True)
         ax.spines[["top", "right"]].set_visible(False)
     axes[0].legend(frameon=False)
+    figure.set_label("Training curves")
     return figure
 
 
@@ -94,7 +113,18 @@ def plot_confusion(report: Report, normalize: bool = True):
     ax.set_xticks(ticks, names, rotation=45, ha="right", rotation_mode="anchor")
     ax.set_yticks(ticks, names)
     ax.set(xlabel="predicted", ylabel="true")
+    figure.set_label(_confusion_in_words(report))
     return figure
+
+
+def _confusion_in_words(report: Report) -> str:
+    """Return how many are right, and the three pairs of classes that are mistaken most often."""
+    counts, names = np.asarray(report.confusion), report.class_names
+    wrong = counts - np.diag(np.diag(counts))
+    pairs = [np.unravel_index(at, wrong.shape) for at in np.argsort(-wrong, axis=None)[:3]]
+    most = [f"{names[i]} as {names[j]} ({wrong[i, j]:.0f})" for i, j in pairs if wrong[i, j]]
+    right = f"Confusion matrix: {np.trace(counts):.0f} of {counts.sum():.0f} are right"
+    return f"{right}; mistaken most often: {', '.join(most)}" if most else right
 
 
 def plot_images(images, titles: Sequence[str] | None = None, columns: int = 6):
@@ -165,6 +195,7 @@ def plot_reliability(report: Report, bins: int = 15):
     ax.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1))
     ax.set_title(f"calibration error {report.calibration_error:.3f}", fontsize=9)
     ax.spines[["top", "right"]].set_visible(False)
+    figure.set_label("Reliability of the confidence")
     return figure
 
 
@@ -207,4 +238,5 @@ def plot_embedding(features, labels, class_names=None, method: str = "pca", seed
         ax.scatter(*points[labels == label].T, s=6, label=name)
     ax.set(xticks=[], yticks=[], title={"pca": "PCA", "tsne": "t-SNE"}[method])
     ax.legend(fontsize=7, markerscale=2, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    figure.set_label("Features in two dimensions")
     return figure
