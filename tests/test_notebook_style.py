@@ -20,6 +20,7 @@ WORD = r"(?:accura|score|\bF1\b|\bauc\b)"
 NUMBER = r"(?:(?<![\w.])[01]?\.\d{2,}(?!\w|\.\d)|\b(?!95)\d+(?:\.\d+)?\s?%)"
 TYPED_SCORE = re.compile(rf"{WORD}.{{0,30}}?{NUMBER}|{NUMBER}.{{0,30}}?{WORD}", re.IGNORECASE)
 FORMULA = re.compile(r"\$\$(.+?)\$\$|(?<![$\\])\$([^$]+?)\$", re.DOTALL)
+PICTURE = re.compile(r"!\[([^\]]*)\]\(")
 LINK = re.compile(r"\]\(([^)#\s]+)[^)]*\)|(?:src|href)=\"([^\"#]+)")
 
 
@@ -142,6 +143,21 @@ def test_no_score_is_typed_by_hand(nb):
     for number, cell in markdown_cells(nb):
         found = TYPED_SCORE.search(FORMULA.sub("", prose(cell)))
         assert not found, f"cell {number} types a score: {found[0]!r}; print it in a code cell"
+
+
+def test_every_figure_has_an_alternative_text(nb):
+    """Who doesn't see a figure reads what it shows: `tl.describe_figure`, in the page too."""
+    for number, cell in enumerate(nb.cells, 1):
+        for output in cell.get("outputs", []):
+            for mime in [m for m in output.get("data", {}) if m.startswith("image/")]:
+                said = output.metadata.get(mime, {}).get("alt", "")
+                assert len(said) >= 20, (
+                    f"cell {number} shows a figure whose alternative text is {said!r}: draw it on "
+                    "tl.new_axes, and give it a title, axis labels or figure.set_label"
+                )
+        if cell.cell_type == "markdown":
+            for said in PICTURE.findall(prose(cell)):
+                assert len(said) >= 20, f"cell {number}: say in ![...] what the picture shows"
 
 
 def test_links_to_files_lead_somewhere(path, nb):
