@@ -36,31 +36,31 @@ def read_inputs(model: keras.Model, x, name: str = "x"):
             f"`{name}` must have at least one sample. Received: none. Check its source."
         )
     check_inputs(model, x)
-    for tensor, part in _beside_inputs(wanted, x):
-        _check_shape(tensor, part, name)
+    x = _shaped(wanted, x, name)
     _check_finite(model, x, name)
     return x
 
 
-def _beside_inputs(wanted, x) -> list[tuple]:
-    """Return each input of the model with what is given for it."""
+def _shaped(wanted, x, name: str):
+    """Return what is given for each input of the model, a column with the axis that it lacks."""
     if isinstance(wanted, Mapping):
-        return [(wanted[key], x[key]) for key in wanted]
+        return {**x, **{key: _of_shape(wanted[key], x[key], name) for key in wanted}}
     if isinstance(wanted, list):
-        return list(zip(wanted, x, strict=True))
-    return [] if wanted is None or isinstance(x, Mapping) else [(wanted, x)]
+        return [_of_shape(*pair, name) for pair in zip(wanted, x, strict=True)]
+    return x if wanted is None or isinstance(x, Mapping) else _of_shape(wanted, x, name)
 
 
-def _check_shape(wanted: keras.KerasTensor, x, name: str) -> None:
+def _of_shape(wanted: keras.KerasTensor, x, name: str):
     shape, given = tuple(wanted.shape[1:]), tuple(x.shape)
-    shorter = shape[-1:] == (1,) and _fits(given[1:], shape[:-1])  # Keras adds the axis
-    longer = given[-1] == 1 and _fits(given[1:-1], shape)  # and takes this one away
-    if not (_fits(given[1:], shape) or shorter or longer):
-        cure = "Resize, reshape or pad it as the model was built."
-        if _fits(given, shape):
-            cure = f"One sample? Add the axis of samples: {name}[None], or dataset.batch(32)."
-        expected = ", ".join(["n", *("any" if side is None else str(side) for side in shape)])
-        raise ValueError(f"`{name}` must have shape ({expected}). Received: shape={given}. {cure}")
+    if shape[-1:] == (1,) and _fits(given[1:], shape[:-1]):
+        return x[..., None]
+    if _fits(given[1:], shape) or (given[-1] == 1 and _fits(given[1:-1], shape)):
+        return x  # of an axis too many Keras makes none
+    cure = "Resize, reshape or pad it as the model was built."
+    if _fits(given, shape):
+        cure = f"One sample? Add the axis of samples: {name}[None], or dataset.batch(32)."
+    expected = ", ".join(["n", *("any" if side is None else str(side) for side in shape)])
+    raise ValueError(f"`{name}` must have shape ({expected}). Received: shape={given}. {cure}")
 
 
 def _fits(given: tuple, shape: tuple) -> bool:

@@ -141,7 +141,7 @@ def evaluate(
 
 def _reader(model: keras.Model, task: str | None) -> Callable:
     """Return what reads labels and their number as the task of a model has them."""
-    end = end_of(model) if getattr(model, "outputs", None) else None
+    end = end_of(model) if len(getattr(model, "outputs", None) or ()) == 1 else None
 
     def read(y, n: int) -> np.ndarray:
         values = to_numpy(to_array(y, "y"))
