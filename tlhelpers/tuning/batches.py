@@ -9,7 +9,7 @@ from tlhelpers.checks.words import check_whole
 import keras
 import numpy as np
 
-MOST_BATCHES = 8192  # of data that do not know their length, before they count as endless
+MOST_BATCHES = 4096  # of data that do not know their length, before they count as endless
 
 
 def is_dataset(data) -> bool:
