@@ -27,6 +27,19 @@ def table():
     return compare(arms, seeds=5, cases=(10, 100), what="test accuracy", verbose=False)
 
 
+def test_a_case_may_be_none():
+    """None is a case as any other where it is given, such as "all images"."""
+    arms = {"a": lambda seed, case: 1.0 if case else 0.0, "b": lambda seed, case: 0.5}
+    table = compare(arms, seeds=np.int64(2), cases=(10, None), verbose=False)
+    assert (table.mean("a", 10), table.mean("a", None)) == (1.0, 0.0)
+    assert table.best(10) == "a" and table.best(None) == "b"
+
+
+def test_an_arm_without_a_return_is_named():
+    with pytest.raises(ValueError, match="None from 'b'"):
+        compare({"a": lambda seed: 1.0, "b": lambda seed: None}, verbose=False)
+
+
 @pytest.mark.parametrize("confidence", [0.8, 0.95])
 def test_the_interval_is_scipys(confidence):
     arms = {name: arm(name) for name in "abc"}

@@ -52,6 +52,20 @@ def test_a_phones_file_predicts_the_same(model, tmp_path):
     assert path.stat().st_size < 8 * model.count_params() + 60_000
 
 
+def test_a_sequential_model_with_one_logit_is_exported_with_two_names(tmp_path):
+    layers = [keras.Input((4,)), keras.layers.Dense(3), keras.layers.Dense(1)]
+    folder = export(keras.Sequential(layers), tmp_path / "m", class_names=np.array(["no", "yes"]))
+    assert json.loads((folder / "class_names.json").read_text()) == ["no", "yes"]
+
+
+def test_names_of_an_earlier_file_do_not_stay(tmp_path):
+    path = tmp_path / "m.tflite"
+    for names in (["a", "b"], None):
+        layers = [keras.Input((4,)), keras.layers.Dense(2)]
+        export(keras.Sequential(layers), path, "tflite", class_names=names)
+        assert (tmp_path / "m.tflite.json").exists() == (names is not None)
+
+
 @pytest.mark.parametrize("format", ["saved_model", "tflite"])
 def test_a_text_model_is_exported_by_its_tokens(format, tmp_path):
     pytest.importorskip("keras_hub", reason="pip install 'tlhelpers[text]'")

@@ -41,6 +41,18 @@ def test_a_fresh_process_needs_one_import(tmp_path):
     np.testing.assert_allclose(fresh["texts"], saved.predict(["a film"]), atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("width", "loss", "task"), [(1, "mse", "regression"), (3, "binary", "multilabel")]
+)
+def test_a_task_that_the_loss_told_is_kept(width, loss, task, tmp_path):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(width)])
+    binary = keras.losses.BinaryCrossentropy(from_logits=True)
+    model.compile("adam", binary if loss == "binary" else loss)
+    saved = save_classifier(tmp_path / "m.keras", model, NAMES[:width])
+    again = load_classifier(tmp_path / "m.keras")
+    assert saved.task == again.task == task and again.class_names == NAMES[:width]
+
+
 @pytest.mark.parametrize("task", ["multiclass", "binary", "multilabel", "regression"])
 def test_names_and_task_are_kept(task, tmp_path):
     names = NAMES[:2] if task == "binary" else NAMES

@@ -1,5 +1,6 @@
 """One model, compiled once, trained from many beginnings."""
 
+from tlhelpers.models.anatomy import find_blocks
 from tlhelpers.tuning.freezing import freeze, unfreeze
 from tlhelpers.tuning.layerwise import layerwise
 from tlhelpers.tuning.repeating import compile_once
@@ -47,6 +48,28 @@ def test_a_seed_draws_the_order_and_the_dropout(dropout):
     again.batch_size = 18 if dropout else 7  # one batch: no order to draw
     a, b = (again.train(*TRAIN, epochs=1, seed=seed).weights for seed in (0, 1))
     assert not np.allclose(a[-2], b[-2], rtol=0, atol=1e-7)
+
+
+def test_features_of_other_data_leave_the_training_alone():
+    model = make()
+    unfreeze(model, blocks=1)
+    again = compile_once(model, behind=find_blocks(model)[-2].layers[-1].name)
+    again.train(again.features(X), Y, epochs=3, learning_rate=1e-2)
+    ends = model.get_weights()
+    scored = again.score(again.features(X), Y)
+    assert same(ends, model.get_weights())
+    assert scored == pytest.approx(np.mean(model.predict(X, verbose=0).argmax(axis=1) == Y))
+
+
+def test_a_training_step_of_ones_own_is_refused():
+    class Own(keras.Model):
+        def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+            return keras.ops.mean(y_pred**2)
+
+    model = make()
+    own = Own(model.input, model.output)
+    with pytest.raises(ValueError, match="compute_loss"):
+        compile_once(own)
 
 
 def test_it_is_the_training_that_keras_would_do():

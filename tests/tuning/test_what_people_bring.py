@@ -165,6 +165,33 @@ def test_a_model_made_for_gaps_may_have_them():
     assert np.isfinite(evaluate(model, gaps, Y).probabilities).all()
 
 
+def test_one_bad_sample_among_those_that_are_coped_with_is_found():
+    model = keras.Sequential([keras.Input((2,)), L.Dense(2), L.Dense(2, "sigmoid")])
+    model.set_weights([np.ones((2, 2)), np.zeros(2), np.ones((2, 2)), np.zeros(2)])
+    x = np.zeros((4, 2), "float32")
+    x[0, 0], x[3, 1] = np.inf, np.nan
+    with pytest.raises(ValueError, match="in sample 3"):
+        evaluate(model, x, [0, 1, 0, 1])
+
+
+def test_accuracy_in_a_dictionary_cuts_logits_at_zero():
+    model = net(L.Dense(1, name="a"))
+    y = (model.predict(X, verbose=0)[:, 0] > 0).astype(int)
+    loss = keras.losses.BinaryCrossentropy(from_logits=True)
+    metrics = {"a": ["accuracy"]}
+    history = fine_tune(model, (X, y), loss={"a": loss}, metrics=metrics, head_epochs=1,
+                        epochs=0, head_learning_rate=1e-9, verbose=0)  # fmt: skip
+    assert history.history["accuracy"] == [1.0]
+
+
+def test_a_model_of_a_list_with_one_input_may_vary_in_length():
+    rows = keras.Input((None, 3))
+    hidden = L.Conv1D(4, 2)(L.Conv1D(4, 2)(rows))
+    model = keras.Model([rows], L.Dense(2)(L.GlobalAveragePooling1D()(hidden)))
+    x = RNG.normal(size=(24, 5, 3)).astype("float32")
+    assert np.isfinite(fine_tune(model, (x, Y), **QUICK).history["loss"]).all()
+
+
 def test_a_column_may_come_without_its_axis():
     column = keras.Input((1,))
     model = keras.Model(column, L.Dense(2)(L.Dense(3)(column)))

@@ -191,7 +191,7 @@ def paired_batches(
         _check_alike(x, x_target, f"x_source{i}", "x_target")
     labelled = None
     if labelled_target is not None:
-        labelled = _check_labelled(labelled_target)
+        labelled = _check_labelled(labelled_target, ys[0].ndim == 2)
         _check_alike(labelled[0], x_target, "labelled_target", "x_target")
     ys = _of_one_kind([*ys, *(labelled or ())[1:]])
     sources, m = tuple(map(count_samples, xs)), count_samples(x_target)
@@ -223,11 +223,12 @@ def _are_arrays(y) -> bool:
     return isinstance(y, list | tuple) and len(y) > 0 and all(np.ndim(part) > 0 for part in y)
 
 
-def _check_targets(y, name: str, x) -> np.ndarray:
+def _check_targets(y, name: str, x, columns: bool = False) -> np.ndarray:
     """Return classes `(n,)` as int32, or what a regression learns as float32."""
     y, n = as_classes(to_numpy(to_array(y, name))), count_samples(x)
     numbers = y.dtype.kind in "iuf" and y.ndim in (1, 2)
-    one_hot = numbers and y.ndim == 2 and np.isin(y, (0, 1)).all() and (y.sum(axis=1) == 1).all()
+    matrix = numbers and y.ndim == 2 and not columns
+    one_hot = matrix and np.isin(y, (0, 1)).all() and (y.sum(axis=1) == 1).all()
     if not numbers or one_hot or len(y) != n:
         check_labels(y if not numbers or one_hot else np.zeros(len(y), int), n=n)
     if not is_finite(y):
@@ -247,14 +248,14 @@ def _of_one_kind(labels: list[np.ndarray]) -> list[np.ndarray]:
     return [y.astype("int32" if whole else "float32") for y in labels]
 
 
-def _check_labelled(labelled) -> tuple:
+def _check_labelled(labelled, columns: bool) -> tuple:
     if not isinstance(labelled, tuple | list) or len(labelled) != 2:
         raise ValueError(
             "`labelled_target` must be a pair (x, y). Received: labelled_target of type "
             f"{type(labelled).__name__}. Give the labelled target samples and their labels."
         )
     x = _check_domain(labelled[0], "labelled_target[0]")
-    return x, _check_targets(labelled[1], "labelled_target[1]", x)
+    return x, _check_targets(labelled[1], "labelled_target[1]", x, columns)
 
 
 def _as_before(samples: np.ndarray, changed) -> np.ndarray:

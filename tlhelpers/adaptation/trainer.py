@@ -11,6 +11,7 @@ from tlhelpers.adaptation.parts import check_logits, check_part
 from tlhelpers.adaptation.reversal import GradientReversal, reversal_schedule
 from tlhelpers.adaptation.samples import (
     Watch,
+    check_domain,
     check_finite,
     check_pair,
     check_weights,
@@ -93,8 +94,8 @@ class Adaptation(keras.Model):
                 f"`loss` must be None: {type(self).__name__} has a loss of its own. Received: "
                 f"loss={loss!r}. Use model.compile(optimizer, metrics=[...]), or no metrics."
             )
-        others = [metric for metric in metrics or () if metric != "accuracy"]
         first = loss_of(End(self.task, "logits", 0), None)[1]
+        others = [m for m in metrics or () if m not in ("accuracy", "acc", first[0].name)]
         super().compile(optimizer, metrics=[*first, *others], **kwargs)
 
     def compile_from_config(self, config):
@@ -351,14 +352,19 @@ class Adaptation(keras.Model):
         The domain that is wrong is named.
         """
         if not is_pair(x):
-            return read_inputs(self.encoder, x)
+            return self._read_domain(x, "x")
         read = {}
         for name, part in domains_of(x).items():
             try:
-                read[name] = read_inputs(self.encoder, part, name)
+                read[name] = self._read_domain(part, name)
             except ValueError as error:
                 raise ValueError(f"In the {name}: {error}") from None
         return read
+
+    def _read_domain(self, x, name: str):
+        if isinstance(x, tuple) and not getattr(self.encoder, "inputs", None):
+            return check_domain(x, name)  # `read_inputs` would take it for rows of one array
+        return read_inputs(self.encoder, x, name)
 
     def _prepare(self, x) -> None:
         """Build model and optimizer for batches, or a specification; check what is then known."""

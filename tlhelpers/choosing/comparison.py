@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 from tlhelpers.checks.seeds import check_seed
@@ -138,7 +139,7 @@ class Comparison:
             ax.spines[["top", "right"]].set_visible(False)
         what = next(iter(self.measures))
         alt = {"alt": self._in_words(reference, shown)}  # shorter than a list of all points
-        figure._repr_mimebundle_ = lambda **asked: ({}, {"image/png": alt, "image/svg+xml": alt})
+        figure._repr_mimebundle_ = partial(_metadata, {"image/png": alt, "image/svg+xml": alt})
         left.set_xlabel(what)
         right.set_xlabel(f"above {reference}, {self.confidence:.0%} interval".replace("%", " %"))
         if len(self.cases) > 1:
@@ -154,7 +155,7 @@ class Comparison:
         return " ".join(said)
 
     def _place(self, case: Hashable) -> int:
-        if case is None:
+        if case is None and case not in self.cases:
             return 0
         if case not in self.cases:
             near = did_you_mean(str(case), map(str, self.cases))
@@ -165,7 +166,7 @@ class Comparison:
 
     def _table(self, mark: Callable[[str, bool], str]) -> list[list[str]]:
         what = next(iter(self.measures))
-        rows = [["", *(what if case is None else str(case) for case in self.cases)]]
+        rows = [["", *(what if self.cases == (None,) else str(case) for case in self.cases)]]
         good = {case: self.not_below_best(case) for case in self.cases}
         for arm in self.arms:
             shown = [f"{self.mean(arm, c):.3f}" for c in self.cases]
@@ -243,7 +244,7 @@ def compare(
             f"arms={list(arms) if isinstance(arms, Mapping) else arms!r}. Write {{'frozen': f, "
             "'tuned': g}, with f(seed, case)."
         )
-    chosen = range(seeds) if isinstance(seeds, int) else seeds
+    chosen = range(seeds) if isinstance(seeds, int | np.integer) else seeds
     numbers = tuple(check_seed(seed) for seed in chosen)
     kinds = (None,) if cases is None else tuple(cases)
     for name, given in (("seeds", numbers), ("cases", kinds)):
@@ -271,14 +272,25 @@ def compare(
     return Comparison(tuple(arms), kinds, numbers, found, confidence)
 
 
+def _metadata(alt: dict, **asked) -> tuple[dict, dict]:
+    return {}, alt
+
+
 def _read(given, what: str, found: Mapping, run: tuple) -> dict[str, float]:
     """Return the numbers of one run by name, or say which run gave something else."""
     scores = dict(given) if isinstance(given, Mapping) else {what: given}
-    values = [v for v in scores.values() if np.ndim(v) == 0 and np.isreal(v) and np.isfinite(v)]
-    if not scores or len(values) < len(scores) or (found and list(scores) != list(found)):
+    fine = bool(scores) and all(map(_is_score, scores.values()))
+    if not fine or (found and list(scores) != list(found)):
         raise ValueError(
             "An arm must return a finite number, or a dict of these with the same names in each "
             f"run. Received: {given!r} from {run[0]!r}, case {run[1]!r}, seed {run[2]}. Return "
             "float(accuracy)."
         )
     return {name: float(value) for name, value in scores.items()}
+
+
+def _is_score(value) -> bool:
+    try:
+        return np.ndim(value) == 0 and math.isfinite(value)
+    except TypeError:  # None, of an arm without a return; a text
+        return False

@@ -37,7 +37,16 @@ def end_of(model: keras.Model) -> End:
     Raises:
         ValueError: a softmax over one unit, which is always 1.
     """
-    width = int(model.output_shape[-1])
+    outputs = list(getattr(model, "outputs", None) or [])
+    shape: tuple | None = (
+        outputs[0].shape if len(outputs) == 1 else getattr(model, "output_shape", None)
+    )
+    if not isinstance(shape, tuple):  # several, or unknown
+        raise ValueError(
+            f"`model` must have a graph and one output. Received: model={model.name!r}. Build it "
+            "with keras.Model(inputs, output)."
+        )
+    width = int(shape[-1] or 1) if len(shape) > 1 else 1
     activation, kind = _activation_of(model)
     if activation == "softmax" and width == 1:
         raise ValueError(
@@ -65,6 +74,11 @@ def kind_of_outputs(model: keras.Model) -> str | None:
     None for a subclassed model, or another operation behind the last layer that learns.
     """
     return _activation_of(model)[1]
+
+
+def activation_of(model: keras.Model) -> str | None:
+    """Return the name of the last activation, None where it cannot be read off."""
+    return _activation_of(model)[0]
 
 
 def _activation_of(model: keras.Model) -> tuple[str | None, str | None]:

@@ -44,9 +44,10 @@ def read_inputs(model: keras.Model, x, name: str = "x"):
 def _shaped(wanted, x, name: str):
     """Return what is given for each input of the model, a column with the axis that it lacks."""
     if isinstance(wanted, Mapping):
-        return {**x, **{key: _of_shape(wanted[key], x[key], name) for key in wanted}}
+        return {**x, **{k: _of_shape(wanted[k], x[k], f"{name}[{k!r}]") for k in wanted}}
     if isinstance(wanted, list):
-        return [_of_shape(*pair, name) for pair in zip(wanted, x, strict=True)]
+        pairs = enumerate(zip(wanted, x, strict=True))
+        return [_of_shape(*pair, f"{name}[{number}]") for number, pair in pairs]
     return x if wanted is None or isinstance(x, Mapping) else _of_shape(wanted, x, name)
 
 
@@ -74,10 +75,12 @@ def _check_finite(model: keras.Model, x, name: str) -> None:
     if all(np.isfinite(part.sum(dtype="float64")) for part in parts):
         return
     flat = [~np.isfinite(part.reshape(len(part), -1)).all(axis=1) for part in parts]
-    row = int(np.argmax(np.any(flat, axis=0)))
-    sample = keras.tree.map_structure(lambda part: part[row : row + 1], x)
-    outputs = keras.tree.flatten(model(sample, training=False))
-    if not all(np.isfinite(to_numpy(output)).all() for output in outputs):
+    rows = np.flatnonzero(np.any(flat, axis=0))[:256]
+    samples = keras.tree.map_structure(lambda part: to_numpy(part)[rows], x)
+    outputs = [to_numpy(output) for output in keras.tree.flatten(model(samples, training=False))]
+    handed_on = [~np.isfinite(output.reshape(len(rows), -1)).all(axis=1) for output in outputs]
+    if np.any(handed_on):
+        row = rows[np.argmax(np.any(handed_on, axis=0))]
         raise ValueError(
             f"`{name}` must be finite. Received: NaN or infinity in sample {row}, and then in what "
             f"{model.name!r} makes of it. Drop such samples, or fill the gaps: np.nan_to_num."

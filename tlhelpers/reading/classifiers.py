@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from tlhelpers.models.ends import end_of, kind_of_outputs
+from tlhelpers.models.ends import kind_of_outputs
 from tlhelpers.models.inputs import read_inputs
-from tlhelpers.reading.tasks import task_trained
+from tlhelpers.reading.tasks import task_of_end
 from tlhelpers.scores.classification import to_each, to_probabilities
 from tlhelpers.sources.text_preprocessing import TextPreprocessor
 from tlhelpers.tuning.freezing import flags_of, restore_flags
@@ -24,6 +24,7 @@ class Classifier:
     model: keras.Model
     preprocessor: TextPreprocessor | None
     class_names: tuple[str, ...]
+    known_task: str | None = None  # as it was saved: a file has no loss that would tell
 
     def __getstate__(self) -> dict:
         return {**vars(self), "trainable": flags_of(self.model)}
@@ -36,7 +37,7 @@ class Classifier:
     @property
     def task(self) -> str:
         """Return "multiclass", "binary", "multilabel" or "regression"."""
-        return task_trained(self.model) or end_of(self.model).task
+        return self.known_task or task_of_end(self.model)
 
     def __str__(self) -> str:
         kind = "arrays" if self.preprocessor is None else "texts"
@@ -73,8 +74,15 @@ class Classifier:
                 f"`model` must tell classes apart. Received: model={self.model.name!r}, which "
                 "gives numbers (regression). Use predict(x)."
             )
+        kind = kind_of_outputs(self.model)
+        if kind is None and (self.task == "multilabel" or self.model.output_shape[-1] == 1):
+            raise ValueError(
+                "`model` must end in a layer that tells logits from probabilities. Received: "
+                f"model={self.model.name!r}. End it in keras.layers.Activation('sigmoid') if it "
+                "gives logits, or use predict(x)."
+            )
         convert = to_each if self.task == "multilabel" else to_probabilities
-        return convert(self.predict(x, batch_size), kind_of_outputs(self.model))[0]
+        return convert(self.predict(x, batch_size), kind)[0]
 
     def classify(self, x, batch_size: int = 64) -> list:
         """Return the name of the most probable class of each; of a multilabel model all names.

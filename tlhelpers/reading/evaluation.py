@@ -131,7 +131,7 @@ def evaluate(
     """
     task = task_trained(model) if task is None else check_choice("task", task, TASKS)
     outputs, labels = _predict(model, x, y, batch_size, _reader(model, task))
-    kind, width = kind_of_outputs(model), outputs.shape[-1]
+    kind, width = kind_of_outputs(model), outputs.shape[-1] if outputs.ndim > 1 else 1
     if task == "regression":
         return report_on_numbers(outputs, labels, names_of(class_names, width))
     if task == "multilabel" or labels.ndim == 2:

@@ -10,10 +10,13 @@ from pathlib import Path
 
 from tlhelpers.checks.backend import check_tensorflow
 from tlhelpers.checks.words import check_choice
+from tlhelpers.models.ends import end_of
+from tlhelpers.models.graph import inputs_of
 from tlhelpers.models.inputs import read_inputs
 from tlhelpers.models.preprocessing import images_of
 from tlhelpers.reading.classifiers import Classifier
 from tlhelpers.reading.evaluation import names_of
+from tlhelpers.reading.tasks import task_of_end
 
 import keras
 import numpy as np
@@ -61,18 +64,23 @@ def export(
     check_tensorflow("export")
     check_choice("format", format, _ENDINGS)
     if isinstance(model, Classifier):
-        model, class_names = model.model, class_names or model.class_names
+        class_names = model.class_names if class_names is None else class_names
+        task, model = model.task, model.model
+    else:
+        task = task_of_end(model)
     target = _check_place(Path(path), format)
     if format == "onnx" and importlib.util.find_spec("tf2onnx") is None:
         raise ValueError(
             "`format` must be one that this installation can write. Received: format='onnx', "
             "without the package tf2onnx. Install it: pip install tf2onnx; or use 'saved_model'."
         )
-    bare = keras.Model(model.input, model.output, name=model.name)  # no optimizer, no metrics
-    names = None if class_names is None else names_of(class_names, _width(model))
-    sample = _draw(model) if sample is None else read_inputs(model, sample, "sample")
+    end = end_of(model)
+    width = end.classes if task == "binary" else end.width
+    names = None if class_names is None else names_of(class_names, width)
+    bare = keras.Model(inputs_of(model), model.outputs[0], name=model.name)  # no optimizer
+    sample = _draw(bare) if sample is None else read_inputs(bare, sample, "sample")
     sample = keras.tree.map_structure(
-        lambda tensor, part: np.asarray(part).astype(tensor.dtype), model.input, sample
+        lambda tensor, part: np.asarray(part).astype(tensor.dtype), bare.input, sample
     )
     expected = bare.predict(sample, verbose=0)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -93,6 +101,8 @@ def export(
         if names is not None:
             place = new / "class_names.json" if new.is_dir() else Path(f"{new}.json")
             place.write_text(json.dumps(names), encoding="utf8")
+        elif not new.is_dir():  # names of an earlier file are not this model's
+            Path(f"{target}.json").unlink(missing_ok=True)
         if new.is_dir() and target.exists():
             target.rmdir()  # it is empty
         for part in sorted(Path(beside).iterdir(), reverse=True):  # the names before the model
@@ -115,10 +125,6 @@ def _check_place(target: Path, format: str) -> Path:
             f"path={str(target)!r}, which is taken. Move it away, or name another."
         )
     return target.resolve()
-
-
-def _width(model: keras.Model) -> int:
-    return max(int(model.output_shape[-1]), 1)
 
 
 def _draw(model: keras.Model):

@@ -18,8 +18,8 @@ class LabelsReport(Printed):
     with all labels right, with its 95 % Wilson interval; `majority_match` is that of always saying
     the commonest set. `hamming_loss` is the share of wrong answers. `precision`, `recall`, `f1`,
     `average_precision` and `auc` are means over labels ("macro") that have the samples for them,
-    `micro` has the first three over all answers. `per_class` maps a name to its scores; one is NaN
-    where all samples have the label, or none.
+    `micro` has the first three over all answers. `per_class` maps a name to its scores: `auc` is
+    NaN where all samples have the label, or none; `average_precision` where none has it.
     """
 
     exact_match: float

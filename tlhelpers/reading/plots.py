@@ -93,6 +93,7 @@ def plot_confusion(report: Report, normalize: bool = True):
         >>> report = tl.evaluate(model, x, y, class_names)
         >>> tl.plot_confusion(report).savefig("confusion.png")
     """
+    _check_classes(report)
     matrix = np.asarray(report.confusion, dtype=float)
     totals = matrix.sum(axis=1, keepdims=True)
     shares = np.divide(matrix, totals, out=np.zeros_like(matrix), where=totals > 0)
@@ -115,6 +116,14 @@ def plot_confusion(report: Report, normalize: bool = True):
     ax.set(xlabel="predicted", ylabel="true")
     figure.set_label(_confusion_in_words(report))
     return figure
+
+
+def _check_classes(report) -> None:
+    if not isinstance(report, Report):
+        raise ValueError(
+            "`report` must be of one class for each sample. Received: report="
+            f"{type(report).__name__}. Print it, or use report.to_markdown()."
+        )
 
 
 def _confusion_in_words(report: Report) -> str:
@@ -215,6 +224,7 @@ def plot_reliability(report: Report, bins: int = 15):
         >>> report = tl.evaluate(model, x, y)
         >>> tl.plot_reliability(report).savefig("reliability.png")
     """
+    _check_classes(report)
     points = np.array(reliability(report.probabilities, report.labels, bins))
     figure, (ax,) = new_axes(3.4, 3.2)
     ax.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1)

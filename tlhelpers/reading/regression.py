@@ -57,7 +57,7 @@ def report_on_numbers(outputs, labels, names: tuple) -> NumbersReport:
     labels = np.asarray(labels, dtype="float64").reshape(predicted.shape)
     each = np.array(_scores(predicted, labels))  # (3, targets)
     rng, n = np.random.default_rng(0), len(labels)
-    drawn = [rng.integers(n, size=n) for _ in range(_RESAMPLES)]
+    drawn = (rng.integers(n, size=n) for _ in range(_RESAMPLES))  # one at a time is held
     resampled = [np.mean(_scores(predicted[rows], labels[rows]), axis=1) for rows in drawn]
     with warnings.catch_warnings():  # an R2 that is undefined in every draw stays NaN
         warnings.filterwarnings("ignore", message="All-NaN slice", category=RuntimeWarning)

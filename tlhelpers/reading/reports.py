@@ -60,4 +60,6 @@ def _plain(value):
         return {key: _plain(part) for key, part in value.items()}
     if isinstance(value, float) and math.isnan(value):
         return None
-    return value.tolist() if isinstance(value, np.ndarray) else value
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    return _plain(value.tolist()) if isinstance(value, np.ndarray) else value

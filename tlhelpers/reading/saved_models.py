@@ -12,6 +12,7 @@ from pathlib import Path
 from tlhelpers.models.ends import end_of
 from tlhelpers.reading.classifiers import Classifier
 from tlhelpers.reading.evaluation import names_of
+from tlhelpers.reading.tasks import task_of_end
 from tlhelpers.reading.text_models import load_text_model
 from tlhelpers.sources.bert import import_keras_hub
 from tlhelpers.tuning.freezing import flags_of, restore_flags
@@ -48,16 +49,17 @@ def save_classifier(path: str | os.PathLike, model: keras.Model, class_names=Non
             f"`path` must end in .keras. Received: path={str(path)!r}. Use "
             f"{path.stem + '.keras'!r}; for servers and phones there is tl.export."
         )
-    names = _names(model, class_names)
+    task = task_of_end(model)
+    names = _names(model, class_names, task)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}.") as beside:
         new = Path(beside) / path.name
         model.save(new)
         with zipfile.ZipFile(new, "a") as archive:
-            about = {"class_names": names, "trainable": flags_of(model)}
+            about = {"class_names": names, "trainable": flags_of(model), "task": task}
             archive.writestr(_ABOUT, json.dumps(about))
         os.replace(new, path)
-    return Classifier(model, None, names)
+    return Classifier(model, None, names, task)
 
 
 def load_classifier(path: str | os.PathLike) -> Classifier:
@@ -94,7 +96,8 @@ def load_classifier(path: str | os.PathLike) -> Classifier:
         model = keras.models.load_model(path, compile=False, safe_mode=True)
         if about:
             restore_flags(model, about["trainable"])
-        return Classifier(model, None, _names(model, about.get("class_names")))
+        task = about.get("task") or task_of_end(model)
+        return Classifier(model, None, _names(model, about.get("class_names"), task), task)
     except Exception as error:  # a damaged file makes Keras raise all kinds
         raise ValueError(
             "`path` must be a .keras file, or a folder of save_text_model, whole. Received: "
@@ -103,6 +106,6 @@ def load_classifier(path: str | os.PathLike) -> Classifier:
         ) from error
 
 
-def _names(model: keras.Model, class_names) -> tuple[str, ...]:
+def _names(model: keras.Model, class_names, task: str) -> tuple[str, ...]:
     end = end_of(model)
-    return names_of(class_names, end.classes if end.task == "binary" else end.width)
+    return names_of(class_names, end.classes if task == "binary" else end.width)

@@ -1,6 +1,6 @@
 """What a model was trained for, where its head or its loss tells."""
 
-from tlhelpers.models.ends import kind_of_outputs, task_of
+from tlhelpers.models.ends import activation_of, end_of, kind_of_outputs, task_of
 
 import keras
 
@@ -23,6 +23,12 @@ def task_trained(model: keras.Model) -> str | None:
     if name in _OF_NUMBERS and kind_of_outputs(model) != "probabilities":
         return "regression"
     outputs = getattr(model, "outputs", None)
-    if name.startswith("binary") and outputs and outputs[0].shape[-1] > 1:
+    several = outputs and len(outputs[0].shape) > 1 and outputs[0].shape[-1] != 1
+    if name.startswith("binary") and several and activation_of(model) != "softmax":
         return "multilabel"
     return task_of(model)
+
+
+def task_of_end(model: keras.Model) -> str:
+    """Return the task of `task_trained`, or else what the end is mostly meant for."""
+    return task_trained(model) or end_of(model).task

@@ -154,6 +154,10 @@ def metrics_of(loss, metrics):
 
     Keras cuts what one unit gives at 0.5, also where the loss takes logits.
     """
+    if isinstance(metrics, Mapping):
+        of = loss if isinstance(loss, Mapping) else dict.fromkeys(metrics, loss)
+        lists = {k: [m] if isinstance(m, str) else m for k, m in metrics.items()}
+        return {k: metrics_of(of.get(k), m) for k, m in lists.items()}
     binary = keras.losses.BinaryCrossentropy | keras.losses.BinaryFocalCrossentropy
     if isinstance(loss, binary) and loss.from_logits:
         return _named_accuracy(metrics, _binary_accuracy(logits=True))

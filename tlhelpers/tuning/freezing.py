@@ -30,6 +30,8 @@ def freeze(model: keras.Model, head: str | None = None) -> Trainability:
             maps become one vector, or behind what came along if you have put a new end in place of
             an old one, as your logits behind fc1 and fc2 of VGG16. Where nothing tells, as in such
             a model from a file, or in a U-Net, say it: `freeze(model, head="my_logits")`.
+            Say it, too, where the last layer was built twice on one hidden layer, as by running a
+            cell again: the first one then counts as an old end.
 
     Returns:
         The table of `describe(model)`.

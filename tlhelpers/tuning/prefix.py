@@ -35,13 +35,10 @@ class FrozenPrefix:
         """Return what its outputs for so many samples like `x` take; None where lengths vary."""
         outputs = self.prefix.outputs
         if any(None in tensor.shape[1:] for tensor in outputs) and x is not None:
-            outputs = self.prefix.compute_output_spec(
-                keras.tree.map_structure(
-                    lambda tensor, part: keras.KerasTensor((None, *part.shape[1:]), tensor.dtype),
-                    self.prefix.input,
-                    x,
-                )
-            )
+            pairs = zip(self.prefix.inputs, keras.tree.flatten(x), strict=True)
+            given = [keras.KerasTensor((None, *x.shape[1:]), t.dtype) for t, x in pairs]
+            form = keras.tree.pack_sequence_as(self.prefix.input, given)
+            outputs = self.prefix.compute_output_spec(form)
         total = 0
         for tensor in keras.tree.flatten(outputs):
             if None in tensor.shape[1:]:

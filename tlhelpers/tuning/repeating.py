@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from tlhelpers.checks.features import to_numpy
 from tlhelpers.checks.seeds import check_seed
 from tlhelpers.checks.words import check_number, check_whole
 from tlhelpers.models.graph import inputs_of
@@ -11,6 +12,7 @@ from tlhelpers.models.splitting import split_at
 from tlhelpers.models.state import check_built, read, variables_of, write
 from tlhelpers.tuning.features import extract_features
 from tlhelpers.tuning.fitting import compile_afresh, end_for_loss, loss_of, metrics_of, read_data
+from tlhelpers.tuning.prefix import own_methods
 
 import keras
 import numpy as np
@@ -75,6 +77,11 @@ class Repeated:
 
     def __init__(self, model, behind=None, optimizer=None, loss=None, metrics=None, batch_size=32):
         check_built(model)
+        if own := own_methods(model):
+            raise ValueError(
+                f"`model` must train as Keras does. Received: model={model.name!r} with its own "
+                f"{', '.join(own)}. Call its own fit."
+            )
         self.model, self._prefix = model, None
         self.net = model
         if getattr(model, "inputs", None):  # a net of its own keeps what it compiled
@@ -115,7 +122,10 @@ class Repeated:
         """
         if self._prefix is None:
             return x
-        write(self._variables, self._fresh)  # another training may have changed this part
+        frozen = {id(v) for v in self._prefix.variables}
+        pairs = zip(self._variables, self._fresh, strict=True)
+        mine = [(v, a) for v, a in pairs if id(v) in frozen]
+        write([v for v, _ in mine], [a for _, a in mine])  # another training may have changed it
         return extract_features(self._prefix, x)
 
     def train(
@@ -154,6 +164,9 @@ class Repeated:
         starts = range(0, count, self.batch_size)
         rates = self._rates(learning_rate, epochs * len(starts))
         begin = self._beginning(weights)
+        if test is not None:
+            test = read_data(self.net, test, "test", self._end)
+        x, y = keras.tree.map_structure(to_numpy, (x, y))  # rows are drawn from them
         if not self._traced:  # so that the first seconds are like the others
             self._restart(begin, seed)
             self._step(x, y, np.arange(self.batch_size) % count)
@@ -175,7 +188,10 @@ class Repeated:
         """Return the first metric on data, of the model as it is; the loss without a metric."""
         x, y = read_data(self.net, (x, y), "test", self._end)
         found = self.net.evaluate(x, y, batch_size=max(self.batch_size, 200), verbose=0)
-        return float(found[1] if isinstance(found, list) else found)
+        found = found if isinstance(found, list) else [found]
+        outputs = len(getattr(self.net, "outputs", None) or [0])
+        first = 1 + (outputs if outputs > 1 else 0)  # behind the loss, and that of each output
+        return float(found[first] if len(found) > first else found[0])
 
     def _step(self, x, y, rows):
         self.net.train_on_batch(*keras.tree.map_structure(lambda part: part[rows], (x, y)))
