@@ -421,6 +421,23 @@ def test_an_encoder_of_several_inputs_takes_a_tuple():
         np.testing.assert_allclose(a, b, rtol=1e-5)
 
 
+def test_an_encoder_without_a_graph_takes_a_tuple_too():
+    class TwoParts(keras.Layer):
+        def __init__(self):
+            super().__init__()
+            self.narrow, self.wide = L.Dense(5), L.Dense(5)
+
+        def call(self, x):
+            return self.narrow(x[0]) + self.wide(x[1])
+
+    cut = lambda x: (x[:, :1], x[:, 1:])  # noqa: E731
+    model = build(encoder=TwoParts())
+    data = tl.paired_batches(cut(XS), YS, cut(XT), 8)
+    history = model.fit(data, verbose=0, validation_data=(cut(XT), YS)).history
+    assert np.isfinite(history["val_loss"]).all()
+    assert model.predict(cut(XT), verbose=0).shape == (len(XT), 3)
+
+
 def test_arrays_without_labels_are_refused():
     for call in (
         lambda: build().evaluate(XS, verbose=0),
