@@ -175,7 +175,7 @@ BAD = [
 def test_bad_input(model, y, task, message):
     with pytest.raises(ValueError, match=message):
         evaluate(model, X, y, task=task)
-    with pytest.raises(ValueError, match=r"`outputs` must be finite. Received"):
+    with pytest.raises(ValueError, match=r"`x` must be finite. Received: NaN .* in sample 0"):
         evaluate(passing(2), X * np.nan, NUMBERS, task="regression")
 
 
