@@ -61,6 +61,15 @@ def test_features_of_other_data_leave_the_training_alone():
     assert scored == pytest.approx(np.mean(model.predict(X, verbose=0).argmax(axis=1) == Y))
 
 
+def test_an_end_that_does_not_tell_its_kind_needs_a_loss():
+    images = keras.Input((4,))
+    model = keras.Model(images, keras.layers.Dense(3)(images) * 2.0)
+    with pytest.raises(ValueError, match="`loss` must be given"):
+        compile_once(model)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    assert compile_once(model, loss=loss, metrics=["accuracy"]).net.compiled
+
+
 def test_a_training_step_of_ones_own_is_refused():
     class Own(keras.Model):
         def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):

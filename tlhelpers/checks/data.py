@@ -27,7 +27,7 @@ def check_images(x, input_shape: tuple = (None, None, 3)) -> None:
     shape = tuple(x.shape)
     if len(shape) == 4 and 0 in shape:
         raise ValueError(f"Images must be one or more. Received: shape={shape}. Check the source.")
-    if len(shape) != 4 or not _fits(shape, (None, *expected)):
+    if not fits(shape, (None, *expected)):
         cure = ""
         if len(shape) == 3:
             cure = " Add the first axis with x[None]."
@@ -36,17 +36,20 @@ def check_images(x, input_shape: tuple = (None, None, 3)) -> None:
         elif len(shape) == 4 and expected[-1] in (None, shape[-1]):
             cure = f" Resize them: keras.ops.image.resize(x, {expected[:2]})."
         raise ValueError(
-            f"Images must have shape {_shown(expected)}. Received: shape={shape}.{cure}"
+            f"Images must have shape {shown(expected)}. Received: shape={shape}.{cure}"
         )
     _check_range(x, shape)
 
 
-def _fits(shape: tuple, expected: tuple) -> bool:
-    return all(e in (None, s) for e, s in zip(expected, shape, strict=True))
+def fits(shape: tuple, expected: tuple) -> bool:
+    """Whether a shape is the expected one, where None stands for any size."""
+    sizes = zip(expected, shape, strict=False)
+    return len(shape) == len(expected) and all(e in (None, s) for e, s in sizes)
 
 
-def _shown(expected: tuple) -> str:
-    return f"(n, {', '.join('any' if e is None else str(e) for e in expected)})"
+def shown(expected: tuple) -> str:
+    """Return the shape of a batch as an error shows it: (n, 32, any)."""
+    return f"({', '.join(['n', *('any' if e is None else str(e) for e in expected)])})"
 
 
 def _check_range(x, shape) -> None:
@@ -134,9 +137,9 @@ def check_tokens(model: keras.Model, x) -> None:
         raise ValueError(f"Arrays of one length are required. Received: {lengths}.")
     for name, tensor in wanted.items():
         shape, given = (None, *tensor.shape[1:]), tuple(np.shape(x[name]))
-        if len(shape) == len(given) and not _fits(given, shape):
+        if len(shape) == len(given) and not fits(given, shape):
             raise ValueError(
-                f"{name} of shape {_shown(shape[1:])} is required. Received: shape={given}. Turn "
+                f"{name} of shape {shown(shape[1:])} is required. Received: shape={given}. Turn "
                 "texts into as many tokens with bert.preprocessor(sequence_length), or build the "
                 "model for any length, with sequence_length=None."
             )

@@ -5,11 +5,11 @@ import math
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import NamedTuple
 
 from tlhelpers.checks.seeds import check_seed
 from tlhelpers.checks.words import check_choice, check_number, did_you_mean
+from tlhelpers.reading.figures import carry_description
 from tlhelpers.reading.plots import GREY, new_axes
 
 import numpy as np
@@ -137,14 +137,11 @@ class Comparison:
             ax.set_yticks(range(len(shown)), shown if ax is left else [])
             ax.set_ylim(len(shown) - 0.5, -0.5)
             ax.spines[["top", "right"]].set_visible(False)
-        what = next(iter(self.measures))
-        alt = {"alt": self._in_words(reference, shown)}  # shorter than a list of all points
-        figure._repr_mimebundle_ = partial(_metadata, {"image/png": alt, "image/svg+xml": alt})
-        left.set_xlabel(what)
+        left.set_xlabel(next(iter(self.measures)))
         right.set_xlabel(f"above {reference}, {self.confidence:.0%} interval".replace("%", " %"))
         if len(self.cases) > 1:
             figure.legend(loc="outside upper center", ncols=len(self.cases), frameon=False)
-        return figure
+        return carry_description(figure, self._in_words(reference, shown))  # not every point
 
     def _in_words(self, reference: str, arms: Sequence[str]) -> str:
         said = [f"{next(iter(self.measures))}, and differences from {reference} with intervals."]
@@ -270,10 +267,6 @@ def compare(
     for array in found.values():
         array.flags.writeable = False
     return Comparison(tuple(arms), kinds, numbers, found, confidence)
-
-
-def _metadata(alt: dict, **asked) -> tuple[dict, dict]:
-    return {}, alt
 
 
 def _read(given, what: str, found: Mapping, run: tuple) -> dict[str, float]:

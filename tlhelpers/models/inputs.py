@@ -2,7 +2,15 @@
 
 from collections.abc import Mapping
 
-from tlhelpers.checks.data import as_classes, check_labels, check_tokens, count_samples, to_array
+from tlhelpers.checks.data import (
+    as_classes,
+    check_labels,
+    check_tokens,
+    count_samples,
+    fits,
+    shown,
+    to_array,
+)
 from tlhelpers.checks.features import to_numpy
 from tlhelpers.models.ends import End
 from tlhelpers.models.preprocessing import check_inputs
@@ -53,20 +61,14 @@ def _shaped(wanted, x, name: str):
 
 def _of_shape(wanted: keras.KerasTensor, x, name: str):
     shape, given = tuple(wanted.shape[1:]), tuple(x.shape)
-    if shape[-1:] == (1,) and _fits(given[1:], shape[:-1]):
+    if shape[-1:] == (1,) and fits(given[1:], shape[:-1]):
         return x[..., None]
-    if _fits(given[1:], shape) or (given[-1] == 1 and _fits(given[1:-1], shape)):
+    if fits(given[1:], shape) or (given[-1] == 1 and fits(given[1:-1], shape)):
         return x  # of an axis too many Keras makes none
     cure = "Resize, reshape or pad it as the model was built."
-    if _fits(given, shape):
+    if fits(given, shape):
         cure = f"One sample? Add the axis of samples: {name}[None], or dataset.batch(32)."
-    expected = ", ".join(["n", *("any" if side is None else str(side) for side in shape)])
-    raise ValueError(f"`{name}` must have shape ({expected}). Received: shape={given}. {cure}")
-
-
-def _fits(given: tuple, shape: tuple) -> bool:
-    pairs = zip(given, shape, strict=False)
-    return len(given) == len(shape) and all(wanted in (None, side) for side, wanted in pairs)
+    raise ValueError(f"`{name}` must have shape {shown(shape)}. Received: shape={given}. {cure}")
 
 
 def _check_finite(model: keras.Model, x, name: str) -> None:

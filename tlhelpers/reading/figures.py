@@ -29,15 +29,18 @@ def describe_figure(figure) -> str:
     return " ".join(f"{part}." for part in (_one_line(part).rstrip(".") for part in parts) if part)
 
 
-def carry_description(figure):
-    """Let a notebook keep the figure's alternative text beside its picture; return the figure."""
-    figure._repr_mimebundle_ = partial(_metadata, figure)
+def carry_description(figure, text: str | None = None):
+    """Let a notebook keep an alternative text beside the figure's picture; return the figure.
+
+    The text is that of `describe_figure` at the time when it is shown, unless one is given.
+    """
+    figure._repr_mimebundle_ = partial(_metadata, figure, text)
     return figure
 
 
-def _metadata(figure, **asked) -> tuple[dict, dict]:
+def _metadata(figure, text: str | None, **asked) -> tuple[dict, dict]:
     """Return what IPython adds to the picture, which it draws itself."""
-    alt = {"alt": describe_figure(figure)}
+    alt = {"alt": text or describe_figure(figure)}
     return {}, {"image/png": alt, "image/svg+xml": alt}
 
 

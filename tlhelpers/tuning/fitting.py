@@ -28,9 +28,15 @@ def prepare(model: keras.Model, train, validation, loss, metrics, size=None) -> 
     train = read_data(model, train, "train", end, size)
     if validation is not None:
         validation = read_data(model, validation, "validation", end)
+    end = end and _with_kind(end, model, train)
+    return train, validation, compiled_with(end, loss, metrics)
+
+
+def compiled_with(end: End | None, loss, metrics) -> dict:
+    """Return loss and metrics for `compile`: those of the end, where no loss is given."""
     if end is not None:
-        loss, metrics = loss_of(_with_kind(end, model, train), metrics)
-    return train, validation, {"loss": loss, "metrics": metrics_of(loss, metrics)}
+        loss, metrics = loss_of(end, metrics)
+    return {"loss": loss, "metrics": metrics_of(loss, metrics)}
 
 
 def read_data(model: keras.Model, data, name: str, end: End | None = None, size=None):

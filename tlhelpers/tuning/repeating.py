@@ -11,7 +11,7 @@ from tlhelpers.models.graph import inputs_of
 from tlhelpers.models.splitting import split_at
 from tlhelpers.models.state import check_built, read, variables_of, write
 from tlhelpers.tuning.features import extract_features
-from tlhelpers.tuning.fitting import compile_afresh, end_for_loss, loss_of, metrics_of, read_data
+from tlhelpers.tuning.fitting import compile_afresh, compiled_with, end_for_loss, read_data
 from tlhelpers.tuning.prefix import own_methods
 
 import keras
@@ -55,7 +55,8 @@ def compile_once(
 
     Raises:
         ValueError: a model that isn't built or where nothing learns, weights that learn before the
-            layer `behind`, and what `split_at` refuses.
+            layer `behind`, and what `split_at` refuses; no loss for a model whose end doesn't tell
+            logits from probabilities.
 
     Example:
         >>> tl.unfreeze(model, blocks=1)  # doctest: +ELLIPSIS
@@ -99,11 +100,13 @@ class Repeated:
                 "before it. Use tl.freeze or tl.unfreeze first."
             )
         self._end = end_for_loss(self.net, loss)
-        if self._end is not None:
-            loss, metrics = loss_of(self._end, metrics)
-        else:
-            metrics = metrics_of(loss, metrics)
-        compile_afresh(self.net, optimizer or keras.optimizers.Adam(), loss, metrics)
+        if self._end and self._end.kind is None and self._end.task != "regression":
+            raise ValueError(
+                "`loss` must be given for a model whose end doesn't tell logits from probabilities."
+                f" Received: loss=None, model={self.net.name!r}. Use the one that it was made for."
+            )
+        settings = compiled_with(self._end, loss, metrics)
+        compile_afresh(self.net, optimizer or keras.optimizers.Adam(), **settings)
         changing = {id(v): v for v in [*model.variables, *variables_of(self.net)]}
         self._variables = list(changing.values())
         self._fresh, self._traced = read(self._variables), False
