@@ -4,10 +4,9 @@ import functools
 from collections.abc import Callable, Iterator
 
 from tlhelpers.adaptation.samples import LABELLED, called, check_domain, check_parts, each, parts_of
-from tlhelpers.checks.data import check_labels, count_samples
+from tlhelpers.checks.data import as_classes, check_labels, count_samples, to_array
 from tlhelpers.checks.features import is_finite, to_numpy
 from tlhelpers.checks.words import check_seed, check_whole
-from tlhelpers.models.inputs import as_classes, to_array
 
 import keras
 import numpy as np

@@ -20,11 +20,11 @@ from tlhelpers.adaptation.samples import (
     is_pair,
     to_weights,
 )
-from tlhelpers.checks.data import check_labels, count_samples
+from tlhelpers.checks.data import as_classes, check_labels, count_samples, to_array
 from tlhelpers.checks.features import to_numpy
 from tlhelpers.checks.words import check_choice, check_number, check_whole
 from tlhelpers.models.ends import End, task_of
-from tlhelpers.models.inputs import as_classes, read_inputs, read_labels, to_array
+from tlhelpers.models.inputs import read_inputs, read_labels
 from tlhelpers.tuning.batches import is_dataset
 from tlhelpers.tuning.fitting import loss_of
 from tlhelpers.tuning.freezing import flags_of, restore_flags

@@ -12,7 +12,7 @@ from tlhelpers.models.costs import count_cost
 from tlhelpers.models.graph import cuts, walk
 from tlhelpers.models.heads import GlobalPooling
 from tlhelpers.models.preprocessing import modes_of, preprocessing
-from tlhelpers.reading.evaluation import to_probabilities
+from tlhelpers.scores.classification import to_probabilities
 from tlhelpers.scores.probes import linear_probe
 from tlhelpers.scores.transferability import h_score, leep, logme, nce
 from tlhelpers.sources.backbones import backbone_names

@@ -6,10 +6,10 @@ from tlhelpers.checks.backend import check_tensorflow
 from tlhelpers.checks.data import check_tokens
 from tlhelpers.checks.words import check_whole
 from tlhelpers.models.anatomy import find_base
+from tlhelpers.models.ends import kind_of_outputs
 from tlhelpers.models.graph import cuts, walk
 from tlhelpers.models.inputs import read_inputs
 from tlhelpers.models.splitting import split_at
-from tlhelpers.reading.evaluation import kind_of_outputs
 from tlhelpers.reading.tasks import task_trained
 from tlhelpers.sources.text_preprocessing import TextPreprocessor
 
