@@ -325,3 +325,11 @@ def test_the_mirrored_backbones_are_ranked_by_name():
     table = rank_backbones(["vgg16", "mobilenetv2-dogs"], images, LABELS)
     assert not math.isnan(table["mobilenetv2-dogs"].leep) and math.isnan(table["vgg16"].leep)
     assert table["vgg16"].input == "32x32x3, caffe"
+
+
+def test_no_name_in_the_plot_lies_over_another():
+    rows = [row(f"candidate_{k}", 1e6 + 9e4 * (k % 3), -0.2 - 0.0005 * k) for k in range(10)]
+    figure = plot_ranking(ranking.Ranking(tuple(rows), "logme", 1, 2, ()))
+    figure.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in figure.axes[0].texts]
+    assert not any(box.count_overlaps(boxes[:k]) for k, box in enumerate(boxes))

@@ -171,7 +171,7 @@ def test_the_plan_is_printed_before_anything_is_trained(capsys):
     fine_tune(model, TRAIN, VALIDATION, unfreeze=1, head_epochs=1, epochs=2)
     plan = capsys.readouterr().out.splitlines()
     assert plan[0] == "fine_tune keeps the epoch with the best val_accuracy"
-    begin = f"head: 1 epochs, {total} weights (head) at 0.001, cached behind pooling"
+    begin = f"head: 1 epochs, {total} weights (head) at 0.005, cached behind pooling"
     assert plan[1].strip() == f"{begin} (384.00 B in memory)"  # 24 samples, 4 float32 each
     assert plan[2].strip().startswith("fine-tuning: 2 epochs, ")
     assert "weights (block3, head) at 0.0001, cached behind add" in plan[2] and len(plan) == 3

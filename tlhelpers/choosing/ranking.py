@@ -1,5 +1,6 @@
 """Compare pretrained networks on your own images before any of them is trained."""
 
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -231,10 +232,11 @@ def plot_ranking(ranking: Ranking, cost: str = "multiply_adds"):
         title = f"{cost.replace('_', '-')} unknown, not shown: {', '.join(unknown)}"
         ax.set_title(title, fontsize=8, color=GREY, loc="left", wrap=True)
     ax.plot([costs[n] for n in front], [promises[n] for n in front], color=ORANGE, linewidth=1)
+    names = []
     for name in (name for name in ranking.names if name not in unknown):
         point = costs[name], promises[name]
         ax.scatter(*point, color=BLUE if name in front else GREY, zorder=2)
-        ax.annotate(name, point, (4, 4), textcoords="offset points", fontsize=8)
+        names.append(ax.annotate(name, point, (5, 4), textcoords="offset points", fontsize=8))
     ax.set(xscale="log", xlabel=f"{cost.replace('_', '-')} per image", ylabel=ranking.by)
     low, high = ax.get_xlim()
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)) if high > 8 * low else MaxNLocator(5))
@@ -243,4 +245,18 @@ def plot_ranking(ranking: Ranking, cost: str = "multiply_adds"):
     ax.margins(x=0.18, y=0.1)
     ax.spines[["top", "right"]].set_visible(False)
     figure.set_label(f"{len(costs) - len(unknown)} candidates: promise over cost")
+    _spread(figure, names)
     return figure
+
+
+def _spread(figure, names) -> None:
+    """Move each name to the nearest place beside its point where it lies over no other name."""
+    figure.draw_without_rendering()  # now the places on the canvas are known
+    taken: list = []
+    for name in names:
+        for up, side in itertools.product((4, -9, 14, -19, 24, -29), ("left", "right")):
+            name.set(ha=side, position=(5 if side == "left" else -5, up))
+            box = name.get_window_extent()
+            if not box.count_overlaps(taken):
+                break
+        taken.append(box)

@@ -29,7 +29,7 @@ def fine_tune(
     unfreeze: Mapping | int | None = 1,
     head_epochs: int = 5,
     epochs: int = 5,
-    head_learning_rate: float = 1e-3,
+    head_learning_rate: float = 5e-3,
     learning_rate: float = 1e-4,
     cache_prefix: bool | str | Path = True,
     passes: int = 1,
@@ -101,7 +101,7 @@ def fine_tune(
     Example:
         >>> history = tl.fine_tune(model, (x_train, y_train), (x_val, y_val), unfreeze=1)
         fine_tune keeps the epoch with the best val_accuracy
-          head: 5 epochs, 18 weights (head) at 0.001, cached behind dropout (360.00 B in memory)
+          head: 5 epochs, 18 weights (head) at 0.005, cached behind dropout (360.00 B in memory)
           fine-tuning: 5 epochs, 203 weights (conv2, head) at 0.0001, cached behind re_lu...
         >>> len(history.history["val_accuracy"])
         10
