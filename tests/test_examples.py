@@ -14,7 +14,8 @@ import tlhelpers as tl
 import keras
 import numpy as np
 import pytest
-from toys import TinyBert, base_named, make_preprocessor
+from PIL import Image
+from toys import TinyBert, base_named, make_preprocessor, write_pictures
 
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE | doctest.IGNORE_EXCEPTION_DETAIL
 MODULES = [
@@ -84,6 +85,9 @@ def test_an_example_does_what_it_says(name, tmp_path, monkeypatch):
     names = namespace()
     if any(word in test.docstring for word in ("bert", "text_model", "tokens")):
         names |= text_names()
+    if "pets" in test.docstring or "cat.jpg" in test.docstring:
+        write_pictures(tmp_path / "pets", {"cat": 12, "dog": 12})
+        Image.open(tmp_path / "pets" / "cat" / "0.png").save(tmp_path / "cat.jpg")
     test.globs = {**vars(importlib.import_module(module_of(name))), **names}
     said = []
     doctest.DocTestRunner(optionflags=OPTIONS).run(test, out=said.append, clear_globs=False)

@@ -5,6 +5,7 @@ from tlhelpers.tuning.gradual import GradualUnfreezing
 
 import keras
 import numpy as np
+from PIL import Image
 
 L = keras.layers
 
@@ -200,3 +201,14 @@ def fit_gradually(model, folder=None, watch=None, **changes):
     return plan.fit(
         model, (GRADUAL_X, GRADUAL_Y), (GRADUAL_X, GRADUAL_Y), batch_size=8, callbacks=callbacks
     )
+
+
+def write_pictures(folder, counts):
+    """Write so many smooth, different pictures of 24 x 24 for each class; return the folder."""
+    rng = np.random.default_rng(0)
+    for name, count in counts.items():
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for number in range(count):
+            coarse = Image.fromarray(rng.integers(0, 256, (4, 4, 3)).astype("uint8"))
+            coarse.resize((24, 24)).save(folder / name / f"{number}.png")
+    return folder

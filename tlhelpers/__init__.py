@@ -36,7 +36,9 @@ from tlhelpers.sources.assets import fetch, fetch_all
 from tlhelpers.sources.backbones import load_backbone
 from tlhelpers.sources.bert import load_bert
 from tlhelpers.sources.datasets import load_dataset
+from tlhelpers.sources.folders import load_folder
 from tlhelpers.sources.mnist_m import make_mnist_m
+from tlhelpers.sources.pictures import load_picture
 from tlhelpers.tuning.bucketing import bucket_by_length
 from tlhelpers.tuning.describing import describe
 from tlhelpers.tuning.features import extract_features
@@ -58,11 +60,12 @@ __all__ = [
     "extract_features", "fetch", "fetch_all", "find_base", "find_blocks", "find_learning_rate",
     "fine_tune", "freeze", "grad_cam", "h_score", "knn_probe", "layerwise", "leep", "linear_cka",
     "linear_probe", "load_adapters", "load_backbone", "load_bert", "load_classifier",
-    "load_dataset", "load_text_model", "logme", "make_mnist_m", "merge_lora", "mmd", "nce",
-    "new_axes", "one_cycle", "plot_confusion", "plot_embedding", "plot_grad_cam", "plot_history",
-    "plot_images", "plot_ranking", "plot_reliability", "preprocessing", "proxy_a_distance",
-    "rank_backbones", "save_adapters", "save_classifier", "save_text_model", "set_seed", "split_at",
-    "token_importance", "transfer_weights", "unfreeze", "warmup_cosine",
+    "load_dataset", "load_folder", "load_picture", "load_text_model", "logme", "make_mnist_m",
+    "merge_lora", "mmd", "nce", "new_axes", "one_cycle", "plot_confusion", "plot_embedding",
+    "plot_grad_cam", "plot_history", "plot_images", "plot_ranking", "plot_reliability",
+    "preprocessing", "proxy_a_distance", "rank_backbones", "save_adapters", "save_classifier",
+    "save_text_model", "set_seed", "split_at", "token_importance", "transfer_weights", "unfreeze",
+    "warmup_cosine",
 ]  # fmt: skip
 __all__ += adaptation.__all__
 __all__.remove("DomainReport")  # these three stay names of `tl.adaptation`

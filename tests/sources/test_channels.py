@@ -58,3 +58,26 @@ def test_a_classifier_on_it_travels_whole(channels, tmp_path):
     assert [block.name for block in find_blocks(base)[-3:]] == [
         block.name for block in find_blocks(rgb)[-3:]
     ]
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4])
+def test_the_weights_that_it_saved_load_again(channels, tmp_path):
+    base = load_backbone("vgg16", (32, 32, channels), weights=None)
+    base.save_weights(tmp_path / "own.weights.h5")
+    again = load_backbone("vgg16", (32, 32, channels), tmp_path / "own.weights.h5")
+    for found, expected in zip(again.get_weights(), base.get_weights(), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_weights_of_an_rgb_base_are_widened_from_a_file_too(tmp_path):
+    rgb = load_backbone("vgg16", (32, 32, 3), weights=None)
+    rgb.save_weights(tmp_path / "rgb.weights.h5")
+    wide = load_backbone("vgg16", (32, 32, 6), tmp_path / "rgb.weights.h5")
+    ours, theirs = wide.get_weights()[0], rgb.get_weights()[0]
+    np.testing.assert_allclose(ours[:, :, :3] + ours[:, :, 3:], theirs[:, :, ::-1], rtol=1e-6)
+
+
+def test_weights_of_another_number_of_channels_are_refused(tmp_path):
+    load_backbone("vgg16", (32, 32, 4), weights=None).save_weights(tmp_path / "four.weights.h5")
+    with pytest.raises(ValueError, match=r"`weights` must fit vgg16.*Received: four\.weights\.h5"):
+        load_backbone("vgg16", (32, 32, 6), tmp_path / "four.weights.h5")

@@ -75,10 +75,13 @@ def load_backbone(
     elif weights == "imagenet":
         base, origin = _load_pretrained(name, input_shape)
     else:
-        base, origin = _build(name, input_shape), f"file {Path(weights).name}"
-        _load_file(base, Path(weights))
-    if channels not in (1, 3):
+        fits = [_build(name, input_shape)]
+        if channels not in (1, 3):  # it may hold what such a wide base has saved
+            fits.insert(0, widen(_constructor(name), fits[0], wanted))
+        base, origin = _load_file(fits, Path(weights)), f"file {Path(weights).name}"
+    if base.input_shape[-1] != channels:
         base = widen(_constructor(name), base, wanted)
+    if channels not in (1, 3):
         origin += f"; {channels} channels, 0..255 each, by the kernels of R, G, B in turn"
     elif channels == 1:
         origin += "; 1 channel, 0..255, repeated as R, G and B"
@@ -217,7 +220,8 @@ def _damaged(path: Path) -> ValueError:
     )
 
 
-def _load_file(base: keras.Model, path: Path) -> None:
+def _load_file(bases: list[keras.Model], path: Path) -> keras.Model:
+    """Load a file into the first of some bases that it fits, and return that."""
     received = f"Received: weights={str(path)!r}"
     if not path.is_file():
         required = "`weights` must be 'imagenet', None or the path of a weights file."
@@ -225,12 +229,15 @@ def _load_file(base: keras.Model, path: Path) -> None:
     if path.suffix not in (".h5", ".keras"):
         required = "`weights` must be a file that ends in .weights.h5, .h5 or .keras."
         raise ValueError(f"{required} {received}. Use base.save_weights('x.weights.h5').")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")  # Keras only warns of layers that stay random
-            base.load_weights(path)
-    except _BROKEN as error:
-        raise _damaged(path) from error
-    except (ValueError, UserWarning) as error:
-        required = f"`weights` must fit {base.name}, without its top."
-        raise ValueError(f"{required} Received: {path.name}: {error}") from error
+    for base in bases:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")  # Keras only warns of layers that stay random
+                base.load_weights(path)
+            return base
+        except _BROKEN as error:
+            raise _damaged(path) from error
+        except (ValueError, UserWarning) as error:
+            problem = error
+    required = f"`weights` must fit {bases[-1].name}, without its top."
+    raise ValueError(f"{required} Received: {path.name}: {problem}") from problem

@@ -1,0 +1,79 @@
+"""One picture from a file: upright, RGB, of one size."""
+
+import os
+from pathlib import Path
+
+from tlhelpers.checks.words import check_choice, check_whole
+
+import numpy as np
+from PIL import Image, ImageOps
+
+SUFFIXES = frozenset([".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"])
+FITS = ("crop", "pad", "stretch")
+
+
+def load_picture(
+    path: str | os.PathLike, size: tuple[int, int] = (160, 160), fit: str = "crop"
+) -> np.ndarray:
+    """Read a picture as a model of this package wants it: for one prediction, or many.
+
+    It is turned upright where the camera said how it was held (EXIF). Grey, palette, CMYK and
+    16-bit pictures become RGB, transparent parts white; of an animation the first frame is read.
+
+    Args:
+        path: of a BMP, GIF, JPEG, PNG, TIFF or WebP file.
+        size: `(height, width)` in pixels, that of the model's input.
+        fit: how a picture of other proportions gets that size: "crop" keeps its middle, "pad" all
+            of it between black bars, "stretch" all of it, distorted.
+
+    Returns:
+        An array uint8 `(height, width, 3)`, 0..255.
+
+    Raises:
+        ValueError: a file that does not exist, or is no whole picture; one whose numbers have no
+            known range (32 bits a pixel); a bad size or fit.
+
+    Example:
+        >>> load_picture("cat.jpg", (96, 128)).shape
+        (96, 128, 3)
+    """
+    height, width = check_size(size)
+    check_choice("fit", fit, FITS)
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"`path` must be a picture's file. Received: {path}, which is no file.")
+    try:
+        with Image.open(path) as image:
+            image.draft(None, (2 * max(size), 2 * max(size)))  # a large JPEG is decoded smaller
+            rgb = _as_rgb(ImageOps.exif_transpose(image))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ValueError(
+            f"`path` must be a whole picture. Received: {path}: {error}. Save it again as PNG or "
+            "JPEG, or take it away."
+        ) from error
+    if fit == "crop":
+        rgb = ImageOps.fit(rgb, (width, height))
+    elif fit == "pad":
+        rgb = ImageOps.pad(rgb, (width, height))
+    else:
+        rgb = rgb.resize((width, height), Image.Resampling.BICUBIC)
+    return np.asarray(rgb)
+
+
+def check_size(size) -> tuple[int, int]:
+    """Return a size as two whole numbers, or say that it must be `(height, width)`."""
+    if not isinstance(size, tuple | list) or len(size) != 2:
+        raise ValueError(f"`size` must be (height, width) in pixels. Received: size={size!r}.")
+    height, width = (check_whole("size", side, 1, cure="Try (160, 160).") for side in size)
+    return height, width
+
+
+def _as_rgb(image: Image.Image) -> Image.Image:
+    if image.mode in ("I", "F"):
+        raise ValueError(f"32 bits a pixel (mode {image.mode!r}), and nothing says what is white")
+    if image.mode.startswith("I;16"):  # Pillow would cut off what is above 255
+        image = Image.fromarray((np.asarray(image, "float32") / 257).round().astype("uint8"))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("RGB")
