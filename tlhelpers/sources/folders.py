@@ -252,8 +252,8 @@ def _check_room(count: int, height: int, width: int) -> None:
     if needed > free / 3:  # all of them, and then once more in their parts
         raise ValueError(
             f"The pictures must fit into a third of the free memory, {free / 3e9:.1f} GB. "
-            f"Received: {count:,} pictures of {height} x {width}, {needed / 1e9:.1f} GB. Take a smaller "
-            "`size`, or keras.utils.image_dataset_from_directory: fine_tune takes its batches."
+            f"Received: {count:,} pictures of {height} x {width}, {needed / 1e9:.1f} GB. Take a "
+            "smaller `size`, or keras.utils.image_dataset_from_directory, which fine_tune takes."
         )
 
 
