@@ -90,7 +90,9 @@ def execute(
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
     manager = AsyncKernelManager(kernel_spec_manager=_ThisPython(), transport_encryption="auto")
-    client = NotebookClient(nb, km=manager, timeout=CELL_SECONDS, iopub_timeout=60)
+    client = NotebookClient(
+        nb, km=manager, timeout=CELL_SECONDS, iopub_timeout=60, coalesce_streams=True
+    )
     environment = {**os.environ, "MPLBACKEND": INLINE}
     index, memory = 0, _PeakMemory()
     try:

@@ -41,6 +41,7 @@ def course(tmp_path_factory):
         "import os, sys\nprint(os.path.basename(os.getcwd()), sys.executable)\n"
         "print(os.environ['TFDS_DATA_DIR'])",
         "import matplotlib.pyplot as plt\nplt.plot([1, 2]);",
+        "import time\nfor dot in '...':\n    print(dot, end='', flush=True)\n    time.sleep(0.5)",
     )
     before = {p.name: p.read_bytes() for p in lessons.iterdir()}
     with pytest.MonkeyPatch.context() as patch:
@@ -75,6 +76,11 @@ def test_kernels_run_this_python_in_the_notebooks_folder(course):
     text = outputs(build, "01_good.ipynb")[2][0].text
     assert text.splitlines()[0] == f"notebooks {sys.executable}"
     assert text.splitlines()[1] == os.path.abspath("some/tfds")
+
+
+def test_what_a_cell_prints_bit_by_bit_is_one_output(course):
+    (said,) = outputs(course[1], "01_good.ipynb")[-1]
+    assert said["text"] == "..."
 
 
 def test_figures_are_in_the_page(course):
