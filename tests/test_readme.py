@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from datetime import datetime
 from pathlib import Path
 
 import tlhelpers as tl
@@ -57,3 +58,13 @@ def test_each_helper_is_in_the_file_that_the_map_names():
         for name, thing in public.items()
     }
     assert places == {name: f"{home.replace('.', '/')}.py" for name, home in homes.items()}
+
+
+def test_a_time_is_that_of_the_executed_lesson():
+    told = re.findall(r"\((notebooks/\w+\.ipynb)\) \|[^|]*\| (\d+) min \|", README)
+    assert len(told) == len(list(ROOT.glob("notebooks/[0-9]*.ipynb")))
+    for lesson, minutes in told:
+        cells = nbformat.read(ROOT / lesson, as_version=4).cells
+        stamps = [stamp for cell in cells for stamp in cell.metadata.get("execution", {}).values()]
+        first, last = (datetime.fromisoformat(stamp) for stamp in (min(stamps), max(stamps)))
+        assert int(minutes) == max(1, round((last - first).total_seconds() / 60)), lesson
