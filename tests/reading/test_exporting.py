@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import logging
 
 from tlhelpers.models.heads import build_classifier, build_text_classifier
 from tlhelpers.reading import exporting
@@ -41,6 +42,22 @@ def test_a_saved_model_predicts_the_same_and_holds_no_optimizer(model, tmp_path)
     fresh = keras.models.clone_model(model)  # never compiled
     assert stored_numbers(folder) == stored_numbers(export(fresh, tmp_path / "fresh"))
     assert model.optimizer is not None and len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize("format", ["saved_model", "tflite"])
+def test_nothing_is_said_where_tensorflow_would_in_a_notebook(model, tmp_path, format):
+    told, logger = [], logging.getLogger("tensorflow")
+    handler, level = logging.Handler(), logger.level
+    handler.emit = lambda record: told.append(record.getMessage())
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)  # as it is in an interactive shell
+    try:
+        export(model, tmp_path / f"it{'.tflite' * (format == 'tflite')}", format=format)
+        assert logger.level == logging.INFO
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+    assert told == []
 
 
 def test_a_phones_file_predicts_the_same(model, tmp_path):

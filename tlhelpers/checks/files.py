@@ -23,14 +23,22 @@ def how_to_restore(path: Path) -> str:
 
 
 def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file."""
+    """Return the SHA-256 of a file; of a folder, that of what `sha256sum *` prints in it."""
+    if path.is_dir():
+        lines = [f"{sha256(file)}  {file.name}\n" for file in _files_in(path)]
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def has_size(path: Path, size: int) -> bool:
+    """Tell whether a file, or a folder's files together, are there and have so many bytes."""
+    return path.exists() and size == sum(file.stat().st_size for file in _files_in(path))
+
+
 def is_intact(path: Path, file: dict) -> bool:
-    """Tell whether `path` is the catalog's file: there, of its size, of its SHA-256."""
-    return path.is_file() and path.stat().st_size == file["size"] and sha256(path) == file["sha256"]
+    """Tell whether `path` is the catalog's file or folder: there, of its size, of its SHA-256."""
+    return has_size(path, file["size"]) and sha256(path) == file["sha256"]
 
 
 def write_atomically(path: str | os.PathLike, write: Callable[[BinaryIO], object]) -> None:
@@ -41,3 +49,9 @@ def write_atomically(path: str | os.PathLike, write: Callable[[BinaryIO], object
         file.flush()
         os.fsync(file.fileno())
     os.replace(part, path)
+
+
+def _files_in(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    return sorted(file for file in path.iterdir() if not file.name.startswith("."))

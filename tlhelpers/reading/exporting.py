@@ -2,10 +2,12 @@
 
 import importlib.util
 import json
+import logging
 import os
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tlhelpers.checks.backend import check_tensorflow
@@ -87,8 +89,7 @@ def export(
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as beside:
         new = Path(beside) / target.name
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
+            with _quiet():
                 bare.export(str(new), format=_KERAS[format], verbose=False)
                 found = _RUN[format](new, sample)
         except Exception as error:  # converters fail in many ways
@@ -108,6 +109,20 @@ def export(
         for part in sorted(Path(beside).iterdir(), reverse=True):  # the names before the model
             os.replace(part, target.parent / part.name)
     return target
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep back warnings, and what TensorFlow tells notebooks alone: where it wrote for a while."""
+    logger = logging.getLogger("tensorflow")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def _check_place(target: Path, format: str) -> Path:

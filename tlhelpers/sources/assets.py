@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-from tlhelpers.checks.files import folder_beside, how_to_restore, is_intact
+from tlhelpers.checks.files import folder_beside, has_size, how_to_restore, is_intact
 from tlhelpers.checks.words import check_choice
 from tlhelpers.sources import wheels
 
@@ -32,7 +32,7 @@ def cache_folder() -> Path:
 
 def find_asset(asset: str) -> Path | None:
     """Return where `asset` already lies in its full size, or None; `fetch` verifies it."""
-    whole = all(p.is_file() and p.stat().st_size == file["size"] for p, file in _files(asset))
+    whole = all(has_size(path, file["size"]) for path, file in _files(asset))
     return _result(asset) if whole else None
 
 

