@@ -113,7 +113,7 @@ def export(
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep back warnings, and what TensorFlow tells notebooks alone: where it wrote for a while."""
+    """Keep back warnings, and what TensorFlow tells only notebooks: where it wrote meanwhile."""
     logger = logging.getLogger("tensorflow")
     level = logger.level
     logger.setLevel(logging.WARNING)
