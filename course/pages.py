@@ -94,7 +94,7 @@ def formula(tex: str, display: str = "inline") -> str:
 
 
 class _Renderer(IPythonRenderer):
-    """Writes formulas as MathML."""
+    """Writes formulas as MathML, and leaves HTML that shows no picture as it was written."""
 
     def inline_math(self, body: str) -> str:
         return formula(body)
@@ -104,6 +104,10 @@ class _Renderer(IPythonRenderer):
 
     def latex_environment(self, name: str, body: str) -> str:
         return formula(rf"\begin{{{name}}}{body}\end{{{name}}}", "block")
+
+    def _html_embed_images(self, html: str) -> str:
+        # The parser closes what a block leaves open: an answer would stand behind its <details>.
+        return super()._html_embed_images(html) if "<img" in html else html
 
 
 def _to_html(markdown: str, path: str = "", attachments: dict | None = None) -> str:

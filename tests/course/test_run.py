@@ -1,4 +1,5 @@
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -109,6 +110,30 @@ def test_formulas_pictures_and_links_work_in_the_page(course):
     assert "<mfrac>" in text
     assert 'src="data:image/svg+xml;base64' in text
     assert 'href="00_failing.html#Goal"' in text
+
+
+def test_an_answer_is_folded_away_until_it_is_asked_for(tmp_path):
+    text = "Why?\n\n<details><summary>Answer</summary>\n\nBe*cause*.\n\n</details>\n\nOn."
+    nb = new_notebook(cells=[new_markdown_cell("# A"), new_markdown_cell(text)])
+    write_page(nb, tmp_path / "00_a.html", tmp_path)
+    page = (tmp_path / "00_a.html").read_text()
+    _, inside = page.split("<details><summary>Answer</summary>")
+    inside, behind = inside.split("</details>")
+    assert "<p>Be<em>cause</em>.</p>" in inside and "<p>On.</p>" in behind
+
+
+def test_every_answer_of_the_lessons_is_folded(tmp_path):
+    for lesson in (Path(__file__).parents[2] / "notebooks").glob("[0-9]*.ipynb"):
+        nb = nbformat.read(lesson, 4)
+        told = [c for c in nb.cells if c.cell_type == "markdown" and "<details>" in c.source]
+        write_page(new_notebook(cells=told), tmp_path / "00_a.html", lesson.parent)
+        answers = re.findall(
+            "<details><summary>.*?</summary>(.*?)</details>",
+            (tmp_path / "00_a.html").read_text(),
+            re.S,
+        )
+        assert len(answers) == sum(cell.source.count("<details>") for cell in told)
+        assert all(answer.strip() for answer in answers), lesson.name
 
 
 def test_the_index_says_title_goal_and_what_failed(course):
