@@ -1,6 +1,7 @@
 """One model, compiled once, trained from many beginnings."""
 
 from tlhelpers.models.anatomy import find_blocks
+from tlhelpers.tuning import repeating
 from tlhelpers.tuning.freezing import freeze, unfreeze
 from tlhelpers.tuning.layerwise import layerwise
 from tlhelpers.tuning.repeating import compile_once
@@ -98,6 +99,19 @@ def test_it_is_the_training_that_keras_would_do():
         plain.fit(X[order], Y[order], batch_size=7, shuffle=False, verbose=0)
     for a, b in zip(end.weights, plain.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("most", [1, 10])
+@pytest.mark.parametrize("rate", [None, 1e-2, warmup_cosine(1e-2, steps=10)])
+def test_steps_in_one_graph_end_with_the_bits_of_steps_one_by_one(rate, most, monkeypatch):
+    monkeypatch.setattr(repeating, "MOST_STEPS", most)
+    again = repeated(dropout=0.5)  # with batch normalization, and a last batch that is smaller
+    again.batch_size = 4
+    in_graphs = again.train(*TRAIN, epochs=2, seed=3, learning_rate=rate)
+    again._take = None
+    one_by_one = again.train(*TRAIN, epochs=2, seed=3, learning_rate=rate)
+    assert same(in_graphs.weights, one_by_one.weights)
+    assert not same(in_graphs.weights, again.train(*TRAIN, epochs=2, seed=4).weights)
 
 
 def test_is_traced_once():

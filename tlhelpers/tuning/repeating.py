@@ -18,6 +18,8 @@ import keras
 import numpy as np
 from keras.optimizers.schedules import LearningRateSchedule
 
+MOST_STEPS = 10  # in one graph: their batches are in memory together, and Ctrl-C waits for them
+
 
 class Trained(NamedTuple):
     """What one training ends with: the weights of the whole model, its score, the seconds."""
@@ -111,6 +113,7 @@ class Repeated:
         self._variables = list(changing.values())
         self._fresh, self._traced = read(self._variables), False
         self._flags = [(layer, layer.trainable) for layer in model._flatten_layers()]
+        self._take = in_one_graph(self.net)
         weights = {id(v) for v in model.weights}
         names = [v.path.rsplit("/")[-1] for v in self._variables]
         self._seeds = [
@@ -164,25 +167,21 @@ class Repeated:
         epochs = check_whole("epochs", epochs, 1)
         rng = np.random.default_rng(check_seed(seed))
         count = len(keras.tree.flatten(y)[0])
-        starts = range(0, count, self.batch_size)
-        rates = self._rates(learning_rate, epochs * len(starts))
+        rates = self._rates(learning_rate, epochs, -(-count // self.batch_size))
         begin = self._beginning(weights)
         if test is not None:
             test = read_data(self.net, test, "test", self._end)
         x, y = keras.tree.map_structure(to_numpy, (x, y))  # rows are drawn from them
         if not self._traced:  # so that the first seconds are like the others
             self._restart(begin, seed)
-            self._step(x, y, np.arange(self.batch_size) % count)
+            first = np.arange(self.batch_size) % count
+            self.net.train_on_batch(*rows_of((x, y), first))
+            self._pass(x, y, first, None if rates is None else rates[0])
             self._traced = True
         self._restart(begin, seed)
-        started, step = time.perf_counter(), 0
-        for _ in range(epochs):
-            order = rng.permutation(count)
-            for first in starts:
-                if rates is not None:
-                    self.net.optimizer.learning_rate = rates[step]
-                self._step(x, y, order[first : first + self.batch_size])
-                step += 1
+        started = time.perf_counter()
+        for epoch in range(epochs):
+            self._pass(x, y, rng.permutation(count), None if rates is None else rates[epoch])
         seconds = time.perf_counter() - started
         score = self.score(*test) if test is not None else float("nan")
         return Trained(self.model.get_weights(), score, seconds)
@@ -196,15 +195,27 @@ class Repeated:
         first = 1 + (outputs if outputs > 1 else 0)  # behind the loss, and that of each output
         return float(found[first] if len(found) > first else found[0])
 
-    def _step(self, x, y, rows):
-        self.net.train_on_batch(*keras.tree.map_structure(lambda part: part[rows], (x, y)))
+    def _pass(self, x, y, order, rates):
+        """Take a step for each batch: many in one graph, the rest one by one."""
+        size = self.batch_size
+        many = len(order) // size if self._take else 0  # the last batch may be smaller
+        for first in range(0, many, MOST_STEPS):
+            few = slice(first, min(first + MOST_STEPS, many))
+            rows = order[few.start * size : few.stop * size].reshape(-1, size)
+            self._take(rows_of((x, y), rows), None if rates is None else rates[few])
+        for step in range(many, -(-len(order) // size)):
+            if rates is not None:
+                self.net.optimizer.learning_rate = rates[step]
+            self.net.train_on_batch(*rows_of((x, y), order[step * size : (step + 1) * size]))
 
-    def _rates(self, rate, steps: int) -> list[float] | None:
+    def _rates(self, rate, epochs: int, steps: int) -> np.ndarray | None:
         if rate is None:
             return None
         if isinstance(rate, LearningRateSchedule):
-            return [float(rate(step)) for step in range(steps)]
-        return [check_number("learning_rate", rate, "(0, inf)")] * steps
+            rates = [float(rate(step)) for step in range(epochs * steps)]
+        else:
+            rates = [check_number("learning_rate", rate, "(0, inf)")] * (epochs * steps)
+        return np.array(rates, "float32").reshape(epochs, steps)
 
     def _beginning(self, weights) -> list[np.ndarray] | None:
         mine = self.model.weights
@@ -236,3 +247,30 @@ class Repeated:
         rng = np.random.default_rng([seed, 1])  # beside the one of the order
         for state in self._seeds:
             state.assign(rng.integers(0, 2**32, state.shape, dtype="uint32"))
+
+
+def rows_of(data, rows: np.ndarray):
+    """Return these rows of each array in a structure."""
+    return keras.tree.map_structure(lambda part: part[rows], data)
+
+
+def in_one_graph(net):
+    """Return a function that takes the steps of many batches; None without TensorFlow.
+
+    Called from Python one by one, the steps of a small network are a third waiting.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return None
+    import tensorflow as tf
+
+    def take(batches, rates):
+        def step(number):
+            if rates is not None:
+                net.optimizer.learning_rate = rates[number]
+            net.train_function(iter([(*rows_of(batches, number), None)]))
+            return number + 1
+
+        count = tf.shape(keras.tree.flatten(batches)[0])[0]
+        tf.while_loop(lambda number: number < count, step, [0], parallel_iterations=1)
+
+    return tf.function(take, reduce_retracing=True, autograph=False)
