@@ -30,6 +30,7 @@ LADDER = {
     "text": ["features", "lora", "whole"],
 }  # from the least that learns to the most
 SIMILARITIES = [None, "similar", "different", 0, 0.36, 0.5, 0.9, 1.0]
+PROBE = Probe(0.7, (0.6, 0.8), 100)
 BUDGETS = ["laptop", "gpu", 3, 60.5]
 
 
@@ -188,6 +189,27 @@ def test_a_linear_probe_says_how_similar():
     assert not given(0.57, (0.5, 0.64)).sure  # from chance, .1, half of the way is .55
     assert given(0.7, (0.65, 0.75), classes=2).strategy == "fine-tuning of the upper half"
     assert given(0.05, (0.02, 0.08)).sure  # worse than chance is no similarity
+
+
+@pytest.mark.parametrize("task", ["image", "text"])
+@pytest.mark.parametrize("budget", BUDGETS)
+@pytest.mark.parametrize("samples", [20, 300, 20_000])
+@pytest.mark.parametrize("before, sure", [(0.3, True), (0.65, False), (0.75, False), (0.95, True)])
+def test_probes_by_place_tell_where_frozen_features_are_read(before, sure, samples, budget, task):
+    given = {"samples": samples, "classes": 3, "budget": budget, "task": task}
+    end = advise(similarity=PROBE, **given)
+    assert str(advise(similarity={"pooling": PROBE}, **given)) == str(end)
+    other = {"low": Probe(0.1, (0.0, 0.2), 100), "mid": Probe(before, (before - 0.1, 1.0), 100)}
+    both = advise(similarity=other | {"pooling": PROBE}, **given)
+    frozen = [STRATEGIES["early"], STRATEGIES["features"]]
+    if task == "text" or end.strategy not in frozen:
+        assert both.strategy == end.strategy
+    else:
+        assert both.strategy == frozen[before < PROBE.accuracy]
+    if both.strategy in frozen:
+        nearly = [doubt for doubt in both.doubts if "nearly alike" in doubt]
+        assert (not nearly) == sure and all("mid and of pooling" in doubt for doubt in nearly)
+    assert f"earlier features of mid, it gets {before:.2f} right" in both.situation
 
 
 def test_unlabelled_samples_of_another_domain():
@@ -364,6 +386,8 @@ def test_the_changed_recipe_for_texts_trains_what_it_says(key, eager):
         ({"similarity": True}, r"in \[0, 1\]"),
         ({"similarity": "simlar"}, "Did you mean 'similar'"),
         ({"similarity": [0.5]}, r"in \[0, 1\].*linear_probe"),
+        ({"similarity": {}}, "what linear_probe returns, for each place"),
+        ({"similarity": {"a": PROBE, "b": 0.5}}, "{'a': 'Probe', 'b': 'float'}.*linear_probe"),
         ({"budget": "cpu"}, "Did you mean 'gpu'"),
         ({"budget": 0}, "above 0.*Give the minutes"),
         ({"budget": float("nan")}, "above 0.*Give the minutes"),

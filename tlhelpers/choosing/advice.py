@@ -3,6 +3,7 @@
 import functools
 import textwrap
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ MINUTES = 10  # of a laptop: below it, the network runs over the data once and n
 _WORDS = {"similar": (1.0, 1.0, 1.0), "different": (0.0, 0.0, 0.0)}
 _MARGIN, _OFF = 1.5, 0.15  # how far off the borders may well be
 _LEAST_UNLABELLED = 200
+_FROZEN = ("early", "features")  # which of them, probes at several places tell
 
 
 @functools.cache
@@ -80,7 +82,7 @@ def advise(
     *,
     samples: int,
     classes: int,
-    similarity: str | float | Probe | None = None,
+    similarity: str | float | Probe | Mapping[str, Probe] | None = None,
     budget: str | float = "laptop",
     task: str = "image",
     unlabelled: int = 0,
@@ -97,9 +99,11 @@ def advise(
             or 0 beside `unlabelled`.
         classes: classes of the target task, at least 2.
         similarity: how much of what the network knows is of use here. A number in 0..1 (0 another
-            world, 1 the same kind of data); "similar" or "different"; None if unknown; or, best
-            of all, what `linear_probe` returns for the frozen network's features: it counts from
-            chance (0) to no error (1), with its interval. A proxy A-distance d gives 1 - d / 2.
+            world, 1 the same kind of data); "similar" or "different"; None if unknown; or, better,
+            what `linear_probe` returns for the frozen network's features: it counts from chance
+            (0) to no error (1), with its interval. Best of all, a dictionary of such probes by
+            place, from the input to the end: whether an earlier layer reads your data better is
+            then measured, not guessed. A proxy A-distance d gives 1 - d / 2.
         budget: "laptop", "gpu", or minutes of a laptop.
         task: "image" or "text".
         unlabelled: target samples without labels, for a model that also learns from labelled data
@@ -111,7 +115,8 @@ def advise(
         text of the recipe.
 
     Raises:
-        ValueError: a count too small or not whole, a similarity outside 0..1, an unknown word.
+        ValueError: a count too small or not whole, a similarity outside 0..1, an unknown word, a
+            dictionary without probes.
 
     Example:
         >>> advice = tl.advise(samples=500, classes=10, similarity="similar", budget="gpu")
@@ -138,7 +143,12 @@ def advise(
         )
     machine, book = _machine(budget), playbook()
     known = book["tasks"][check_choice("task", task, book["tasks"])]
-    case = _Case(samples / classes, *_similarity(similarity, classes), machine, task, unlabelled)
+    places = _places(similarity)
+    if places:
+        similarity = places[-1][1]
+    near = _similarity(similarity, classes)
+    earlier = _earlier(places) if "early" in known["recipes"] else None
+    case = _Case(samples / classes, *near, machine, task, unlabelled, earlier)
     choice = case.choose()
     words = {"strategy": choice, "task": task, "size": case.size, "machine": machine}
     words["similarity"] = case.nearness
@@ -150,12 +160,12 @@ def advise(
     waiting = f" {book['checks']['can_wait']}" if unlabelled and choice != "adapt" else ""
     return Advice(
         strategy=book["strategies"][choice],
-        situation=_describe(samples, classes, similarity, case),
+        situation=_describe(samples, classes, similarity, case) + _by_place(places),
         reasons=tuple(f"{reason['text']} [{reason['paper']}]" for reason in reasons),
         papers=tuple(dict.fromkeys(book["papers"][reason["paper"]] for reason in reasons)),
         recipe=f"recipes/{known['recipes'][choice]}.py",
         change=known["changes"].get(choice, ""),
-        doubts=_doubts(case, similarity),
+        doubts=_doubts(case, similarity) + (_alike(places) if choice in _FROZEN else ()),
         check=book["checks"][check] + waiting,
     )
 
@@ -173,6 +183,7 @@ class _Case:
     machine: str
     task: str
     unlabelled: int
+    earlier: bool | None = None  # whether an earlier layer reads the data better, where measured
 
     @property
     def size(self) -> str:
@@ -186,7 +197,10 @@ class _Case:
         if self.unlabelled and self.size == "few":
             return "adapt"
         row = playbook()["tasks"][self.task]["table"][self.size][self.nearness]
-        return row[list(playbook()["machines"]).index(self.machine)]
+        choice = row[list(playbook()["machines"]).index(self.machine)]
+        if self.earlier is None or choice not in _FROZEN:
+            return choice
+        return _FROZEN[0] if self.earlier else _FROZEN[1]
 
 
 def _doubts(case: _Case, given) -> tuple[str, ...]:
@@ -235,6 +249,46 @@ def _similarity(value, classes: int) -> tuple[float, float, float]:
     cure = "It may also be 'similar', 'different', or what linear_probe returns. A proxy A-distance"
     value = check_number("similarity", value, "[0, 1]", f"{cure} d becomes 1 - d / 2.")
     return max(value - _OFF, 0.0), value, min(value + _OFF, 1.0)
+
+
+def _places(value) -> list[tuple[str, Probe]]:
+    """Return the probes by place, from the input to the end; none where none were given."""
+    if not isinstance(value, Mapping):
+        return []
+    if not value or not all(isinstance(probe, Probe) for probe in value.values()):
+        types = {name: type(probe).__name__ for name, probe in value.items()}
+        raise ValueError(
+            "`similarity` must hold what linear_probe returns, for each place. Received: "
+            f"similarity={types}. Write {{name: tl.linear_probe(features=..., labels=y), ...}}."
+        )
+    return list(value.items())
+
+
+def _earlier(places) -> bool | None:
+    if len(places) < 2:
+        return None
+    return _best_before_the_end(places)[1].accuracy > places[-1][1].accuracy
+
+
+def _best_before_the_end(places) -> tuple[str, Probe]:
+    return max(places[:-1], key=lambda place: place[1].accuracy)
+
+
+def _by_place(places) -> str:
+    if len(places) < 2:
+        return ""
+    name, probe = _best_before_the_end(places)
+    return f" On the earlier features of {name}, it gets {probe.accuracy:.2f} right."
+
+
+def _alike(places) -> tuple[str, ...]:
+    if len(places) < 2:
+        return ()
+    (name, before), (end, last) = _best_before_the_end(places), places[-1]
+    better, other = sorted((before, last), key=float, reverse=True)
+    if better.interval[0] > other.accuracy:
+        return ()
+    return (f"The features of {name} and of {end} read your data nearly alike: try both.",)
 
 
 def _machine(budget) -> str:
