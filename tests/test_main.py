@@ -1,10 +1,13 @@
 import subprocess
 import sys
+from pathlib import Path
 
 from tlhelpers.__main__ import main
 from tlhelpers.sources import assets
 
 import pytest
+
+RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.py"))
 
 
 @pytest.fixture(autouse=True)
@@ -50,12 +53,23 @@ def test_interrupted_fetch(monkeypatch, capsys):
         (["fetch", "mnist", "--all"], "name one or more assets, or --all"),
         ([], "VERB"),
         (["fletch"], "fletch"),
+        (["recipe", "lore"], "unknown recipe 'lore'. Did you mean 'lora'"),
     ],
 )
 def test_wrong_use_exits_with_two(argv, message, capsys):
     with pytest.raises(SystemExit) as stopped:
         main(argv)
     assert stopped.value.code == 2 and message in capsys.readouterr().err
+
+
+def test_recipes_are_listed_with_a_line_each_and_printed_as_they_are(capsys):
+    assert main(["recipe"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == [path.stem for path in RECIPES]
+    assert all(30 < len(line) <= 110 and line.endswith(".") for line in lines)
+    for path in RECIPES:
+        assert main(["recipe", path.stem]) == 0
+        assert capsys.readouterr().out == path.read_text(encoding="utf8")
 
 
 def test_as_a_module():

@@ -149,5 +149,7 @@ def test_it_works_from_any_folder(scripts, outside, environment):
     stand_ins = ["mnist", "fashion-mnist"]
     assert ran(scripts / "tlhelpers", "fetch", *stand_ins) == "mnist: ready\nfashion-mnist: ready\n"
     assert ran(python, "-m", "tlhelpers", "fetch", "mnist") == "mnist: ready\n"
+    lora = (ROOT / "recipes/lora.py").read_text(encoding="utf-8")
+    assert ran(python, "-m", "tlhelpers", "recipe", "lora") == lora
     said = ran(python, "-c", FRESH)  # alters a file, so it comes last
     assert "pip install --force-reinstall" in said and "git" not in said

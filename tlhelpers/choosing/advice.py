@@ -92,7 +92,8 @@ def advise(
     The skeleton is the classic table: few or many samples, similar to the source or different. It
     has a row between few and many, and a column for what the machine can do in time. The borders
     (50 and 1,000 samples per class, similarity 0.5) are rules of thumb. The advice is not `sure`
-    where a third fewer samples, half as many again, or a similarity 0.15 off would change it.
+    where a third fewer samples, half as many again, or a similarity 0.15 off would change it, or
+    where two places read nearly alike.
 
     Args:
         samples: labelled samples of the target task, all classes together; at least one per class,
