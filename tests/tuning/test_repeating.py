@@ -107,6 +107,7 @@ def test_steps_in_one_graph_end_with_the_bits_of_steps_one_by_one(rate, most, mo
     monkeypatch.setattr(repeating, "MOST_STEPS", most)
     again = repeated(dropout=0.5)  # with batch normalization, and a last batch that is smaller
     again.batch_size = 4
+    assert again._take is not None
     in_graphs = again.train(*TRAIN, epochs=2, seed=3, learning_rate=rate)
     again._take = None
     one_by_one = again.train(*TRAIN, epochs=2, seed=3, learning_rate=rate)

@@ -1,5 +1,6 @@
 """Train one compiled model again and again, each time from the weights that are given."""
 
+import math
 import time
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -18,6 +19,7 @@ import keras
 import numpy as np
 from keras.optimizers.schedules import LearningRateSchedule
 
+SMALL = 1_000_000  # weights that learn
 MOST_STEPS = 10  # in one graph: their batches are in memory together, and Ctrl-C waits for them
 
 
@@ -255,11 +257,13 @@ def rows_of(data, rows: np.ndarray):
 
 
 def in_one_graph(net):
-    """Return a function that takes the steps of many batches; None without TensorFlow.
+    """Return a function that takes the steps of many batches; None for a large network.
 
-    Called from Python one by one, the steps of a small network are a third waiting.
+    Called from Python one by one, the steps of a small network are a third waiting. For a large one
+    that is little, and TensorFlow needs longer to prepare the graph (VGG16: some ten seconds).
     """
-    if keras.backend.backend() != "tensorflow":
+    weights = sum(math.prod(v.shape) for v in net.trainable_variables)
+    if weights > SMALL or keras.backend.backend() != "tensorflow":
         return None
     import tensorflow as tf
 
