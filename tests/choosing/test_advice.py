@@ -31,6 +31,7 @@ LADDER = {
 }  # from the least that learns to the most
 SIMILARITIES = [None, "similar", "different", 0, 0.36, 0.5, 0.9, 1.0]
 PROBE = Probe(0.7, (0.6, 0.8), 100)
+EARLIER = {"low": Probe(0.95, (0.9, 1.0), 100), "end": Probe(0.9, (0.8, 1.0), 100)}
 BUDGETS = ["laptop", "gpu", 3, 60.5]
 
 
@@ -71,7 +72,7 @@ def test_every_paper_speaks_and_every_row_is_on_the_ladder():
         assert set(known["changes"]) <= set(RECIPES[task]) == {*LADDER[task], "adapt"}
     given = [
         {"samples": s, "similarity": d, "task": t, "budget": b, "unlabelled": u}
-        for s in (20, 1000, 10**6) for d in (0, 1) for t in TASKS
+        for s in (20, 1000, 10**6) for d in (0, 1, EARLIER) for t in TASKS
         for b in ("gpu", "laptop", 1) for u in (0, 900)
     ]  # fmt: skip
     advices = [advise(classes=2, **case) for case in given]

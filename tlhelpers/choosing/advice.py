@@ -144,9 +144,7 @@ def advise(
         )
     machine, book = _machine(budget), playbook()
     known = book["tasks"][check_choice("task", task, book["tasks"])]
-    places = _places(similarity)
-    if places:
-        similarity = places[-1][1]
+    similarity, places = _by_places(similarity)
     near = _similarity(similarity, classes)
     earlier = _earlier(places) if "early" in known["recipes"] else None
     case = _Case(samples / classes, *near, machine, task, unlabelled, earlier)
@@ -161,7 +159,7 @@ def advise(
     waiting = f" {book['checks']['can_wait']}" if unlabelled and choice != "adapt" else ""
     return Advice(
         strategy=book["strategies"][choice],
-        situation=_describe(samples, classes, similarity, case) + _by_place(places),
+        situation=_describe(samples, classes, similarity, case) + _describe_places(places),
         reasons=tuple(f"{reason['text']} [{reason['paper']}]" for reason in reasons),
         papers=tuple(dict.fromkeys(book["papers"][reason["paper"]] for reason in reasons)),
         recipe=f"recipes/{known['recipes'][choice]}.py",
@@ -252,38 +250,40 @@ def _similarity(value, classes: int) -> tuple[float, float, float]:
     return max(value - _OFF, 0.0), value, min(value + _OFF, 1.0)
 
 
-def _places(value) -> list[tuple[str, Probe]]:
-    """Return the probes by place, from the input to the end; none where none were given."""
+def _by_places(value) -> tuple:
+    """Return the similarity at the end, and the probes from input to end, where several are given.
+
+    Other similarities come back as they are, with no probes.
+    """
     if not isinstance(value, Mapping):
-        return []
+        return value, []
     if not value or not all(isinstance(probe, Probe) for probe in value.values()):
         types = {name: type(probe).__name__ for name, probe in value.items()}
         raise ValueError(
             "`similarity` must hold what linear_probe returns, for each place. Received: "
             f"similarity={types}. Write {{name: tl.linear_probe(features=..., labels=y), ...}}."
         )
-    return list(value.items())
+    places = list(value.items())
+    return places[-1][1], places if len(places) > 1 else []
 
 
 def _earlier(places) -> bool | None:
-    if len(places) < 2:
-        return None
-    return _best_before_the_end(places)[1].accuracy > places[-1][1].accuracy
+    return _best_before_the_end(places)[1].accuracy > places[-1][1].accuracy if places else None
 
 
 def _best_before_the_end(places) -> tuple[str, Probe]:
     return max(places[:-1], key=lambda place: place[1].accuracy)
 
 
-def _by_place(places) -> str:
-    if len(places) < 2:
+def _describe_places(places) -> str:
+    if not places:
         return ""
     name, probe = _best_before_the_end(places)
     return f" On the earlier features of {name}, it gets {probe.accuracy:.2f} right."
 
 
 def _alike(places) -> tuple[str, ...]:
-    if len(places) < 2:
+    if not places:
         return ()
     (name, before), (end, last) = _best_before_the_end(places), places[-1]
     better, other = sorted((before, last), key=float, reverse=True)
