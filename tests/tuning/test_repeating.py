@@ -115,6 +115,33 @@ def test_steps_in_one_graph_end_with_the_bits_of_steps_one_by_one(rate, most, mo
     assert not same(in_graphs.weights, again.train(*TRAIN, epochs=2, seed=4).weights)
 
 
+class Halved(keras.optimizers.schedules.LearningRateSchedule):
+    """One of the user's own, with a state that its configuration does not tell."""
+
+    rate = 0.1
+
+    def __call__(self, step):
+        return self.rate * 0.5 ** float(step)
+
+    def get_config(self):
+        return {}
+
+
+def test_rates_are_those_of_the_schedule_that_was_given():
+    schedules = keras.optimizers.schedules
+    given = [
+        warmup_cosine(1e-2, steps=5), warmup_cosine(2e-2, steps=5), Halved(),
+        schedules.PiecewiseConstantDecay([2, 4], [0.1, 0.01, 0.001]),
+        schedules.ExponentialDecay(np.float32(0.1), 2, 0.5),
+    ]  # fmt: skip
+    for schedule in [*given, *given]:
+        for steps in (7, 3):
+            expected = [float(schedule(step)) for step in range(steps)]
+            assert list(repeating.rates_of(schedule, steps)) == expected
+    given[2].rate = 1.0
+    assert repeating.rates_of(given[2], 2) == (1.0, 0.5)
+
+
 def test_is_traced_once():
     traces = []
 

@@ -1,5 +1,7 @@
 """Train one compiled model again and again, each time from the weights that are given."""
 
+import functools
+import json
 import math
 import time
 from collections.abc import Sequence
@@ -214,9 +216,9 @@ class Repeated:
         if rate is None:
             return None
         if isinstance(rate, LearningRateSchedule):
-            rates = [float(rate(step)) for step in range(epochs * steps)]
+            rates = rates_of(rate, epochs * steps)
         else:
-            rates = [check_number("learning_rate", rate, "(0, inf)")] * (epochs * steps)
+            rates = (check_number("learning_rate", rate, "(0, inf)"),) * (epochs * steps)
         return np.array(rates, "float32").reshape(epochs, steps)
 
     def _beginning(self, weights) -> list[np.ndarray] | None:
@@ -249,6 +251,21 @@ class Repeated:
         rng = np.random.default_rng([seed, 1])  # beside the one of the order
         for state in self._seeds:
             state.assign(rng.integers(0, 2**32, state.shape, dtype="uint32"))
+
+
+def rates_of(schedule: LearningRateSchedule, steps: int) -> tuple[float, ...]:
+    """Return the rate at each step; those of Keras' own schedules, 4 ms for each, are kept."""
+    if type(schedule).__module__.startswith("keras."):
+        told = {"class": type(schedule).__name__, "config": schedule.get_config()}
+        return _known_rates(json.dumps(told, default=float), steps)
+    return tuple(float(schedule(step)) for step in range(steps))
+
+
+@functools.lru_cache(256)
+def _known_rates(told: str, steps: int) -> tuple[float, ...]:
+    known = json.loads(told)
+    schedule = getattr(keras.optimizers.schedules, known["class"]).from_config(known["config"])
+    return tuple(float(schedule(step)) for step in range(steps))
 
 
 def rows_of(data, rows: np.ndarray):
