@@ -21,7 +21,7 @@ import keras
 import numpy as np
 from keras.optimizers.schedules import LearningRateSchedule
 
-SMALL = 1_000_000  # weights that learn
+SMALL = (20, 1_000_000)  # arrays and weights that learn, at most
 MOST_STEPS = 10  # in one graph: their batches are in memory together, and Ctrl-C waits for them
 
 
@@ -274,13 +274,13 @@ def rows_of(data, rows: np.ndarray):
 
 
 def in_one_graph(net):
-    """Return a function that takes the steps of many batches; None for a large network.
+    """Return a function that takes the steps of many batches; None for a network that isn't small.
 
-    Called from Python one by one, the steps of a small network are a third waiting. For a large one
-    that is little, and TensorFlow needs longer to prepare the graph (VGG16: some ten seconds).
+    Called from Python one by one, the steps of a small network are a third waiting. With more
+    layers TensorFlow takes longer to prepare the graph than it saves (MobileNetV2: seconds).
     """
-    weights = sum(math.prod(v.shape) for v in net.trainable_variables)
-    if weights > SMALL or keras.backend.backend() != "tensorflow":
+    sizes = [math.prod(v.shape) for v in net.trainable_variables]
+    if len(sizes) > SMALL[0] or sum(sizes) > SMALL[1] or keras.backend.backend() != "tensorflow":
         return None
     import tensorflow as tf
 
