@@ -186,7 +186,7 @@ class _Case:
     machine: str
     task: str
     unlabelled: int
-    earlier: bool | None = None  # whether an earlier layer reads the data better, where measured
+    earlier: bool | None  # whether an earlier layer reads the data better, where measured
 
     @property
     def size(self) -> str:
