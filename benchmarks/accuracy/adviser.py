@@ -114,9 +114,11 @@ def main():
         for name, how in STRATEGIES.items()
     }
     control = arm(cases, epochs, lambda: Trainer(copy(bases["end"]), {"fraction": 1.0}, True))
-    settings = {"seeds": seeds, "cases": list(cases), "what": "test accuracy"}
-    table = tl.compare(arms, **settings)
-    print(table, tl.compare({"from scratch": control}, **settings), sep="\n\n")
+    table = tl.compare(arms, seeds=seeds, cases=list(cases), what="test accuracy")
+    print(f"{table}\n\nfrom scratch, mean and standard deviation (n - 1)")
+    for case in cases:
+        scores = [control(seed, case) for seed in range(seeds)]
+        print(f"{case[0]:<14}{case[1]:>3}  {np.mean(scores):.3f} ± {np.std(scores, ddof=1):.3f}")
     for how in ("by place", "the end alone"):
         judge(table, cases, told, how)
 
