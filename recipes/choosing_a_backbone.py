@@ -1,23 +1,54 @@
-"""Choosing a backbone: compare networks, and places to cut them, before any is trained.
+"""Choosing a backbone: rank networks, and places to cut them, on your pictures, untrained.
 
-Replace `data` by a few hundred images of your own, `(n, height, width, 3)`, 0..255, with integer
-labels. Candidates are names of keras.applications ("resnet50", "efficientnetb0") or your models.
+    python choosing_a_backbone.py photographs/ --backbones mobilenetv2-dogs vgg16 resnet50
+
+The right start when you don't know which network fits your pictures. Each runs over them once;
+a score says what its features promise, and a count what it costs. Without a folder it makes an
+example, and shows how yours should look.
 """
+
+import sys
 
 import tlhelpers as tl
 
-data = tl.load_dataset("cifar10", train=300, test=10)
-vgg16 = tl.load_backbone("vgg16", input_shape=(32, 32, 3))
-candidates = {
-    **tl.cut_at_blocks(vgg16),
-    "dogs, 32 pixels": "mobilenetv2-dogs",
-    "dogs, 96 pixels": tl.load_backbone("mobilenetv2-dogs", input_shape=(96, 96, 3)),
-    "random VGG16": tl.load_backbone("vgg16", input_shape=(32, 32, 3), weights=None),  # the control
-}
-ranking = tl.rank_backbones(candidates, data.x_train, data.y_train)
-print(ranking)
-print("no other is both better and cheaper than:", ", ".join(ranking.pareto("multiply_adds")))
-tl.plot_ranking(ranking).savefig("ranking.png")
+parser = tl.recipe_parser(__doc__)
+add = parser.add_argument
+add("folder", nargs="?", help="holds a folder of pictures for each class; none: an example")
+add("--backbones", nargs="+", default=["vgg16", "mobilenetv2-dogs"], metavar="NAME",
+    help="names of load_backbone, such as those of keras.applications")  # fmt: skip
+add("--size", type=int, default=96, help="of the pictures, in pixels")
+add("--cuts", action="store_true", help="try each network cut behind each of its blocks, too")
+add("--skip-unreadable", action="store_true", help="leave out files that cannot be read")
 
-best = ranking.names[0]
-print(f"fine-tune {best} first, and the next one or two as well: scores are noisy")
+
+def train(options, results):
+    folder = options.folder or tl.make_example("pictures", results.path / "example", 300)
+    size = (32, 32) if options.quick else (options.size, options.size)
+    data = tl.load_folder(
+        folder, size, validation=0, test=0, skip_unreadable=options.skip_unreadable,
+        seed=options.seed,
+    )  # fmt: skip
+    results.note("data", f"{folder}: {data}")
+
+    candidates = {}
+    for name in options.backbones:
+        base = tl.load_backbone(name, (*size, 3))
+        candidates |= tl.cut_at_blocks(base) if options.cuts else {name: base}
+    random = f"{options.backbones[0]}, random weights"  # the control
+    candidates[random] = tl.load_backbone(options.backbones[0], (*size, 3), weights=None)
+
+    ranking = tl.rank_backbones(
+        candidates, data.x_train, data.y_train, cache=results.state, seed=options.seed
+    )
+    results.report(ranking)
+    results.figure("ranking", tl.plot_ranking(ranking))
+    good = ", ".join(ranking.pareto("multiply_adds"))
+    results.note("choice", f"No other is both better and cheaper than: {good}.")
+    probes = ranking.scores("probe")
+    results.compare({name: probes[name] for name in (ranking.names[0], random)})
+    limits = "Scores are noisy: fine-tune the first two or three of the table, and compare them."
+    results.finish("A ranking of networks", limits)
+
+
+if __name__ == "__main__":
+    sys.exit(tl.run_recipe(parser, train))

@@ -1,44 +1,81 @@
-"""Domain adaptation: labels in one domain, images alone in the other.
+"""Domain adaptation: labels in one folder of pictures, none in the other.
 
-The right choice when a new camera, clinic or city makes a trained classifier worse and nobody has
-labelled its images; not when the new domain lacks classes of the old one. Replace the source by
-your labelled images and the target by the others, both 0..255.
+    python domain_adaptation.py old_camera/ new_camera/ --out result
+    python domain_adaptation.py --out result --predict new.jpg
+
+The right choice when a new camera, clinic or city makes a classifier worse, and nobody has labels
+there; not when it lacks classes of the old one. Without folders it makes an example of digits.
 """
+
+import sys
+from pathlib import Path
 
 import tlhelpers as tl
 
 import keras
 import numpy as np
 
-tl.set_seed(0)
-data = tl.load_dataset("mnist", train=4500, test=500)
-rgb = np.repeat(data.x_train, 3, axis=-1)
-x_source, y_source = rgb[:2000], data.y_train[:2000]
-x_held, y_held = rgb[4000:], data.y_train[4000:]  # labelled too, kept out of the training
-x_target = tl.make_mnist_m(data.x_train[2000:4000], seed=1)  # other digits, without labels
+parser = tl.recipe_parser(__doc__, predicts="PICTURE")
+add = parser.add_argument
+add("source", nargs="?", help="a folder of pictures for each class; none: an example")
+add("target", nargs="?", help="a folder of pictures of the new domain, without classes")
+add("--test", help="a folder for each class, as in source, of the new domain: for the score alone")
+add("--backbone", help="a pretrained network in front, frozen; none: a small one learns here")
+add("--size", type=int, default=28, help="of the pictures, in pixels; 96 with a backbone")
 
-layers = keras.layers
-encoder = keras.Sequential([keras.Input((28, 28, 3)), layers.Rescaling(1 / 255)])
-encoder.add(layers.GroupNormalization(groups=-1, center=False, scale=False))  # each image, alone
-for filters in (16, 32):
-    encoder.add(layers.Conv2D(filters, 5))
-    encoder.add(layers.MaxPooling2D())
-    encoder.add(tl.DomainBatchNormalization())  # statistics of each domain, alone
-    encoder.add(layers.ReLU())
-encoder.add(layers.Flatten())
-classifier = keras.Sequential([layers.Dense(100, activation="relu"), layers.Dense(10)])
 
-batches = tl.paired_batches(x_source, y_source, x_target, batch_size=32)
-epochs = 6
-model = tl.ConsistentDANN(encoder, classifier)  # or tl.DANN, CDAN, CORAL, MMD, MCC
-rate = keras.optimizers.schedules.CosineDecay(2e-3, epochs * len(batches))
-model.compile(keras.optimizers.Adam(rate, beta_1=0.5, use_ema=True))
-model.fit(batches, epochs=epochs, verbose=2)
+def build(options, classes):
+    """Return encoder and classifier. Each domain has its own mean and spread."""
+    shape, layers, norm = (options.size, options.size, 3), keras.layers, tl.DomainBatchNormalization
+    if options.backbone:
+        base = tl.load_backbone(options.backbone, shape)
+        steps = [tl.preprocessing(base), base, layers.GlobalAveragePooling2D(), norm()]
+    else:  # each picture is brought to one contrast, then two convolutions
+        steps = [layers.GroupNormalization(groups=-1, center=False, scale=False)]
+        for filters in (16, 32):
+            steps += [layers.Conv2D(filters, 5), layers.MaxPooling2D(), norm(), layers.ReLU()]
+    encoder = keras.Sequential([keras.Input(shape), *steps, layers.Flatten()])
+    return encoder, keras.Sequential([layers.Dense(100, activation="relu"), layers.Dense(classes)])
 
-# Without a target label: are the domains alike now, and do the predicted classes make sense?
-print(tl.check_domains(model, x_held, y_held, x_target[:500]))
-model.save("adapted.keras")
 
-# If you have some target labels after all, keep them for this one line.
-x_test = tl.make_mnist_m(data.x_test, seed=2)
-print(tl.evaluate(model, x_test, data.y_test, data.class_names))
+def train(options, results):
+    source, target, test = options.source, options.target, options.test
+    if not source:
+        folder = tl.make_example("domains", results.path / "example", 1000)
+        source, target, test = (folder / part for part in ("source", "target", "test"))
+    size = (options.size, options.size)
+    data = tl.load_folder(source, size, test=0, seed=options.seed)
+    x_target, _ = tl.load_pictures(target or "the second folder", size)
+    results.note("data", f"{source}: {data}\n{target}: {len(x_target):,} pictures without labels")
+    held = data.x_validation, data.y_validation, x_target[::10]  # neither is trained on
+    x_target = np.delete(x_target, np.s_[::10], axis=0)
+    batches = tl.paired_batches(data.x_train, data.y_train, x_target, 32, seed=options.seed)
+    seen = test and tl.load_folder(test, size, validation=0, test=0)
+    if test and seen.class_names != data.class_names:
+        raise ValueError(f"--test must have the classes of source. Received: {seen.class_names}.")
+    epochs, scores = 6 if options.quick else 12, {}
+    adapted = tl.DANN if options.backbone else tl.ConsistentDANN  # or CDAN, CORAL, MMD, MCC
+    for name, kind in {"source only": tl.SourceOnly, "adapted": adapted}.items():
+        model = kind(*build(options, len(data.class_names)))
+        rate = keras.optimizers.schedules.CosineDecay(2e-3, epochs * len(batches))
+        model.compile(keras.optimizers.Adam(rate, beta_1=0.5, use_ema=True))
+        kept = keras.callbacks.BackupAndRestore(results.state / name)
+        model.fit(batches, epochs=epochs, callbacks=[kept], verbose=2)
+        results.note(name, str(tl.check_domains(model, *held)))
+        if test:
+            report = tl.evaluate(model, seen.x_train, seen.y_train, seen.class_names)
+            scores = {name: report.accuracy, **scores}
+    if test:
+        results.report(report)
+        results.compare({**scores, "always the largest class": report.majority_accuracy})
+    classifier = keras.Sequential([model.encoder, model.classifier])
+    tl.save_classifier(results.path / "classifier.keras", classifier, data.class_names)
+    results.finish("A classifier for another domain", "Only --test says how often it is right.")
+
+
+def predict(options):
+    tl.classify_pictures(Path(options.out) / "classifier.keras", options.predict)
+
+
+if __name__ == "__main__":
+    sys.exit(tl.run_recipe(parser, train, predict))

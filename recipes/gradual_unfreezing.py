@@ -1,25 +1,73 @@
 """Gradual unfreezing: one block after the other joins the training, from the top.
 
-The right choice where full fine-tuning forgets what the network knew: few images, or a task far
-from ImageNet. Replace `data` by your own images, `(n, height, width, 3)`, 0..255, with integer
-labels. Stop this script while it trains, and start it again: it goes on where it was.
+    python gradual_unfreezing.py photographs/ --out result
+    python gradual_unfreezing.py --out result --predict new.jpg
+    python gradual_unfreezing.py photographs/ --out result --resume     after Ctrl-C
+
+The right choice where full fine-tuning forgets what the network knew: few pictures, or a task far
+from ImageNet. Without a folder it makes an example, and shows how yours should look.
 """
+
+import sys
+from pathlib import Path
 
 import tlhelpers as tl
 
-tl.set_seed(0)
-data = tl.load_dataset("cifar10", train=200, test=200)
-train = data.x_train[:150], data.y_train[:150]
-validation = data.x_train[150:], data.y_train[150:]  # decides which epoch is kept
+import keras
 
-base = tl.load_backbone("vgg16", input_shape=(32, 32, 3))
-model = tl.build_classifier(base, len(data.class_names), normalize=True)
+parser = tl.recipe_parser(__doc__, predicts="PICTURE")
+add = parser.add_argument
+add("folder", nargs="?", help="holds a folder of pictures for each class; none: an example")
+add("--backbone", default="vgg16", help="one of keras.applications, or mobilenetv2-dogs")
+add("--size", type=int, default=64, help="of the pictures, in pixels")
+add("--blocks", type=int, default=2, help="how many join the training in the end")
+add("--skip-unreadable", action="store_true", help="leave out files that cannot be read")
 
-# Two epochs for the head, then one for each of two blocks. Every block learns 2.6 times more
-# slowly than the one above it, and every phase begins with a warm-up.
-plan = tl.GradualUnfreezing(epochs=[2, 1, 1], blocks=2, decay="ulmfit", folder="unfinished")
-print(plan.fit(model, train, validation))
 
-print(tl.describe(model))
-print(tl.evaluate(model, data.x_test, data.y_test, data.class_names))
-model.save("classifier.keras")
+def train(options, results):
+    folder = options.folder or tl.make_example("pictures", results.path / "example")
+    size = (32, 32) if options.quick else (options.size, options.size)
+    data = tl.load_folder(folder, size, skip_unreadable=options.skip_unreadable, seed=options.seed)
+    results.note("data", f"{folder}: {data}")
+    training = data.x_train, data.y_train
+    validation = data.x_validation, data.y_validation  # decides which epoch is kept
+
+    # First the head on the frozen base, over which the pictures run only once.
+    base = tl.load_backbone(options.backbone, (*size, 3))
+    model = tl.build_classifier(base, len(data.class_names))
+    head = results.path / "head.keras"
+    if not head.exists():
+        tl.fine_tune(model, training, validation, unfreeze=None, head_epochs=10)
+        model.save(head)
+    model = keras.models.load_model(head)
+    frozen = tl.evaluate(model, data.x_test, data.y_test)
+
+    # Then a phase for each block. Each learns 2.6 times more slowly than the one above it, and
+    # every phase begins with a warm-up.
+    plan = tl.GradualUnfreezing(
+        [1] + [2] * options.blocks, options.blocks, learning_rate=3e-4, decay="ulmfit",
+        folder=results.state, seed=options.seed,
+    )  # fmt: skip
+    history = plan.fit(model, training, validation, verbose=2)
+    results.note("training", str(history))
+    results.figure("history", tl.plot_history(history))
+
+    report = tl.evaluate(model, data.x_test, data.y_test, data.class_names)
+    results.report(report)
+    results.figure("confusion", tl.plot_confusion(report))
+    results.compare({
+        "gradually unfrozen": report.accuracy,
+        "the head alone, on the frozen network": frozen.accuracy,
+        "always the largest class": report.majority_accuracy,
+    })  # fmt: skip
+    tl.save_classifier(results.path / "classifier.keras", model, data.class_names)
+    limits = f"It knows {', '.join(data.class_names)}, and calls every picture one of these."
+    results.finish("A classifier of photographs", limits)
+
+
+def predict(options):
+    tl.classify_pictures(Path(options.out) / "classifier.keras", options.predict)
+
+
+if __name__ == "__main__":
+    sys.exit(tl.run_recipe(parser, train, predict))

@@ -88,6 +88,9 @@ def test_an_example_does_what_it_says(name, tmp_path, monkeypatch):
     if "pets" in test.docstring or "cat.jpg" in test.docstring:
         write_pictures(tmp_path / "pets", {"cat": 12, "dog": 12})
         Image.open(tmp_path / "pets" / "cat" / "0.png").save(tmp_path / "cat.jpg")
+    if "reviews.csv" in test.docstring:
+        rows = [f"film {n},{('bad', 'good')[n % 2]}" for n in range(24)]
+        (tmp_path / "reviews.csv").write_text("\n".join(["review,opinion", *rows]))
     test.globs = {**vars(importlib.import_module(module_of(name))), **names}
     said = []
     doctest.DocTestRunner(optionflags=OPTIONS).run(test, out=said.append, clear_globs=False)

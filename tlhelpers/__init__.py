@@ -13,6 +13,12 @@ from tlhelpers.models.preprocessing import Preprocess, preprocessing
 from tlhelpers.models.splitting import split_at
 from tlhelpers.models.transfer import transfer_weights
 from tlhelpers.reading.calibration import calibrate
+from tlhelpers.reading.command_line import (
+    classify_pictures,
+    classify_texts,
+    recipe_parser,
+    run_recipe,
+)
 from tlhelpers.reading.evaluation import evaluate
 from tlhelpers.reading.explain import attention_maps, grad_cam, token_importance
 from tlhelpers.reading.exporting import export
@@ -36,9 +42,11 @@ from tlhelpers.sources.assets import fetch, fetch_all
 from tlhelpers.sources.backbones import load_backbone
 from tlhelpers.sources.bert import load_bert
 from tlhelpers.sources.datasets import load_dataset
+from tlhelpers.sources.examples import make_example
 from tlhelpers.sources.folders import load_folder
 from tlhelpers.sources.mnist_m import make_mnist_m
-from tlhelpers.sources.pictures import load_picture
+from tlhelpers.sources.pictures import load_picture, load_pictures
+from tlhelpers.sources.tables import load_table
 from tlhelpers.tuning.bucketing import bucket_by_length
 from tlhelpers.tuning.describing import describe
 from tlhelpers.tuning.features import extract_features
@@ -56,16 +64,17 @@ from tlhelpers.tuning.schedules import one_cycle, warmup_cosine
 __all__ = [
     "FitGuard", "GradualUnfreezing", "Preprocess", "add_lora", "advise", "attention_maps",
     "bucket_by_length", "build_classifier", "build_head", "build_text_classifier", "calibrate",
-    "compare", "compile_once", "cut_at_blocks", "describe", "describe_figure", "evaluate", "export",
-    "extract_features", "fetch", "fetch_all", "find_base", "find_blocks", "find_learning_rate",
-    "fine_tune", "freeze", "grad_cam", "h_score", "knn_probe", "layerwise", "leep", "linear_cka",
-    "linear_probe", "load_adapters", "load_backbone", "load_bert", "load_classifier",
-    "load_dataset", "load_folder", "load_picture", "load_text_model", "logme", "make_mnist_m",
-    "merge_lora", "mmd", "nce", "new_axes", "one_cycle", "plot_confusion", "plot_embedding",
-    "plot_grad_cam", "plot_history", "plot_images", "plot_ranking", "plot_reliability",
-    "preprocessing", "proxy_a_distance", "rank_backbones", "save_adapters", "save_classifier",
-    "save_text_model", "set_seed", "split_at", "token_importance", "transfer_weights", "unfreeze",
-    "warmup_cosine",
+    "classify_pictures", "classify_texts", "compare", "compile_once", "cut_at_blocks", "describe",
+    "describe_figure", "evaluate", "export", "extract_features", "fetch", "fetch_all", "find_base",
+    "find_blocks", "find_learning_rate", "fine_tune", "freeze", "grad_cam", "h_score", "knn_probe",
+    "layerwise", "leep", "linear_cka", "linear_probe", "load_adapters", "load_backbone",
+    "load_bert", "load_classifier", "load_dataset", "load_folder", "load_picture", "load_pictures",
+    "load_table", "load_text_model", "logme", "make_example", "make_mnist_m", "merge_lora", "mmd",
+    "nce", "new_axes", "one_cycle", "plot_confusion", "plot_embedding", "plot_grad_cam",
+    "plot_history", "plot_images", "plot_ranking", "plot_reliability", "preprocessing",
+    "proxy_a_distance", "rank_backbones", "recipe_parser", "run_recipe", "save_adapters",
+    "save_classifier", "save_text_model", "set_seed", "split_at", "token_importance",
+    "transfer_weights", "unfreeze", "warmup_cosine",
 ]  # fmt: skip
 __all__ += adaptation.__all__
 __all__.remove("DomainReport")  # these three stay names of `tl.adaptation`

@@ -1,12 +1,10 @@
 """Folders of pictures as people have them: what is on which side, and what is refused."""
 
 from tlhelpers.sources import folders
-from tlhelpers.sources.folders import load_folder, nearly_equal, split_groups
+from tlhelpers.sources.folders import load_folder, nearly_equal
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 from toys import write_pictures
 
@@ -93,37 +91,6 @@ def test_one_picture_in_two_classes_is_told(pets, capsys):
         ["twin.png", "3.png"],
     )
     assert "in two classes: 1" in capsys.readouterr().out
-
-
-@given(
-    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2)), min_size=1, max_size=60),
-    st.sampled_from([(0.7, 0.15, 0.15), (1.0, 0.0, 0.0), (0.5, 0.5, 0.0), (0.8, 0.0, 0.2)]),
-    st.integers(0, 5),
-)
-def test_groups_are_never_torn_and_no_part_of_share_zero_gets_any(rows, shares, seed):
-    kinds, y = np.unique([row[0] for row in rows], return_inverse=True)[1], [r[1] for r in rows]
-    parts = split_groups(np.array(y), kinds, shares, seed)
-    assert all(len(set(parts[kinds == kind])) == 1 for kind in kinds)
-    assert all(shares[part] > 0 for part in parts)
-
-
-@given(st.integers(20, 200), st.integers(20, 200), st.integers(0, 9))
-def test_without_groups_each_class_has_its_share(cats, dogs, seed):
-    y = np.repeat([0, 1], [cats, dogs])
-    parts = split_groups(y, np.arange(len(y)), (0.7, 0.15, 0.15), seed)
-    for label, count in enumerate((cats, dogs)):
-        found = np.bincount(parts[y == label], minlength=3)
-        assert abs(found - np.multiply(count, (0.7, 0.15, 0.15))).max() <= 1
-
-
-@given(st.integers(3, 12), st.integers(3, 12), st.integers(0, 9))
-def test_a_class_of_three_groups_or_more_is_in_every_part(cats, dogs, seed):
-    groups = np.arange(cats + dogs)
-    sizes = np.random.default_rng(seed).integers(1, 30, len(groups))
-    y = np.repeat(groups >= cats, sizes).astype(int)
-    parts = split_groups(y, np.repeat(groups, sizes), (0.7, 0.15, 0.15), seed)
-    for label in (0, 1):
-        assert set(parts[y == label]) == {0, 1, 2}
 
 
 def test_hidden_files_and_other_files_are_left_out(pets):

@@ -42,13 +42,20 @@ def is_intact(path: Path, file: dict) -> bool:
 
 
 def write_atomically(path: str | os.PathLike, write: Callable[[BinaryIO], object]) -> None:
-    """Let `write` fill a file beside `path`, then give it that name: a kill leaves the old file."""
+    """Let `write` fill a file beside `path`, then give it that name: a kill leaves the old file.
+
+    So does an error, such as that of a full disk, and the file beside it is removed.
+    """
     part = Path(f"{os.fspath(path)}.part")
-    with part.open("wb") as file:
-        write(file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
+    try:
+        with part.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def _files_in(path: Path) -> list[Path]:

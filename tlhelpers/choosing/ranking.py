@@ -10,6 +10,7 @@ from tlhelpers.checks.features import check_classes
 from tlhelpers.checks.words import check_choice
 from tlhelpers.choosing.candidates import Candidate, assess, name_candidates, source_head
 from tlhelpers.reading.plots import BLUE, GREY, ORANGE, new_axes
+from tlhelpers.reading.reports import Printed
 from tlhelpers.sources.backbones import load_backbone
 
 import keras
@@ -17,7 +18,7 @@ import numpy as np
 
 
 @dataclass(frozen=True, repr=False)
-class Ranking:
+class Ranking(Printed):
     """What `rank_backbones` returns: candidates, the most promising one first.
 
     `str()` and a notebook show it as a table; `ranking[name]` is one row, `scores(what)` a column.
@@ -69,8 +70,6 @@ class Ranking:
         table = "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
         return f"{table}\n\n{_caption(self)}"
 
-    _repr_markdown_ = to_markdown  # how a notebook shows it
-
     def __str__(self) -> str:
         table = _table(self)
         widths = [max(map(len, column)) for column in zip(*table, strict=True)]
@@ -78,8 +77,6 @@ class Ranking:
         for name, *cells in table:
             lines.append("  ".join([name.ljust(widths[0]), *map(str.rjust, cells, widths[1:])]))
         return "\n".join([*lines, _caption(self)])
-
-    __repr__ = __str__
 
 
 def _table(ranking: Ranking) -> list[list[str]]:

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import is_dataclass
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +37,7 @@ class Printed:
         A score that these samples leave undefined is null.
         """
         single = ("probabilities", "predicted", "labels")
-        content = {name: _plain(value) for name, value in vars(self).items() if name not in single}
+        content = {name: plain(value) for name, value in vars(self).items() if name not in single}
         text = json.dumps(content, indent=1)
         if path is not None:
             Path(path).write_text(text + "\n", encoding="utf8")
@@ -54,12 +55,14 @@ def cells(name: str, scores: Iterable[float], samples: float) -> list[str]:
     return [name, *shown, f"{samples:.0f}"]
 
 
-def _plain(value):
+def plain(value):
     """Return a value as JSON has it: lists for arrays, null for what is no number."""
+    if is_dataclass(value):
+        value = vars(value)
     if isinstance(value, Mapping):
-        return {key: _plain(part) for key, part in value.items()}
+        return {key: plain(part) for key, part in value.items()}
     if isinstance(value, float) and math.isnan(value):
         return None
     if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
-    return _plain(value.tolist()) if isinstance(value, np.ndarray) else value
+        return [plain(part) for part in value]
+    return plain(value.tolist()) if isinstance(value, np.ndarray) else value

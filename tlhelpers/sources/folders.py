@@ -5,16 +5,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tlhelpers.checks.words import announce, check_number, check_seed
-from tlhelpers.sources.pictures import SUFFIXES, check_size, load_picture
+from tlhelpers.checks.words import announce, check_seed
+from tlhelpers.sources.parts import PARTS, check_shares, connect, draw_parts
+from tlhelpers.sources.pictures import (
+    SUFFIXES,
+    check_size,
+    is_visible,
+    load_picture,
+    pictures_below,
+)
 
 import numpy as np
 import psutil
 from PIL import Image
 
-PARTS = ("train", "validation", "test")
 _SIDE = 16  # of the small grey pictures that are compared
-_URGENT = 1e9  # above every lack
 _NEAR = 3.0  # how far two of these may lie apart, in grey levels, to be one picture
 
 
@@ -98,19 +103,16 @@ def load_folder(
         Barz, Denzler, "Do We Train on Test Data? Purging CIFAR of Near-Duplicates", Journal of
         Imaging 6(6), 2020 (why equal pictures must be on one side).
     """
-    shares, seed = _check_shares(validation, test), check_seed(seed)
+    shares, seed = check_shares(validation, test), check_seed(seed)
     height, width = check_size(size)
     classes = find_pictures(Path(folder))
     _check_room(sum(map(len, classes.values())), height, width)
     x, y, files, skipped = _read(classes, size, fit, skip_unreadable)
     near = nearly_equal(x)
     keys = [None if group is None else group(path) for path in files]
-    together = _connect(len(x), near, keys)
-    parts = split_groups(y, together, shares, seed)
-    _check_parts(y, parts, shares, list(classes), together)
-    order = np.random.default_rng(seed).permutation(len(x))
-    train, val, held = (order[parts[order] == number] for number in range(len(PARTS)))
-    rows = dict(zip(PARTS, (train, val, held), strict=True))
+    together = connect(len(x), near, keys)
+    rows = draw_parts(y, together, shares, seed, list(classes), "pictures")
+    train, val, held = rows.values()
     data = Pictures(
         *(x[train], y[train], x[val], y[val], x[held], y[held]),
         class_names=tuple(classes),
@@ -133,8 +135,8 @@ def find_pictures(folder: Path) -> dict[str, list[Path]]:
     if not folder.is_dir():
         what = "a file" if folder.exists() else "which does not exist"
         raise ValueError(f"{required} Received: {str(folder)!r}, {what}.")
-    inside = sorted(path for path in folder.iterdir() if _counts(path))
-    classes = {path.name: _pictures_below(path) for path in inside if path.is_dir()}
+    inside = sorted(path for path in folder.iterdir() if is_visible(path.name))
+    classes = {path.name: pictures_below(path) for path in inside if path.is_dir()}
     if not any(classes.values()):
         here = sum(path.suffix.lower() in SUFFIXES for path in inside)
         got = f"{here} pictures without such folders" if here else "no pictures"
@@ -176,44 +178,6 @@ def nearly_equal(x: np.ndarray) -> np.ndarray:
     return np.concatenate(pairs)
 
 
-def split_groups(y: np.ndarray, groups: np.ndarray, shares, seed: int) -> np.ndarray:
-    """Assign whole groups to parts, so that each part comes near its share of every class.
-
-    Large groups go first, in a random order among equals. Each goes where most is lacking of its
-    classes; the last ones of a class go to the parts that have none of it yet.
-
-    Returns:
-        The number of the part of each sample, int64 `(n,)`.
-    """
-    rng, shares = np.random.default_rng(seed), np.asarray(shares, float)
-    counts = np.zeros((groups.max() + 1, y.max() + 1))
-    np.add.at(counts, (groups, y), 1)
-    total, left = counts.sum(axis=0), (counts > 0).sum(axis=0)
-    wanted = shares[:, None] * total
-    had, part = np.zeros_like(wanted), np.empty(len(counts), int)
-    order = rng.permutation(len(counts))
-    for number in order[np.argsort(-counts[order].sum(axis=1), kind="stable")]:
-        mine = counts[number] > 0
-        lack = np.where(wanted > 0, (wanted - had) / total.clip(1), -np.inf)
-        without = (wanted > 0) & (had == 0)
-        urgent = without & (left <= without.sum(axis=0))
-        score = (lack[:, mine] * counts[number][mine]).sum(axis=1)
-        part[number] = np.argmax(score + _URGENT * urgent[:, mine].any(axis=1))
-        had[part[number]] += counts[number]
-        left = left - mine
-    return part[groups]
-
-
-def _counts(path: Path) -> bool:
-    return not path.name.startswith((".", "__MACOSX"))
-
-
-def _pictures_below(folder: Path) -> list[Path]:
-    below = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-    visible = (p for p in below if all(_counts(Path(part)) for part in p.relative_to(folder).parts))
-    return sorted(path for path in visible if path.is_file())
-
-
 def _read(classes: dict[str, list[Path]], size, fit: str, skip: bool) -> tuple:
     """Return images, labels and files of what can be read, and why the others cannot."""
     x = np.empty((sum(map(len, classes.values())), *size, 3), "uint8")
@@ -236,17 +200,6 @@ def _read(classes: dict[str, list[Path]], size, fit: str, skip: bool) -> tuple:
     return x[: len(files)], np.array(labels, "int64"), files, skipped
 
 
-def _check_shares(validation, test) -> tuple[float, float, float]:
-    validation = check_number("validation", validation, "[0, 1)", "0.15 is 15 %.")
-    test = check_number("test", test, "[0, 1)", "0.15 is 15 %.")
-    if validation + test >= 1:
-        raise ValueError(
-            "`validation` and `test` must leave something to train on. Received: "
-            f"validation={validation}, test={test}. Together they must be below 1."
-        )
-    return 1 - validation - test, validation, test
-
-
 def _check_room(count: int, height: int, width: int) -> None:
     needed, free = count * height * width * 3, psutil.virtual_memory().available
     if needed > free / 3:  # all of them, and then once more in their parts
@@ -255,31 +208,6 @@ def _check_room(count: int, height: int, width: int) -> None:
             f"Received: {count:,} pictures of {height} x {width}, {needed / 1e9:.1f} GB. Take a "
             "smaller `size`, or keras.utils.image_dataset_from_directory, which fine_tune takes."
         )
-
-
-def _connect(count: int, pairs: np.ndarray, keys: list) -> np.ndarray:
-    """Number what must stay together: by pairs, and by equal keys that are not None."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    first: dict = {}
-    links = [*pairs.tolist()]
-    links += [(first.setdefault(key, i), i) for i, key in enumerate(keys) if key is not None]
-    rows, columns = np.array(links, int).reshape(-1, 2).T
-    graph = coo_array((np.ones(len(rows)), (rows, columns)), shape=(count, count))
-    return connected_components(graph, directed=False)[1]
-
-
-def _check_parts(y, parts, shares, names, groups) -> None:
-    for number, (part, share) in enumerate(zip(PARTS, shares, strict=True)):
-        for label, name in enumerate(names):
-            if share and not np.any(y[parts == number] == label):
-                kinds = len(np.unique(groups[y == label]))
-                raise ValueError(
-                    f"Each class must be in each part. Received: {np.sum(y == label)} pictures of "
-                    f"{name!r}, {kinds} if what stays together counts once: none is left for "
-                    f"{part}. Add pictures, or set validation=0 or test=0."
-                )
 
 
 def _in_two_classes(x, y, files) -> tuple[tuple[Path, ...], ...]:

@@ -60,6 +60,46 @@ def load_picture(
     return np.asarray(rgb)
 
 
+def load_pictures(
+    folder: str | os.PathLike, size: tuple[int, int] = (160, 160), fit: str = "crop"
+) -> tuple[np.ndarray, list[Path]]:
+    """Read all pictures below a folder, in the order of their names: those without a class.
+
+    Args:
+        folder, size, fit: as for `load_folder`, which reads those with a folder for each class.
+
+    Returns:
+        Images uint8 `(n, height, width, 3)`, and their files.
+
+    Raises:
+        ValueError: a folder that is none, or holds no picture; what `load_picture` raises.
+
+    Example:
+        >>> images, files = tl.load_pictures("pets", size=(96, 96))
+        >>> images.shape, len(files)
+        ((24, 96, 96, 3), 24)
+    """
+    files = pictures_below(Path(folder)) if Path(folder).is_dir() else []
+    if not files:
+        raise ValueError(
+            f"`folder` must hold pictures ({' '.join(sorted(SUFFIXES))}). Received: {folder}, "
+            f"{'without any' if Path(folder).is_dir() else 'which is no folder'}. Put some there."
+        )
+    return np.stack([load_picture(file, size, fit) for file in files]), files
+
+
+def pictures_below(folder: Path) -> list[Path]:
+    """Return the files of pictures in a folder and below it, sorted; hidden ones do not count."""
+    below = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    visible = (p for p in below if all(map(is_visible, p.relative_to(folder).parts)))
+    return sorted(path for path in visible if path.is_file())
+
+
+def is_visible(name: str) -> bool:
+    """Whether a file or folder of this name is the reader's, and not one of the system."""
+    return not name.startswith((".", "__MACOSX"))
+
+
 def check_size(size) -> tuple[int, int]:
     """Return a size as two whole numbers, or say that it must be `(height, width)`."""
     if not isinstance(size, tuple | list) or len(size) != 2:

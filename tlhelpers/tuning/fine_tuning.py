@@ -1,7 +1,6 @@
 """Fine-tuning in one call: the head first, then the chosen part of the base."""
 
 import copy
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -18,6 +17,7 @@ from tlhelpers.tuning.history import FineTuning, KeepBest, OnWhole, Phase, monit
 from tlhelpers.tuning.layerwise import renew
 from tlhelpers.tuning.lora import check_no_adapters
 from tlhelpers.tuning.prefix import FrozenPrefix, Part, PrefixCache
+from tlhelpers.tuning.resuming import Keeper
 
 import keras
 
@@ -42,6 +42,7 @@ def fine_tune(
     class_weight: Mapping | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     head: str | None = None,
+    folder: str | Path | None = None,
 ) -> FineTuning:
     """Train the head on the frozen base, then head and top of the base together, more gently.
 
@@ -85,6 +86,11 @@ def fine_tune(
         callbacks: Keras callbacks; each phase gets copies of its own, and they see the whole model.
             One that stops a fit ends the phase.
         head: name of the layer where the head of an inlined base begins, as in `freeze`.
+        folder: where the state is kept after each epoch. If the training is killed, the same call
+            goes on from there; a finished one leaves nothing behind. None keeps no state. With a
+            folder, the epoch alone draws the order of arrays: a resumed training then ends with
+            the weights of one that was never stopped. The order of a dataset is yours. The copies
+            of `passes` are drawn again. The callbacks' own state is not kept.
 
     Returns:
         A `FineTuning` with named phases "head" and "fine-tuning". The model is left
@@ -96,7 +102,7 @@ def fine_tune(
             a head that is no such layer; a bad amount to unfreeze; data that are endless or do not
             fit the model, such as images out of 0..255 or labels above the classes (of a dataset
             that is not cached, those of the first batch); numbers out of range; passes where
-            nothing augments or is cached.
+            nothing augments or is cached; a folder of another model, other data or another plan.
 
     Example:
         >>> history = tl.fine_tune(model, (x_train, y_train), (x_val, y_val), unfreeze=1)
@@ -129,7 +135,7 @@ def fine_tune(
             check_number(name, rate, "(0, inf)")
     check_whole("verbose", verbose, 0, 2, "0 is silent, 1 prints the plan, 2 each epoch too.")
     train, validation, compiled = prepare(model, train, validation, loss, metrics, batch_size)
-    whole = Part(model, [train], validation)
+    whole = Part(model, [train], validation, seed=(0,) if folder else None)
     cache = PrefixCache(anatomy, cache_prefix, passes, isinstance(train, Batches))
     wanted = [(Phase("head", head_epochs, head_learning_rate), Choice(anatomy, []))]
     if amount is not None:
@@ -139,11 +145,19 @@ def fine_tune(
     cache.check_passes([phase for phase, _ in wanted])
     result = FineTuning([phase for phase, _ in wanted if phase.epochs])
     result.monitor = monitor_of(validation, compiled["metrics"], monitor)
+    optimizer, size = optimizer or keras.optimizers.Adam(), batch_size or whole.size or 32
+    same: dict = {"model": [[v.name, *v.shape] for v in model.variables]}
+    same |= {"train": train, "validation": validation, "loss": compiled["loss"], "passes": passes}
+    same |= {"unfreeze": amount, "trainable weights": [phase.trainable for phase, _ in wanted]}
+    same |= {"head_epochs": head_epochs, "epochs": epochs, **rates, "batch_size": size}
+    same |= {"cache_prefix": bool(cache_prefix), "optimizer": optimizer, "monitor": result.monitor}
+    same |= {"class_weight": class_weight and sorted(class_weight.items())}
+    keeper = Keeper(KeepBest(result), model, folder, "fine_tune", same)
+    first = keeper.resume()
     if verbose:
-        print(result.plan)
+        print(result.plan + keeper.behind)
     fit = {"verbose": 2 if verbose > 1 else 0, "class_weight": class_weight}
-    run = _Run(compiled, optimizer or keras.optimizers.Adam(), fit, callbacks, batch_size)
-    _train(plan, cache, whole, result, run)
+    _train(plan, first, cache, whole, keeper, _Run(compiled, optimizer, fit, callbacks, size))
     return result
 
 
@@ -171,7 +185,7 @@ class _Run:
     optimizer: keras.Optimizer
     fit: dict
     callbacks: Sequence[keras.callbacks.Callback]
-    batch_size: int | None
+    batch_size: int
 
     def watching(self, model: keras.Model, optimizer) -> list[keras.callbacks.Callback]:
         """Return the user's callbacks for one phase, on the model with this optimizer."""
@@ -183,14 +197,13 @@ class _Run:
 
 
 def _train(
-    plan: list[_Planned], cache: PrefixCache, whole: Part, result: FineTuning, run: _Run
+    plan: list[_Planned], first: int, cache: PrefixCache, whole: Part, keeper: Keeper, run: _Run
 ) -> None:
-    model, keep, done = whole.model, KeepBest(result), 0
-    begin = time.perf_counter()
-    size = run.batch_size or whole.size or 32
+    model, keep, result = whole.model, keeper.best, keeper.result
+    done = sum(phase.epochs for phase in result.phases[:first])
     if len(result.phases) > 1:  # frozen in both phases: run only once
         whole = cache.run(whole, plan[-1].found)
-    for planned in plan:
+    for planned in plan[first:]:
         phase, found = planned.phase, planned.found
         planned.choice.apply()
         model.compile(renew(run.optimizer, phase.learning_rate), **run.compiled)
@@ -200,21 +213,26 @@ def _train(
             found = None if planned is plan[-1] else cache.find(planned.choice, Graph(whole.model))
         part = cache.run(whole, found)
         phase.cached_behind = part.layer
-        rate, steps = phase.learning_rate, phase.epochs * part.steps(size)
+        rate, steps = phase.learning_rate, phase.epochs * part.steps(run.batch_size)
         if isinstance(rate, Real):  # it falls to zero along half a cosine
             rate = keras.optimizers.schedules.CosineDecay(float(rate), steps)
         compile_afresh(part.model, renew(run.optimizer, rate), **run.compiled)
-        if phase.name != "head" and not done:
-            result.start(part.score(result.monitor))
-        keep.hold(part.model)  # the better one, before
+        epoch = keeper.enter(part.model)
+        if not epoch:
+            if phase.name != "head" and not done:
+                result.start(part.score(result.monitor))
+            keep.hold(part.model)  # the better one, before
         watching = [FitGuard(), keep, *run.watching(model, part.model.optimizer)]
-        part.fit(watching, range(done, done + phase.epochs), size, **run.fit)
+        span = range(done + epoch, done + phase.epochs)
+        if span:
+            ends = {"initial_epoch": epoch, "epochs": phase.epochs}
+            watching.append(keeper)  # last, to keep what the others change, such as an end
+            part.fit(watching, span, run.batch_size, **ends, **run.fit)
         keep.restore()
         if part.model is not model:  # what the optimizer has gathered belongs to these weights
             compile_afresh(model, part.model.optimizer, **run.compiled)
-        phase.epochs = result.epochs - done  # fewer where a callback has ended it
         done = result.epochs
-        begin, phase.seconds = time.perf_counter(), time.perf_counter() - begin
+    keeper.forget()
 
 
 def _amount(unfreeze) -> Mapping | None:

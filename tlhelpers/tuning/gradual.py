@@ -1,14 +1,10 @@
 """Unfreeze a model block by block, from the top, in one training that can be resumed."""
 
-import json
-import time
-import zipfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tlhelpers.checks.words import check_choice, check_seed, check_whole
-from tlhelpers.models import state
 from tlhelpers.models.anatomy import Anatomy
 from tlhelpers.models.graph import learns
 from tlhelpers.tuning.batches import count_steps
@@ -19,17 +15,11 @@ from tlhelpers.tuning.history import FineTuning, KeepBest, Phase, monitor_of
 from tlhelpers.tuning.layerwise import layerwise, renew
 from tlhelpers.tuning.lora import check_no_adapters
 from tlhelpers.tuning.prefix import Part
+from tlhelpers.tuning.resuming import Keeper
 from tlhelpers.tuning.schedules import warmup_cosine
 
 import keras
 import numpy as np
-
-
-@dataclass(frozen=True)
-class _PhasePlan:
-    name: str
-    blocks: int  # how many are unfrozen
-    epochs: int
 
 
 @dataclass
@@ -123,32 +113,34 @@ class GradualUnfreezing:
         train, validation, compiled = prepare(model, train, validation, loss, metrics)
         steps = count_steps(train, batch_size)
         monitor = monitor_of(validation, compiled["metrics"]) if self.keep_best else None
-        keeper = _Keeper(self.folder, self._plan(model, phases, steps), monitor)
-        begin, epoch, values = keeper.resume(model)
-        for number, phase in list(enumerate(phases))[begin:]:
-            table = self._choice(anatomy, phase.blocks).apply()
-            rate = warmup_cosine(self.learning_rate, phase.epochs * steps, self.warmup)
+        rate = float(self.learning_rate)
+        result = FineTuning([Phase(name, n, rate) for name, _, n in phases], monitor=monitor)
+        plan = self._plan(model, phases, steps)
+        keep = KeepBest(result)
+        keeper = Keeper(keep, model, self.folder, "GradualUnfreezing", plan)
+        for number, (_, blocks, epochs) in list(enumerate(phases))[keeper.resume() :]:
+            phase = result.phases[number]
+            phase.trainable = self._choice(anatomy, blocks).apply().trainable
+            schedule = warmup_cosine(self.learning_rate, epochs * steps, self.warmup)
             optimizer = layerwise(
-                renew(self.optimizer, rate), model, decay=self.decay, head=self.head
+                renew(self.optimizer, schedule), model, decay=self.decay, head=self.head
             )
             compile_afresh(model, optimizer, **compiled)
-            if values:
-                state.write(_kept(model), values)
-            planned = Phase(phase.name, phase.epochs, float(self.learning_rate), table.trainable)
-            epochs = keeper.enter(number, planned)
-            if epoch < epochs:
+            epoch = keeper.enter(model)
+            if epoch < phase.epochs:
                 part = Part(model, [train], validation, seed=(self.seed, number))
                 part.fit(
-                    [FitGuard(), keeper, *callbacks],
-                    range(epoch, epochs),
+                    [FitGuard(), keep, keeper, *callbacks],
+                    range(epoch, phase.epochs),
                     batch_size,
                     initial_epoch=epoch,
-                    epochs=epochs,
+                    epochs=phase.epochs,
                     verbose=verbose,
                 )
-                keeper.leave(model)
-            epoch, values = 0, []
-        return keeper.finish()
+                keeper.leave()
+        keep.restore()
+        keeper.forget()
+        return result
 
     def _check(self, model: keras.Model) -> None:
         """Find bad arguments before the model is touched."""
@@ -168,7 +160,8 @@ class GradualUnfreezing:
             return Choice(anatomy, [])
         return top_of_the_base(anatomy, blocks=blocks, batchnorm=self.batchnorm)
 
-    def _phases(self, anatomy: Anatomy) -> list[_PhasePlan]:
+    def _phases(self, anatomy: Anatomy) -> list[tuple[str, int, int]]:
+        """Return of each phase its name, how many blocks are unfrozen, and its epochs."""
         names = [block.name for block in reversed(anatomy.blocks)]
         count = len(names)
         if self.blocks is not None:
@@ -184,102 +177,16 @@ class GradualUnfreezing:
             )
         cure = f"The phases are {[name for name, _ in depths]}."
         checked = [check_whole("epochs", n, 1, cure=cure) for n in epochs]
-        return [_PhasePlan(*depth, n) for depth, n in zip(depths, checked, strict=True)]
+        return [(*depth, n) for depth, n in zip(depths, checked, strict=True)]
 
-    def _plan(self, model: keras.Model, phases: list[_PhasePlan], steps: int) -> dict:
+    def _plan(self, model: keras.Model, phases: list[tuple[str, int, int]], steps: int) -> dict:
         """Return all that must be the same for a resumed training to end as one never stopped."""
         plan = {
             "model": [[w.name, *w.shape] for w in model.weights],
-            "phases": [[phase.name, phase.blocks, phase.epochs] for phase in phases],
+            "phases": phases,
             "steps per epoch": steps,
             "optimizer": type(self.optimizer).__name__,
         }
         for name in ("learning_rate", "decay", "warmup", "batchnorm", "keep_best", "seed", "head"):
             plan[name] = getattr(self, name)
-        return json.loads(json.dumps(plan, default=lambda value: value.item()))  # numpy's numbers
-
-
-class _Keeper(KeepBest):
-    """Write history and state into the folder after each epoch, and find the way back in."""
-
-    def __init__(self, folder: str | Path | None, plan: dict, monitor: str | None):
-        super().__init__(FineTuning(monitor=monitor))
-        self.plan, self.clock = plan, 0.0
-        self.number, self.epochs = 0, 0  # of this phase, of its epochs so far
-        self.file = Path(folder) / "gradual.npz" if folder else None
-        if folder and Path(folder).exists() and not Path(folder).is_dir():
-            raise ValueError(
-                f"`folder` must be a folder. Received: folder={str(folder)!r}, a file. Name "
-                "another one; it is made where it is missing."
-            )
-
-    def resume(self, model: keras.Model) -> tuple[int, int, list[np.ndarray]]:
-        """Return phase, epoch and state to begin with."""
-        if self.file is None or not self.file.exists():
-            return 0, 0, []
-        try:
-            values, about = state.load(self.file)
-        except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise ValueError(
-                "`folder` must be one that GradualUnfreezing kept. Received: folder="
-                f"{str(self.file.parent)!r}, whose {self.file.name} cannot be read. Delete it to "
-                "start again."
-            ) from error
-        other = [name for name, value in self.plan.items() if about["plan"].get(name) != value]
-        if other:
-            raise ValueError(
-                "`folder` must be of this model and this plan. Received: "
-                f"folder={str(self.file.parent)!r}, kept by a training with another "
-                f"{', '.join(other)}. Choose another folder, or delete this one to start again."
-            )
-        self.result.phases = [Phase(**phase) for phase in about["phases"]]
-        self.result.history, self.result.best = about["history"], about["best"]
-        if best := values[about["variables"] :]:
-            self.held = list(model.variables), best
-        return about["phase"], about["epoch"], values[: about["variables"]]
-
-    def enter(self, number: int, phase: Phase) -> int:
-        """Begin a phase, or go on with it; return its epochs, fewer where it was ended early."""
-        self.number = number
-        if number == len(self.result.phases):
-            self.result.phases.append(phase)
-        return self.result.phases[number].epochs
-
-    def leave(self, model: keras.Model) -> None:
-        """End a phase; one that a callback has ended early is not gone on with when resumed."""
-        phase = self.result.phases[-1]
-        if self.epochs < phase.epochs:
-            phase.epochs = self.epochs
-            self._write(model)
-
-    def finish(self) -> FineTuning:
-        """Bring the best weights back, and remove the state of a training that is complete."""
-        self.restore()
-        if self.file is not None:
-            self.file.unlink()
-        return self.result
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.clock = time.perf_counter()
-
-    def on_epoch_end(self, epoch, logs=None):
-        super().on_epoch_end(epoch, logs)
-        self.result.phases[-1].seconds += time.perf_counter() - self.clock
-        self.epochs = epoch + 1
-        self._write(self.model)
-
-    def _write(self, model: keras.Model) -> None:
-        if self.file is not None:
-            self.file.parent.mkdir(parents=True, exist_ok=True)
-            values = state.read(_kept(model))
-            about = {"plan": self.plan, "phase": self.number, "epoch": self.epochs}
-            about |= {"variables": len(values), "best": self.result.best}
-            about["history"] = self.result.history
-            about["phases"] = [asdict(phase) for phase in self.result.phases]
-            state.save(self.file, values + self.held[1], about)
-
-
-def _kept(model: keras.Model) -> list[keras.Variable]:
-    """Return weights, seeds of layers (which Keras' own backup leaves out) and optimizer."""
-    every = [*model.variables, *model.optimizer.variables]
-    return list({id(v): v for v in every}.values())
+        return plan

@@ -277,7 +277,7 @@ class PrefixCache:
             copies, seed = [self._run(found.prefix, data) for data in part.copies], part.seed
         else:
             copies = _draw(self._augmenting(found), part.copies[0], self.passes)
-            seed = (np.random.randint(2**31),)
+            seed = part.seed or (np.random.randint(2**31),)
         validation = None
         if part.validation is not None:
             validation = self._run(found.prefix, part.validation)
