@@ -8,12 +8,10 @@ there; not when it lacks classes of the old one. Without folders it makes an exa
 """
 
 import sys
-from pathlib import Path
 
 import tlhelpers as tl
 
 import keras
-import numpy as np
 
 parser = tl.recipe_parser(__doc__, predicts="PICTURE")
 add = parser.add_argument
@@ -25,8 +23,8 @@ add("--size", type=int, default=28, help="of the pictures, in pixels; 96 with a 
 
 
 def build(options, classes):
-    """Return encoder and classifier. Each domain has its own mean and spread."""
-    shape, layers, norm = (options.size, options.size, 3), keras.layers, tl.DomainBatchNormalization
+    shape, layers = (options.size, options.size, 3), keras.layers
+    norm = tl.DomainBatchNormalization  # each domain has its own mean and spread
     if options.backbone:
         base = tl.load_backbone(options.backbone, shape)
         steps = [tl.preprocessing(base), base, layers.GlobalAveragePooling2D(), norm()]
@@ -39,17 +37,17 @@ def build(options, classes):
 
 
 def train(options, results):
-    source, target, test = options.source, options.target, options.test
-    if not source:
+    folders = options.source, options.target or "the second folder", options.test
+    if not options.source:
         folder = tl.make_example("domains", results.path / "example", 1000)
-        source, target, test = (folder / part for part in ("source", "target", "test"))
-    size = (options.size, options.size)
+        folders = (folder / part for part in ("source", "target", "test"))
+    (source, target, test), size = folders, (options.size, options.size)
     data = tl.load_folder(source, size, test=0, seed=options.seed)
-    x_target, _ = tl.load_pictures(target or "the second folder", size)
+    x_target = tl.load_pictures(target, size)[0]
     results.note("data", f"{source}: {data}\n{target}: {len(x_target):,} pictures without labels")
     held = data.x_validation, data.y_validation, x_target[::10]  # neither is trained on
-    x_target = np.delete(x_target, np.s_[::10], axis=0)
-    batches = tl.paired_batches(data.x_train, data.y_train, x_target, 32, seed=options.seed)
+    rest = x_target[[number for number in range(len(x_target)) if number % 10]]
+    batches = tl.paired_batches(data.x_train, data.y_train, rest, 32, seed=options.seed)
     seen = test and tl.load_folder(test, size, validation=0, test=0)
     if test and seen.class_names != data.class_names:
         raise ValueError(f"--test must have the classes of source. Received: {seen.class_names}.")
@@ -59,22 +57,23 @@ def train(options, results):
         model = kind(*build(options, len(data.class_names)))
         rate = keras.optimizers.schedules.CosineDecay(2e-3, epochs * len(batches))
         model.compile(keras.optimizers.Adam(rate, beta_1=0.5, use_ema=True))
-        kept = keras.callbacks.BackupAndRestore(results.state / name)
-        model.fit(batches, epochs=epochs, callbacks=[kept], verbose=2)
+        keep = keras.callbacks.BackupAndRestore(results.state / name)
+        model.fit(batches, epochs=epochs, callbacks=keep, verbose=2)
         results.note(name, str(tl.check_domains(model, *held)))
         if test:
             report = tl.evaluate(model, seen.x_train, seen.y_train, seen.class_names)
             scores = {name: report.accuracy, **scores}
     if test:
         results.report(report)
+        results.figure("confusion", tl.plot_confusion(report))
         results.compare({**scores, "always the largest class": report.majority_accuracy})
-    classifier = keras.Sequential([model.encoder, model.classifier])
-    tl.save_classifier(results.path / "classifier.keras", classifier, data.class_names)
+    both = keras.Sequential([model.encoder, model.classifier])
+    tl.save_classifier(results.path / "classifier.keras", both, data.class_names)
     results.finish("A classifier for another domain", "Only --test says how often it is right.")
 
 
 def predict(options):
-    tl.classify_pictures(Path(options.out) / "classifier.keras", options.predict)
+    tl.classify_pictures(f"{options.out}/classifier.keras", options.predict)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ example, and shows how yours should look.
 """
 
 import sys
-from pathlib import Path
 
 import tlhelpers as tl
 
@@ -66,8 +65,8 @@ def train(options, results):
 
 
 def predict(options):
-    kept = np.load(Path(options.out) / "features.npz")
-    encoder = keras.models.load_model(Path(options.out) / "encoder.keras")
+    kept = np.load(f"{options.out}/features.npz")
+    encoder = keras.models.load_model(f"{options.out}/encoder.keras")
     fitted = classifier().fit(kept["train"], kept["train_labels"])
     for file in options.predict:
         picture = tl.load_picture(file, encoder.input_shape[1:3])[None]

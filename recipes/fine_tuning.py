@@ -10,7 +10,6 @@ the last block with it. Without a folder it makes an example, and shows how your
 
 import re
 import sys
-from pathlib import Path
 
 import tlhelpers as tl
 
@@ -64,7 +63,7 @@ def train(options, results):
 
 
 def predict(options):
-    tl.classify_pictures(Path(options.out) / "classifier.keras", options.predict)
+    tl.classify_pictures(f"{options.out}/classifier.keras", options.predict)
 
 
 if __name__ == "__main__":

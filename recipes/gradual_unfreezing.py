@@ -9,7 +9,6 @@ from ImageNet. Without a folder it makes an example, and shows how yours should 
 """
 
 import sys
-from pathlib import Path
 
 import tlhelpers as tl
 
@@ -66,7 +65,7 @@ def train(options, results):
 
 
 def predict(options):
-    tl.classify_pictures(Path(options.out) / "classifier.keras", options.predict)
+    tl.classify_pictures(f"{options.out}/classifier.keras", options.predict)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ Without a table it makes an example of film reviews, and shows how yours should 
 """
 
 import sys
-from pathlib import Path
 
 import tlhelpers as tl
 
@@ -69,7 +68,7 @@ def train(options, results):
 
 
 def predict(options):
-    tl.classify_texts(Path(options.out) / "classifier", options.predict)
+    tl.classify_texts(f"{options.out}/classifier", options.predict)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ and shows how yours should look.
 """
 
 import sys
-from pathlib import Path
 
 import tlhelpers as tl
 
@@ -70,7 +69,7 @@ def train(options, results):
 
 
 def predict(options):
-    tl.classify_texts(Path(options.out) / "classifier", options.predict)
+    tl.classify_texts(f"{options.out}/classifier", options.predict)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ makes an example, and shows how yours should look.
 """
 
 import sys
-from pathlib import Path
 
 import tlhelpers as tl
 
@@ -69,7 +68,7 @@ def train(options, results):
 
 
 def predict(options):
-    tl.classify_pictures(Path(options.out) / "classifier.keras", options.predict)
+    tl.classify_pictures(f"{options.out}/classifier.keras", options.predict)
 
 
 if __name__ == "__main__":

@@ -2,14 +2,19 @@
 
 import json
 import os
+import re
 import runpy
 import subprocess
 import sys
 from pathlib import Path
 from statistics import fmean
 
+import tlhelpers as tl
+
 import nbformat
+import numpy as np
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 RECIPES = sorted((ROOT / "recipes").glob("*.py"))
@@ -118,6 +123,79 @@ def test_a_recipe_fits_on_a_page_and_says_how_to_use_it(recipe, monkeypatch, cap
     assert stopped.value.code == 0 and f"    python {recipe.name} " in said
     for word in ("--out", "--seed", "--quick", "--resume") if recipe in TRAINED else ():
         assert word in said
+
+
+def write_pictures(folder: Path, classes: dict[str, int]) -> Path:
+    rng = np.random.default_rng(0)
+    folder.mkdir()
+    for name, count in classes.items():
+        (folder / name).mkdir()
+        for number in range(count):
+            pixels = rng.integers(0, 256, (40, 40, 3)).astype("uint8")
+            Image.fromarray(pixels).save(folder / name / f"{number}.png")
+    return folder
+
+
+def pets(folder: Path, cats: int = 8, dogs: int = 8) -> Path:
+    return write_pictures(folder / "pets", {"cat": cats, "dog": dogs})
+
+
+def broken(folder: Path) -> Path:
+    (pets(folder) / "dog/3.png").write_text("no picture")
+    return folder / "pets"
+
+
+def table(text: str, encoding: str = "utf8"):
+    def write(folder: Path) -> Path:
+        (folder / "mine.csv").write_text(text, encoding=encoding)
+        return folder / "mine.csv"
+
+    return write
+
+
+ROWS = "".join(f"film {n} café,{('bad', 'good')[n % 2]}\n" for n in range(40))
+NO_PICTURES = "`folder` must hold a folder of pictures for each class"
+BAD_PICTURES = {
+    "missing": (lambda folder: folder / "no", f"{NO_PICTURES}.*/no', which does not exist"),
+    "empty": (lambda folder: write_pictures(folder / "pets", {}), f"{NO_PICTURES}.*no pictures"),
+    "one class": (lambda folder: pets(folder, dogs=0), f"{NO_PICTURES}.*no picture .*in 'dog'"),
+    "two pictures": (lambda folder: pets(folder, 1, 1), "Each class must be in each part.*'cat'"),
+    "a small class": (lambda folder: pets(folder, dogs=2), "2 pictures of 'dog'.*is left for"),
+    "no picture": (broken, r"a whole picture.*dog/3\.png.*skip_unreadable"),
+}
+BAD_TABLES = {
+    "missing": (lambda folder: folder / "no.csv", "no.csv"),
+    "a folder": (lambda folder: folder, "file"),
+    "empty": (table(""), "mine.csv"),
+    "only a head": (table("text,label\n"), "rows below the first"),
+    "another column": (table(f"review,label\n{ROWS}"), "'text'.*review"),
+    "another encoding": (table(f"text,label\n{ROWS}", "cp1252"), "line 2.*cp1252"),
+    "an empty text": (table(f"text,label\n{ROWS},good\n"), "line 42.*skip_empty"),
+    "one class": (table("text,label\na,good\nb,good\n"), "one class, 'good'"),
+    "two texts": (table("text,label\na,good\nb,bad\n"), "Each class must be in each part"),
+}
+BAD = [
+    *(("fine_tuning", *case) for case in BAD_PICTURES.values()),
+    *((name, *BAD_PICTURES["empty"]) for name in ("gradual_unfreezing", "weight_initialization")),
+    *(
+        (name, *BAD_PICTURES["no picture"])
+        for name in ("feature_extraction", "choosing_a_backbone")
+    ),
+    ("domain_adaptation", pets, "must hold pictures.*the second folder"),
+    *(("text_classification", *case) for case in BAD_TABLES.values()),
+    ("lora", *BAD_TABLES["another column"]),
+]
+
+
+@pytest.mark.parametrize(("name", "write", "says"), BAD)
+def test_bad_input_is_one_sentence_and_leaves_nothing(name, write, says, tmp_path, capsys):
+    recipe = runpy.run_path(str(ROOT / f"recipes/{name}.py"))
+    out = tmp_path / "result"
+    argv = [str(write(tmp_path)), "--quick", "--out", str(out)]
+    code = tl.run_recipe(recipe["parser"], recipe["train"], argv=argv)
+    said = capsys.readouterr().err
+    assert code == 1 and re.search(says, said) and said.count("\n") == 1, said
+    assert not out.exists() and not (tmp_path / "result.unfinished").exists()
 
 
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)

@@ -43,7 +43,7 @@ def recipe_parser(description: str, predicts: str = "") -> argparse.ArgumentPars
     parser = argparse.ArgumentParser(description=description, formatter_class=_Help)
     add = parser.add_argument
     add("--out", default="result", help="the folder of the result; new, or empty")
-    add("--seed", type=int, default=0, help="draws the split, the first weights, the order")
+    add("--seed", type=int, default=0, help="draws the split and the first weights")
     add("--quick", action="store_true", help="less of everything: a try in a minute or two")
     add("--resume", action="store_true", help="go on with a run that was ended before its end")
     if predicts:
