@@ -331,5 +331,8 @@ def test_no_name_in_the_plot_lies_over_another():
     rows = [row(f"candidate_{k}", 1e6 + 9e4 * (k % 3), -0.2 - 0.0005 * k) for k in range(10)]
     figure = plot_ranking(ranking.Ranking(tuple(rows), "logme", 1, 2, ()))
     figure.draw_without_rendering()
-    boxes = [text.get_window_extent() for text in figure.axes[0].texts]
+    (ax,) = figure.axes
+    boxes = [text.get_window_extent() for text in ax.texts]
     assert not any(box.count_overlaps(boxes[:k]) for k, box in enumerate(boxes))
+    inside = ax.get_window_extent()
+    assert all(inside.contains(*corner) for box in boxes for corner in (box.min, box.max))

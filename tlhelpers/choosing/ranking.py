@@ -242,18 +242,25 @@ def plot_ranking(ranking: Ranking, cost: str = "multiply_adds"):
     ax.margins(x=0.18, y=0.1)
     ax.spines[["top", "right"]].set_visible(False)
     figure.set_label(f"{len(costs) - len(unknown)} candidates: promise over cost")
-    _spread(figure, names)
+    _spread(ax, names)
     return figure
 
 
-def _spread(figure, names) -> None:
-    """Move each name to the nearest place beside its point where it lies over no other name."""
-    figure.draw_without_rendering()  # now the places on the canvas are known
-    taken: list = []
+def _spread(ax, names) -> None:
+    """Move each name to the nearest place beside its point, in the axes and over no other name."""
+    ax.figure.draw_without_rendering()  # now the places on the canvas are known
+    inside, taken = ax.get_window_extent(), []
+    places = list(itertools.product((4, -9, 14, -19, 24, -29), ("left", "right")))
     for name in names:
-        for up, side in itertools.product((4, -9, 14, -19, 24, -29), ("left", "right")):
-            name.set(ha=side, position=(5 if side == "left" else -5, up))
-            box = name.get_window_extent()
-            if not box.count_overlaps(taken):
-                break
-        taken.append(box)
+        boxes = [_put(name, *place) for place in places]
+        outside = [not all(inside.contains(*corner) for corner in (b.min, b.max)) for b in boxes]
+        crowding = [
+            box.count_overlaps(taken) + far for box, far in zip(boxes, outside, strict=True)
+        ]
+        best = crowding.index(min(crowding))
+        taken.append(_put(name, *places[best]))
+
+
+def _put(name, up: int, side: str):
+    name.set(ha=side, position=(5 if side == "left" else -5, up))
+    return name.get_window_extent().padded(1)
