@@ -44,7 +44,7 @@ def train(options, results):
     results.report(ranking)
     results.figure("ranking", tl.plot_ranking(ranking))
     good = ", ".join(ranking.pareto("multiply_adds"))
-    results.note("choice", f"No other is both better and cheaper than: {good}.")
+    results.note("choice", f"No other is both better and cheaper than: {good}.", show=True)
     probes = ranking.scores("probe")
     best = next(name for name in ranking.names if name != random)
     results.compare({name: probes[name] for name in (best, random)})

@@ -59,7 +59,7 @@ def train(options, results):
         model.compile(keras.optimizers.Adam(rate, beta_1=0.5, use_ema=True))
         keep = keras.callbacks.BackupAndRestore(results.state / name)
         model.fit(batches, epochs=epochs, callbacks=keep, verbose=2)
-        results.note(name, str(tl.check_domains(model, *held)))
+        results.note(name, str(tl.check_domains(model, *held)), show=True)
         if test:
             report = tl.evaluate(model, seen.x_train, seen.y_train, seen.class_names)
             scores = {name: report.accuracy, **scores}

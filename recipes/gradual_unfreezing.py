@@ -12,8 +12,6 @@ import sys
 
 import tlhelpers as tl
 
-import keras
-
 parser = tl.recipe_parser(__doc__, predicts="PICTURE")
 add = parser.add_argument
 add("folder", nargs="?", help="holds a folder of pictures for each class; none: an example")
@@ -33,18 +31,19 @@ def train(options, results):
 
     # First the head on the frozen base, over which the pictures run only once.
     base = tl.load_backbone(options.backbone, (*size, 3))
-    model = tl.build_classifier(base, len(data.class_names))
-    head = results.path / "head.keras"
+    head = results.state / "head.keras"
     if not head.exists():
+        model = tl.build_classifier(base, len(data.class_names))
         tl.fine_tune(model, training, validation, unfreeze=None, head_epochs=10)
-        model.save(head)
-    model = keras.models.load_model(head)
+        tl.save_classifier(head, model)
+    model = tl.load_classifier(head).model
     frozen = tl.evaluate(model, data.x_test, data.y_test)
 
+    blocks = 1 if options.quick else options.blocks
     # Then a phase for each block. Each learns 2.6 times more slowly than the one above it, and
     # every phase begins with a warm-up.
     plan = tl.GradualUnfreezing(
-        [1] + [2] * options.blocks, options.blocks, learning_rate=3e-4, decay="ulmfit",
+        [1] + [2] * blocks, blocks, learning_rate=3e-4, decay="ulmfit",
         folder=results.state, seed=options.seed,
     )  # fmt: skip
     history = plan.fit(model, training, validation, verbose=2)

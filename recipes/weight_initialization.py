@@ -38,7 +38,7 @@ def build(size, classes):
 
 
 def train(options, results):
-    folder = options.folder or tl.make_example("pictures", results.path / "example")
+    folder = options.folder or tl.make_example("pictures", results.path / "example", 300)
     size = (32, 32) if options.quick else (options.size, options.size)
     data = tl.load_folder(folder, size, skip_unreadable=options.skip_unreadable, seed=options.seed)
     results.note("data", f"{folder}: {data}")

@@ -161,7 +161,7 @@ BAD_PICTURES = {
     "one class": (lambda folder: pets(folder, dogs=0), f"{NO_PICTURES}.*no picture .*in 'dog'"),
     "two pictures": (lambda folder: pets(folder, 1, 1), "Each class must be in each part.*'cat'"),
     "a small class": (lambda folder: pets(folder, dogs=2), "2 pictures of 'dog'.*is left for"),
-    "no picture": (broken, r"a whole picture.*dog/3\.png.*skip_unreadable"),
+    "no picture": (broken, r"a whole picture.*dog/3\.png.*give --skip-unreadable"),
 }
 BAD_TABLES = {
     "missing": (lambda folder: folder / "no.csv", "no.csv"),
@@ -170,7 +170,7 @@ BAD_TABLES = {
     "only a head": (table("text,label\n"), "rows below the first"),
     "another column": (table(f"review,label\n{ROWS}"), "'text'.*review"),
     "another encoding": (table(f"text,label\n{ROWS}", "cp1252"), "line 2.*cp1252"),
-    "an empty text": (table(f"text,label\n{ROWS},good\n"), "line 42.*skip_empty"),
+    "an empty text": (table(f"text,label\n{ROWS},good\n"), "line 42.*give --skip-empty"),
     "one class": (table("text,label\na,good\nb,good\n"), "one class, 'good'"),
     "two texts": (table("text,label\na,good\nb,bad\n"), "Each class must be in each part"),
 }

@@ -48,7 +48,7 @@ def test_all_is_in_its_place_at_the_end_and_nothing_before(tmp_path, capsys):
         "run.json", "report.json", "report.md", "MODEL_CARD.md", "figures/history.png"
     }  # fmt: skip
     said = capsys.readouterr().out
-    assert said.startswith("24 pictures\n16 to train on\naccuracy 0.750\ntuned")
+    assert said.startswith("accuracy 0.750\ntuned") and "no better" not in said
     report = json.loads((place / "report.json").read_text())
     assert report["report"] == {"accuracy": 0.75} and report["data"].startswith("24 pictures")
     assert report["comparison"] == {"tuned": 0.75, "largest class": 0.5}
@@ -63,10 +63,21 @@ def test_all_is_in_its_place_at_the_end_and_nothing_before(tmp_path, capsys):
     assert "![" not in card
 
 
-@pytest.mark.parametrize("taken", ["finished", "other", "file"])
+def test_a_control_that_is_as_good_is_named(tmp_path, capsys):
+    results = begun(tmp_path / "result")
+    results.compare({"tuned": 0.5, "counted words": 0.5, "linear": 0.6, "largest class": 0.1})
+    verdict = "Tuned: no better here than counted words, linear."
+    assert verdict in capsys.readouterr().out
+    assert verdict in (results.finish("Texts") / "MODEL_CARD.md").read_text()
+
+
+@pytest.mark.parametrize("taken", ["finished", "other", "file", "unfinished"])
 def test_a_place_that_is_taken_is_refused_and_left_alone(tmp_path, taken):
     place = tmp_path / "result"
-    if taken == "finished":
+    if taken == "unfinished":  # a folder of the reader's that has this name
+        (tmp_path / "result.unfinished").mkdir()
+        (tmp_path / "result.unfinished" / "thesis.txt").write_text("years")
+    elif taken == "finished":
         begun(place).finish("First")
     elif taken == "other":
         place.mkdir()
@@ -74,7 +85,7 @@ def test_a_place_that_is_taken_is_refused_and_left_alone(tmp_path, taken):
     else:
         place.write_text("years")
     before = sorted(tmp_path.rglob("*"))
-    says = {"finished": "a finished run", "other": "something else", "file": "a file"}[taken]
+    says = {"finished": "a finished run", "file": "a file"}.get(taken, "something else")
     with pytest.raises(ValueError, match=f"`--out` must be .* {says}.*Name another folder"):
         begun(place)
     assert sorted(tmp_path.rglob("*")) == before
@@ -109,6 +120,8 @@ def test_a_damaged_run_is_told(tmp_path, damage):
 
 def test_a_run_without_a_state_is_begun_again(tmp_path):
     begun(tmp_path / "result")
+    (tmp_path / "result.unfinished" / "half").touch()
     results = begun(tmp_path / "result", ASKED | {"seed": 1})
+    assert [path.name for path in results.path.iterdir()] == ["run.json"]
     results.discard()
     assert list(tmp_path.iterdir()) == []

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import shlex
 import sys
 from collections.abc import Callable, Iterable
@@ -153,7 +154,11 @@ def _sentence(error: BaseException) -> str:
         return f"{error.strerror}:{where or ' no file was named'}. Make room or choose a place."
     if isinstance(error, MemoryError):
         return "The memory is full. Take smaller pictures (--size), fewer of them, or --quick."
-    return str(error)
+    return re.sub(r"pass (skip_\w+)=True", _as_option, str(error))
+
+
+def _as_option(found: re.Match) -> str:
+    return f"give --{found[1].replace('_', '-')}"
 
 
 def _stopped(sentence: str, results: Results | None, code: int) -> int:

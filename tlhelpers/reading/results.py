@@ -59,8 +59,11 @@ class Results:
         self.content: dict[str, object] = {}
         self.sections: list[tuple[str, str]] = []
         _check_place(self.folder)
+        _check_place(self.path, ours=True)
         if self.begun_before:
             self._check_same(resume)
+        else:
+            self.discard()
         self.path.mkdir(parents=True, exist_ok=True)
         packages = {name: found for name in _PACKAGES if (found := _version(name))}
         versions = {"python": platform.python_version(), **packages}
@@ -77,19 +80,26 @@ class Results:
         if not self.begun_before and (self.path / _ABOUT).is_file():
             shutil.rmtree(self.path)
 
-    def note(self, name: str, text: str) -> None:
-        """Keep and print what a part of the run says of itself: its data, its training."""
+    def note(self, name: str, text: str, show: bool = False) -> None:
+        """Keep what a part of the run says of itself: its data, its training; `show` prints it."""
+        if show:
+            print(text)
         self.content[name] = text
         self.sections.append((name, text.replace("\n", "  \n")))
-        print(text)
 
     def compare(self, scores: Mapping[str, float]) -> None:
-        """Keep and print the scores of a model and its controls, the model first."""
+        """Keep and print the scores of a model and its controls, the model first.
+
+        Where a control is as good, a sentence says so, on the screen and in the model card.
+        """
         self.content["comparison"] = plain(dict(scores))
-        rows = "".join(f"| {name} | {score:.3f} |\n" for name, score in scores.items())
-        self.sections.append(("comparison", f"| | score |\n|---|---|\n{rows}"))
+        (model, score), *controls = scores.items()
+        better = ", ".join(name for name, control in controls if control >= score)
+        verdict = f"\n{model.capitalize()}: no better here than {better}.\n" if better else ""
+        rows = "".join(f"| {name} | {value:.3f} |\n" for name, value in scores.items())
+        self.sections.append(("comparison", f"| | score |\n|---|---|\n{rows}{verdict}"))
         width = max(map(len, scores)) + 3
-        print("\n".join(f"{name:<{width}} {score:.3f}" for name, score in scores.items()))
+        print("\n".join(f"{name:<{width}} {value:.3f}" for name, value in scores.items()) + verdict)
 
     def report(self, report: Printed) -> None:
         """Keep and print what `evaluate` returned."""
@@ -151,9 +161,12 @@ class Results:
         write_atomically(self.path / name, lambda file: file.write(text.encode()))
 
 
-def _check_place(folder: Path) -> None:
+def _check_place(folder: Path, ours: bool = False) -> None:
+    """Refuse a place that is taken; `ours` may hold a run."""
     if folder.is_file():
         raise ValueError(f"`--out` must be a folder. Received: {folder}, a file. {_CURE}")
+    if ours and (folder / _ABOUT).is_file():
+        return
     if folder.is_dir() and any(folder.iterdir()):
         what = "a finished run" if (folder / _ABOUT).is_file() else "something else"
         raise ValueError(
