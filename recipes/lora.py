@@ -30,7 +30,7 @@ add("--epochs", type=int, default=3, help="how often to go through the texts")
 
 
 def train(options, results):
-    table = options.table or tl.make_example("texts", results.path / "example", 1000)
+    table = options.table or tl.make_example("texts", results.path / "example", 600)
     data = tl.load_table(table, options.text, options.label, most=options.most, seed=options.seed)
     results.note("data", f"{table}: {data}")
     bert = tl.load_bert(options.model)
@@ -42,7 +42,7 @@ def train(options, results):
     tl.fine_tune(model, (x, data.y_train), kept, unfreeze=None)  # the head, on the frozen encoder
     results.note("adapters", str(tl.add_lora(model, options.rank, targets=["query", "value"])))
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    epochs = 2 if options.quick else options.epochs
+    epochs = 1 if options.quick else options.epochs
     rate = tl.warmup_cosine(1e-3, epochs * -(-len(data.y_train) // 32))
     model.compile(keras.optimizers.Adam(rate), loss=loss, metrics=["accuracy"])
     history = model.fit(

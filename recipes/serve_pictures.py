@@ -3,22 +3,23 @@
     python serve_pictures.py result/served new.jpg
     python serve_pictures.py result/served --port 8000       then: curl -T new.jpg localhost:8000
 
-It needs TensorFlow, NumPy and Pillow. Each picture gives a line of JSON. A picture is prepared as
-in the training: turned upright as the camera held it, its middle cropped, brought to size.
+It needs TensorFlow and Pillow. Each picture gives a line of JSON. It is prepared as in the training:
+turned upright as the camera held it, its middle cropped, brought to size.
 """
 
 import argparse
 import io
 import json
+import os
 import sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported
+
 import numpy as np
 import tensorflow as tf
 from PIL import Image, ImageOps
-
-MOST_BYTES = 50_000_000  # of a picture that is sent
 
 
 def load(folder):
@@ -46,7 +47,7 @@ def serve(port, *model):
     class Handler(BaseHTTPRequestHandler):
         def do_PUT(self):
             try:
-                sent = self.rfile.read(min(int(self.headers["Content-Length"]), MOST_BYTES))
+                sent = self.rfile.read(min(int(self.headers["Content-Length"]), 50_000_000))
                 code, answer = 200, classify(io.BytesIO(sent), *model)
             except (OSError, TypeError, ValueError) as error:
                 code, answer = 400, {"error": f"send one whole picture: {error}"}

@@ -9,8 +9,11 @@ line of the input, gives a line of JSON.
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported
 
 import keras
 import keras_hub  # noqa: F401  (it knows the tokenizer)
@@ -29,7 +32,8 @@ def load(folder):
 
 
 def classify(text, served, preprocessor, names):
-    odds = tf.nn.softmax(served.serve(preprocessor([text])))[0].numpy()
+    tokens = {name: tf.cast(part, "int32") for name, part in preprocessor([text]).items()}
+    odds = tf.nn.softmax(served.serve(tokens))[0].numpy()
     return {
         "text": text,
         "class": names[odds.argmax()],

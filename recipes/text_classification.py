@@ -46,7 +46,7 @@ def train(options, results):
     model = tl.build_text_classifier(bert, len(data.class_names), preprocessor.sequence_length)
     history = tl.fine_tune(
         model, (x, data.y_train), (x_val, data.y_validation), unfreeze=options.unfreeze or None,
-        epochs=2 if options.quick else 3, learning_rate=2e-4, folder=results.state, verbose=2,
+        epochs=1 if options.quick else 3, learning_rate=2e-4, folder=results.state, verbose=2,
     )  # fmt: skip
     results.note("training", str(history))
     results.figure("history", tl.plot_history(history))
