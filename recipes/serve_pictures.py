@@ -3,8 +3,7 @@
     python serve_pictures.py result/served new.jpg
     python serve_pictures.py result/served --port 8000       then: curl -T new.jpg localhost:8000
 
-It needs TensorFlow and Pillow. Each picture gives a line of JSON. It is prepared as in the training:
-turned upright as the camera held it, its middle cropped, brought to size.
+It needs TensorFlow and Pillow. Each picture gives a line of JSON; it is prepared as for training.
 """
 
 import argparse
