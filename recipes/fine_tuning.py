@@ -28,7 +28,7 @@ add("--skip-unreadable", action="store_true", help="leave out files that cannot 
 def train(options, results):
     folder = options.folder or tl.make_example("pictures", results.path / "example")
     size = (96, 96) if options.quick else (options.size, options.size)
-    group = options.group and (lambda path: re.search(options.group, str(path)).group())
+    group = options.group and (lambda path: (re.search(options.group, str(path)) or [None])[0])
     skip = options.skip_unreadable
     data = tl.load_folder(folder, size, group=group, skip_unreadable=skip, seed=options.seed)
     results.note("data", f"{folder}: {data}")

@@ -36,25 +36,31 @@ def train(options, results):
     bert = tl.load_bert(options.model)
     preprocessor = bert.preprocessor(32 if options.quick else options.length)
     x, x_val, x_test = map(preprocessor, (data.x_train, data.x_validation, data.x_test))
-
     model = tl.build_text_classifier(bert, len(data.class_names), preprocessor.sequence_length)
     kept = (x_val, data.y_validation)  # decides which epoch of the head is kept
     tl.fine_tune(model, (x, data.y_train), kept, unfreeze=None)  # the head, on the frozen encoder
-    results.note("adapters", str(tl.add_lora(model, options.rank, targets=["query", "value"])))
+    done = sorted(results.state.glob("*.npz"))  # a file for each epoch of a run that was ended
+    if done:
+        tl.load_adapters(model, done[-1])
+    else:
+        tl.add_lora(model, options.rank, targets=["query", "value"])
+    epochs, steps = 1 if options.quick else options.epochs, -(-len(data.y_train) // 32)
+    optimizer = keras.optimizers.Adam(tl.warmup_cosine(1e-3, epochs * steps))
+    optimizer.iterations.assign(len(done) * steps)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    epochs = 1 if options.quick else options.epochs
-    rate = tl.warmup_cosine(1e-3, epochs * -(-len(data.y_train) // 32))
-    model.compile(keras.optimizers.Adam(rate), loss=loss, metrics=["accuracy"])
-    history = model.fit(
-        x, data.y_train, validation_data=kept, epochs=epochs, verbose=2,
-        callbacks=[keras.callbacks.BackupAndRestore(results.state)],
+    model.compile(optimizer, loss=loss, metrics=["accuracy"])
+    results.state.mkdir(exist_ok=True)
+    save = lambda n, _: tl.save_adapters(model, results.state / f"{n:05d}.npz")  # noqa: E731
+    model.fit(
+        x, data.y_train, validation_data=kept, initial_epoch=len(done), epochs=epochs, verbose=2,
+        callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=save)],
     )  # fmt: skip
-    results.figure("history", tl.plot_history(history))
     tl.save_adapters(model, results.path / "adapters.lora.npz")  # for tl.load_adapters
     tl.merge_lora(model)  # a plain model again, with the same predictions and no extra cost
 
     report = tl.evaluate(model, x_test, data.y_test, data.class_names)
     results.report(report)
+    results.figure("confusion", tl.plot_confusion(report))
     words = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(data.x_train, data.y_train)
     results.compare({
         "network with adapters": report.accuracy,
@@ -63,8 +69,7 @@ def train(options, results):
     })  # fmt: skip
     tl.save_text_model(results.path / "classifier", model, preprocessor, data.class_names)
     tl.export(model, results.path / "served", class_names=data.class_names)
-    limits = f"It knows {', '.join(data.class_names)}, and calls every text one of these."
-    results.finish("A classifier of texts", limits)
+    results.finish("A classifier of texts", f"It knows {', '.join(data.class_names)}, no other.")
 
 
 def predict(options):

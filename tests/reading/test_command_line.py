@@ -55,7 +55,7 @@ def test_the_seed_draws_the_first_weights(tmp_path):
 @pytest.mark.parametrize(
     ("error", "code", "says"),
     [
-        (ValueError("`x` must be. Received: y. Cure."), 1, "error: `x` must be. Received: y."),
+        (ValueError("`x` must be. Received:\n y. Cure."), 1, "error: `x` must be. Received: y."),
         (OSError(errno.ENOSPC, "No space left on device", "f.npz"), 1, "No space left.*f.npz"),
         (OSError(errno.EROFS, "Read-only file system", "f"), 1, "Read-only.*f. Make room or"),
         (MemoryError(), 1, "The memory is full. Take smaller pictures"),

@@ -93,7 +93,7 @@ def run_recipe(
         return 0
     except KeyboardInterrupt:
         return _stopped("stopped.", results, 130)
-    except (ValueError, OSError, MemoryError) as error:
+    except (ValueError, OSError, MemoryError, re.error) as error:
         return _stopped(f"error: {_sentence(error)}", results, 1)
 
 
@@ -152,6 +152,8 @@ def _sentence(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         where = f" {error.filename}" if error.filename else ""
         return f"{error.strerror}:{where or ' no file was named'}. Make room or choose a place."
+    if isinstance(error, re.error):
+        return f"A regular expression must be one of Python. Received: {error.pattern!r}: {error}."
     if isinstance(error, MemoryError):
         return "The memory is full. Take smaller pictures (--size), fewer of them, or --quick."
     return re.sub(r"pass (skip_\w+)=True", _as_option, str(error))
@@ -167,5 +169,5 @@ def _stopped(sentence: str, results: Results | None, code: int) -> int:
         if results.begun_before:
             sentence += f" What is done lies in {results.path}: the same command with --resume"
             sentence += " goes on."
-    print(sentence, file=sys.stderr)
+    print(" ".join(sentence.split()), file=sys.stderr)
     return code

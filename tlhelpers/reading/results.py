@@ -122,10 +122,10 @@ class Results:
         told = [f"## {name.capitalize()}\n\n{text.strip()}\n" for name, text in self.sections]
         self._write("report.md", "\n".join([f"# {title}: report\n", *told]))
         self._write("MODEL_CARD.md", self._card(title, limits))
-        shutil.rmtree(self.state, ignore_errors=True)
         if self.folder.is_dir():
             self.folder.rmdir()  # it is empty
         os.replace(self.path, self.folder)
+        shutil.rmtree(self.folder / self.state.name, ignore_errors=True)
         return self.folder
 
     def _card(self, title: str, limits: str) -> str:
