@@ -57,7 +57,9 @@ def test_the_seed_draws_the_first_weights(tmp_path):
     [
         (ValueError("`x` must be. Received:\n y. Cure."), 1, "error: `x` must be. Received: y."),
         (OSError(errno.ENOSPC, "No space left on device", "f.npz"), 1, "No space left.*f.npz"),
-        (OSError(errno.EROFS, "Read-only file system", "f"), 1, "Read-only.*f. Make room or"),
+        (OSError(errno.EROFS, "Read-only file system", "f"), 1, "Read-only.*: f. Make room, or"),
+        (OSError(errno.ENOSPC, "No space left on device"), 1, "device. Make room, or choose"),
+        (re.error("missing )", "(a"), 1, r"regular expression.*Received: '\(a': missing \)"),
         (MemoryError(), 1, "The memory is full. Take smaller pictures"),
         (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid"), 1, "must be UTF-8"),
         (KeyboardInterrupt(), 130, "stopped."),

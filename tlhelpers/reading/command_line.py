@@ -150,8 +150,8 @@ def _sentence(error: BaseException) -> str:
     if isinstance(error, UnicodeError):
         return f"A file of texts must be UTF-8: {error}. Save it again as UTF-8."
     if isinstance(error, OSError) and error.strerror:
-        where = f" {error.filename}" if error.filename else ""
-        return f"{error.strerror}:{where or ' no file was named'}. Make room or choose a place."
+        where = f": {error.filename}" if error.filename else ""
+        return f"{error.strerror}{where}. Make room, or choose another place."
     if isinstance(error, re.error):
         return f"A regular expression must be one of Python. Received: {error.pattern!r}: {error}."
     if isinstance(error, MemoryError):
