@@ -249,7 +249,8 @@ def plot_ranking(ranking: Ranking, cost: str = "multiply_adds"):
 def _spread(ax, names) -> None:
     """Move each name to the nearest place beside its point, in the axes and over no other name."""
     ax.figure.draw_without_rendering()  # now the places on the canvas are known
-    inside, taken = ax.get_window_extent(), []
+    inside = ax.get_window_extent()
+    taken: list = []
     places = list(itertools.product((4, -9, 14, -19, 24, -29), ("left", "right")))
     for name in names:
         boxes = [_put(name, *place) for place in places]
