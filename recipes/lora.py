@@ -38,11 +38,11 @@ def train(options, results):
     x, x_val, x_test = map(preprocessor, (data.x_train, data.x_validation, data.x_test))
     model = tl.build_text_classifier(bert, len(data.class_names), preprocessor.sequence_length)
     kept = (x_val, data.y_validation)  # decides which epoch of the head is kept
-    tl.fine_tune(model, (x, data.y_train), kept, unfreeze=None)  # the head, on the frozen encoder
     done = sorted(results.state.glob("*.npz"))  # a file for each epoch of a run that was ended
     if done:
-        tl.load_adapters(model, done[-1])
-    else:
+        tl.load_adapters(model, done[-1])  # and the head
+    else:  # first the head, on the frozen encoder
+        tl.fine_tune(model, (x, data.y_train), kept, unfreeze=None)
         tl.add_lora(model, options.rank, targets=["query", "value"])
     epochs, steps = 1 if options.quick else options.epochs, -(-len(data.y_train) // 32)
     optimizer = keras.optimizers.Adam(tl.warmup_cosine(1e-3, epochs * steps))

@@ -25,7 +25,8 @@ _ABOUT = "tlhelpers.json"
 def save_classifier(path: str | os.PathLike, model: keras.Model, class_names=None) -> Classifier:
     """Write a model and the names of its classes into one `.keras` file; return the two.
 
-    It is an ordinary file of Keras: `keras.models.load_model` reads it as well, without the names.
+    It is a file of Keras: `keras.models.load_model` reads it as well, without the names. Where a
+    layer of this package is in it, as behind `calibrate`, this package must be imported.
     It is written beside its place, then moved there. For a model of texts `save_text_model` keeps
     the tokenizer too.
 
