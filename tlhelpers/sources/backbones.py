@@ -55,7 +55,8 @@ def load_backbone(
 
     Returns:
         A functional model without pooling: images in, feature maps out; with `include_top`
-        images in, logits `(batch, classes)` out. It expects what `preprocessing(base)` makes of 0..255 RGB images, or of other channels.
+        images in, logits `(batch, classes)` out. It expects what `preprocessing(base)` makes of
+        0..255 RGB images, or of other channels.
 
     Raises:
         ValueError: unknown name; impossible `input_shape`, 2 or more than 3 channels for a family

@@ -32,13 +32,17 @@ def read_torch(path: Path) -> dict[str, np.ndarray]:
     try:
         with path.open("rb") as file:
             return _read(file)
-    except ValueError:
+    except _RefusedError:
         raise
     except Exception as error:  # a pickle that is cut or altered fails in many ways
         raise ValueError(
             "`path` must be a whole PyTorch checkpoint. Received: "
             f"{path.name}: {type(error).__name__}: {error}. Fetch it again."
         ) from error
+
+
+class _RefusedError(ValueError):
+    """What is said of a whole file that is not for this reader."""
 
 
 class _Storage:
@@ -79,7 +83,7 @@ class _Names(pickle.Unpickler):
             return _Tensor
         if module == "torch" and name in _TYPES:
             return _TYPES[name]
-        raise ValueError(
+        raise _RefusedError(
             f"A checkpoint of tensors must ask for nothing but {_ADMITTED}. Received: "
             f"{module}.{name}, which is not run. Take the file from its author again."
         )
@@ -97,7 +101,7 @@ def _read(file: BinaryIO) -> dict[str, np.ndarray]:
 
     start = file.peek(2)[:2] if hasattr(file, "peek") else b""
     if start == b"PK" or (load(), load()) != (_MAGIC, _PROTOCOL):
-        raise ValueError(
+        raise _RefusedError(
             "`path` must be a checkpoint in PyTorch's old format. Received: another format. Save "
             "it with torch.save(..., _use_new_zipfile_serialization=False)."
         )

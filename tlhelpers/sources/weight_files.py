@@ -148,6 +148,8 @@ CATALOGUED = {  # by their names in data/catalog.toml
     "mobilenetv2-dogs": Catalogued(
         keras.applications.MobileNetV2, read_mobilenetv2_dogs, read_dog_breed_head
     ),
-    "efficientnet-lite0": Catalogued(EfficientNetLite0, read_efficientnet_lite0, read_imagenet_head),
+    "efficientnet-lite0": Catalogued(
+        EfficientNetLite0, read_efficientnet_lite0, read_imagenet_head
+    ),
     "resnet20-cifar10": Catalogued(ResNet20, read_resnet20, read_cifar10_head),
 }
