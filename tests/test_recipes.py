@@ -103,11 +103,72 @@ def serve_texts(recipe, folder):
         assert line == f"{answer['text']}: {answer['class']} ({answer['probability']:.2f})"
 
 
+def predict_boxes(recipe, folder):
+    files = sorted((folder / "result0/example").glob("*.png"))[:2]
+    lines = run(recipe, "--out", "result0", "--predict", *files, folder=folder).splitlines()
+    told = list(map(json.loads, lines))
+    assert [each["file"] for each in told] == [str(file) for file in files]
+    assert sum(len(each["boxes"]) for each in told) > 0
+    for file, each in zip(files, told, strict=True):
+        assert (folder / f"result0/{file.stem}.boxes.png").is_file()
+        for box in each["boxes"]:
+            left, top, right, bottom = box["box"]
+            assert 0 <= left < right <= 128 and 0 <= top < bottom <= 128
+            assert box["class"] in "01" and 0 <= box["score"] <= 1
+
+
+def boxed(folder: Path, count: int = 6) -> Path:
+    tl.make_example("boxes", folder / "boxed", size=count)
+    return folder / "boxed"
+
+
+def without(name: str):
+    def write(folder: Path) -> Path:
+        (boxed(folder) / name).unlink()
+        return folder / "boxed"
+
+    return write
+
+
+def with_text(name: str, text: str):
+    def write(folder: Path) -> Path:
+        (boxed(folder) / name).write_text(text)
+        return folder / "boxed"
+
+    return write
+
+
+def predict_masks(recipe, folder):
+    files = sorted((folder / "result0/example/pictures").glob("*.png"))[:3]
+    lines = run(recipe, "--out", "result0", "--predict", *files, folder=folder).splitlines()
+    assert [line.rpartition(": ")[0] for line in lines] == [str(file) for file in files]
+    for file in files:
+        mask = np.asarray(Image.open(folder / "result0/masks" / file.name))
+        true = np.asarray(Image.open(file.parents[1] / "masks" / file.name))
+        assert mask.shape == true.shape and np.mean(mask == true) > 0.9
+
+
+def masked(file: str, image: Image.Image | None = None):
+    """Return what writes the example, and then another file, or none, in the place of one."""
+
+    def write(folder: Path) -> Path:
+        folder = tl.make_example("masks", folder / "masked", size=12)
+        (folder / file).unlink()
+        if image is not None:
+            image.save(folder / file)
+        return folder
+
+    return write
+
+
 USES = {
+    "detection": predict_boxes,
     "domain_adaptation": predict_pictures,
     "feature_extraction": predict_pictures,
     "fine_tuning": serve_pictures,
     "gradual_unfreezing": predict_pictures,
+    "segmentation": predict_masks,
+    "screening": predict_pictures,
     "text_classification": serve_texts,
     "weight_initialization": predict_pictures,
 }
@@ -174,7 +235,28 @@ BAD_TABLES = {
     "one class": (table("text,label\na,good\nb,good\n"), "one class, 'good'"),
     "two texts": (table("text,label\na,good\nb,bad\n"), "Each class must be in each part"),
 }
+OUTSIDE = (
+    "<annotation><object><name>1</name><bndbox><xmin>90</xmin><ymin>5</ymin>"
+    "<xmax>140</xmax><ymax>50</ymax></bndbox></object></annotation>"
+)
+BAD_BOXES = {
+    "missing": (lambda folder: folder / "no", "which does not exist"),
+    "neither form": (lambda folder: pets(folder), "0 XML and 0 JSON files"),
+    "few": (lambda folder: boxed(folder, 3), "five pictures at least"),
+    "empty annotations": (with_text("0001.xml", ""), r"0001\.xml must be.*an empty file"),
+    "a box outside": (with_text("0001.xml", OUTSIDE), r"0001\.xml must have boxes inside 0001"),
+    "no XML file": (without("0001.xml"), r"must have an XML file.*0001\.png"),
+    "no picture": (without("0001.png"), r"0001\.xml must have its picture"),
+}
+BAD_MASKS = {
+    "missing": (lambda folder: folder / "no", r"no folder at .*no/pictures"),
+    "a mask gone": (masked("masks/0003.png"), r"pictures/0003\.png alone"),
+    "another size": (masked("masks/0003.png", Image.new("L", (9, 9))), r"0003\.png of 9 x 9"),
+    "colours": (masked("masks/0003.png", Image.new("RGB", (64, 64))), r"masks/0003\.png with RGB"),
+}
 BAD = [
+    *(("segmentation", *case) for case in BAD_MASKS.values()),
+    *(("detection", *case) for case in BAD_BOXES.values()),
     *(("fine_tuning", *case) for case in BAD_PICTURES.values()),
     *((name, *BAD_PICTURES["empty"]) for name in ("gradual_unfreezing", "weight_initialization")),
     *(
@@ -182,6 +264,7 @@ BAD = [
         for name in ("feature_extraction", "choosing_a_backbone")
     ),
     ("domain_adaptation", pets, "must hold pictures.*the second folder"),
+    ("screening", pets, r"`group` must be a regular expression.*group=None. Give 'patient"),
     *(("text_classification", *case) for case in BAD_TABLES.values()),
     ("lora", *BAD_TABLES["another column"]),
 ]

@@ -8,10 +8,14 @@ from tlhelpers.choosing.candidates import cut_at_blocks
 from tlhelpers.choosing.comparison import compare
 from tlhelpers.choosing.ranking import plot_ranking, rank_backbones
 from tlhelpers.models.anatomy import find_base, find_blocks
+from tlhelpers.models.centres import CentreLoss, draw_centres
+from tlhelpers.models.detector import build_detector
 from tlhelpers.models.heads import build_classifier, build_head, build_text_classifier
 from tlhelpers.models.preprocessing import Preprocess, preprocessing
+from tlhelpers.models.segmenter import build_segmenter
 from tlhelpers.models.splitting import split_at
 from tlhelpers.models.transfer import transfer_weights
+from tlhelpers.reading.boxes import evaluate_boxes, plot_boxes, threshold_for
 from tlhelpers.reading.calibration import calibrate
 from tlhelpers.reading.command_line import (
     classify_pictures,
@@ -19,10 +23,13 @@ from tlhelpers.reading.command_line import (
     recipe_parser,
     run_recipe,
 )
+from tlhelpers.reading.decisions import evaluate_decisions, plot_decisions
+from tlhelpers.reading.detecting import detect
 from tlhelpers.reading.evaluation import evaluate
 from tlhelpers.reading.explain import attention_maps, grad_cam, token_importance
 from tlhelpers.reading.exporting import export
 from tlhelpers.reading.figures import describe_figure
+from tlhelpers.reading.masks import compare_masks, evaluate_masks, plot_masks
 from tlhelpers.reading.plots import (
     new_axes,
     plot_confusion,
@@ -33,22 +40,31 @@ from tlhelpers.reading.plots import (
     plot_reliability,
 )
 from tlhelpers.reading.saved_models import load_classifier, save_classifier
+from tlhelpers.reading.segmenting import segment_pictures
 from tlhelpers.reading.text_models import load_text_model, save_text_model
+from tlhelpers.scores.decisions import choose_threshold, predictive_values
 from tlhelpers.scores.probes import knn_probe, linear_probe
 from tlhelpers.scores.similarity import linear_cka, mmd, proxy_a_distance
 from tlhelpers.scores.transferability import h_score, leep, logme, nce
 from tlhelpers.sources import text_preprocessing as texts  # noqa: F401  (its name in version 0.1)
 from tlhelpers.sources.assets import fetch, fetch_all
-from tlhelpers.sources.backbones import load_backbone
+from tlhelpers.sources.backbones import load_backbone, source_head
 from tlhelpers.sources.bert import load_bert
+from tlhelpers.sources.boxes import load_boxes
+from tlhelpers.sources.crops import cut_crops
 from tlhelpers.sources.datasets import load_dataset
 from tlhelpers.sources.examples import make_example
 from tlhelpers.sources.folders import load_folder
+from tlhelpers.sources.groups import check_groups, group_by, group_split
+from tlhelpers.sources.masks import load_masks
+from tlhelpers.sources.medical import load_medical
 from tlhelpers.sources.mnist_m import make_mnist_m
 from tlhelpers.sources.pictures import load_picture, load_pictures
 from tlhelpers.sources.tables import load_table
+from tlhelpers.sources.tissue import load_tissue
 from tlhelpers.tuning.bucketing import bucket_by_length
 from tlhelpers.tuning.describing import describe
+from tlhelpers.tuning.detector_fitting import fit_detector
 from tlhelpers.tuning.features import extract_features
 from tlhelpers.tuning.fine_tuning import fine_tune
 from tlhelpers.tuning.freezing import freeze, unfreeze
@@ -60,20 +76,26 @@ from tlhelpers.tuning.lora_files import load_adapters, save_adapters
 from tlhelpers.tuning.lr_finder import find_learning_rate
 from tlhelpers.tuning.repeating import compile_once
 from tlhelpers.tuning.schedules import one_cycle, warmup_cosine
+from tlhelpers.tuning.segmentation_loss import SegmentationLoss
 
 __all__ = [
-    "FitGuard", "GradualUnfreezing", "Preprocess", "add_lora", "advise", "attention_maps",
-    "bucket_by_length", "build_classifier", "build_head", "build_text_classifier", "calibrate",
-    "classify_pictures", "classify_texts", "compare", "compile_once", "cut_at_blocks", "describe",
-    "describe_figure", "evaluate", "export", "extract_features", "fetch", "fetch_all", "find_base",
-    "find_blocks", "find_learning_rate", "fine_tune", "freeze", "grad_cam", "h_score", "knn_probe",
-    "layerwise", "leep", "linear_cka", "linear_probe", "load_adapters", "load_backbone",
-    "load_bert", "load_classifier", "load_dataset", "load_folder", "load_picture", "load_pictures",
-    "load_table", "load_text_model", "logme", "make_example", "make_mnist_m", "merge_lora", "mmd",
-    "nce", "new_axes", "one_cycle", "plot_confusion", "plot_embedding", "plot_grad_cam",
-    "plot_history", "plot_images", "plot_ranking", "plot_reliability", "preprocessing",
-    "proxy_a_distance", "rank_backbones", "recipe_parser", "run_recipe", "save_adapters",
-    "save_classifier", "save_text_model", "set_seed", "split_at", "token_importance",
+    "CentreLoss", "FitGuard", "GradualUnfreezing", "Preprocess", "SegmentationLoss", "add_lora",
+    "advise", "attention_maps", "bucket_by_length", "build_classifier", "build_detector",
+    "build_head", "build_segmenter", "build_text_classifier", "calibrate", "check_groups",
+    "choose_threshold", "classify_pictures", "classify_texts", "compare", "compare_masks",
+    "compile_once", "cut_at_blocks", "cut_crops", "describe", "describe_figure", "detect",
+    "draw_centres", "evaluate", "evaluate_boxes", "evaluate_decisions", "evaluate_masks", "export",
+    "extract_features", "fetch", "fetch_all", "find_base", "find_blocks", "find_learning_rate",
+    "fine_tune", "fit_detector", "freeze", "grad_cam", "group_by", "group_split", "h_score",
+    "knn_probe", "layerwise", "leep", "linear_cka", "linear_probe", "load_adapters",
+    "load_backbone", "load_bert", "load_boxes", "load_classifier", "load_dataset", "load_folder",
+    "load_masks", "load_medical", "load_picture", "load_pictures", "load_table", "load_text_model",
+    "load_tissue", "logme", "make_example", "make_mnist_m", "merge_lora", "mmd", "nce", "new_axes",
+    "one_cycle", "plot_boxes", "plot_confusion", "plot_decisions", "plot_embedding",
+    "plot_grad_cam", "plot_history", "plot_images", "plot_masks", "plot_ranking",
+    "plot_reliability", "predictive_values", "preprocessing", "proxy_a_distance", "rank_backbones",
+    "recipe_parser", "run_recipe", "save_adapters", "save_classifier", "save_text_model",
+    "segment_pictures", "set_seed", "source_head", "split_at", "threshold_for", "token_importance",
     "transfer_weights", "unfreeze", "warmup_cosine",
 ]  # fmt: skip
 __all__ += adaptation.__all__

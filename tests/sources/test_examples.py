@@ -6,6 +6,7 @@ from tlhelpers.sources.datasets import Dataset
 
 import numpy as np
 import pytest
+from PIL import Image
 
 
 @pytest.fixture
@@ -76,3 +77,28 @@ def test_pictures_without_classes(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="without any"):
         tl.load_pictures(tmp_path / "empty")
+
+
+def test_masks_say_where_the_ink_is_and_some_pictures_have_none(tmp_path):
+    folder = tl.make_example("masks", tmp_path / "digits", size=30)
+    files = sorted((folder / "pictures").iterdir())
+    assert [f.name for f in files] == [f.name for f in sorted((folder / "masks").iterdir())]
+    masks = np.stack([np.asarray(Image.open(folder / "masks" / f.name)) for f in files])
+    assert masks.shape == (30, 64, 64) and np.array_equal(np.unique(masks), [0, 1, 2])
+    empty = (masks == 0).all(axis=(1, 2))
+    assert 0 < empty.sum() < 15
+    again = tl.make_example("masks", tmp_path / "again", size=30)
+    assert all(f.read_bytes() == (again / "pictures" / f.name).read_bytes() for f in files)
+
+
+def test_groups_are_cameras_with_colours_of_their_own(tmp_path):
+    folder = tl.make_example("groups", tmp_path / "cameras", size=100)
+    files = sorted(folder.glob("*/*.png"))
+    camera, classes = [f.name[:8] for f in files], [f.parent.name for f in files]
+    assert len(set(camera)) > 15 and sorted(map(classes.count, set(classes))) == [30, 70]
+    colours = np.array([tl.load_picture(f, (32, 32)).min(axis=(0, 1)) for f in files], float)
+    within = [colours[np.array(camera) == one].std(axis=0) for one in set(camera)]
+    assert np.mean(within) < 0.5 * colours.std(axis=0).mean()
+    data = tl.load_folder(folder, (32, 32), group=tl.group_by(r"camera\d+"))
+    parts = {part: [file.name[:8] for file in names] for part, names in data.files.items()}
+    assert tl.check_groups(**parts) is None

@@ -131,3 +131,9 @@ def test_a_group_is_read_from_the_path():
     for nothing in (r"q\d+", r"_(x?)"):
         with pytest.raises(ValueError, match=r"Received: .* which finds nothing in ill/left_p07"):
             tl.group_by(nothing)(Path("ill/left_p07_2.png"))
+
+
+@pytest.mark.parametrize("pattern", [None, "", 7])
+def test_an_expression_is_asked_for(pattern):
+    with pytest.raises(ValueError, match=r"finds whose each picture is. Received: group=.*patient"):
+        tl.group_by(pattern)

@@ -200,6 +200,30 @@ def build_classifier(
         (None, 16, 16, 13)
     """
     _check_base(base)
+    top = build_head(num_classes, normalize=normalize, **head)
+    inputs, images = images_for(base, preprocess)
+    features = base(images)
+    logits = _of_stock_layers(top, tuple(features.shape))(features)
+    return keras.Model(inputs, logits, name=f"{base.name}_classifier")
+
+
+def images_for(
+    base: keras.Model, preprocess: str | Callable | None = None
+) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+    """Return the input of a new model on a base, and what the base gets of it.
+
+    Args:
+        base: with one input.
+        preprocess: as in `build_classifier`.
+
+    Raises:
+        ValueError: an unknown mode, or something else that is no function; an unknown base, where
+            nothing is said.
+
+    Example:
+        >>> inputs, images = images_for(base)
+        >>> features = base(images)
+    """
     if preprocess is None:
         preprocess = preprocessing(base).mode
     if isinstance(preprocess, str):
@@ -209,12 +233,10 @@ def build_classifier(
             "`preprocess` must be a mode, a layer or a function. Received: "
             f"preprocess={preprocess!r}. Modes are {', '.join(map(repr, MODES))}."
         )
-    top = build_head(num_classes, normalize=normalize, **head)
     inputs = keras.Input(base.inputs[0].shape[1:], name="images")
-    images = prepared(inputs, preprocess) if isinstance(preprocess, str) else preprocess(inputs)
-    features = base(images)
-    logits = _of_stock_layers(top, tuple(features.shape))(features)
-    return keras.Model(inputs, logits, name=f"{base.name}_classifier")
+    if isinstance(preprocess, str):
+        return inputs, prepared(inputs, preprocess)
+    return inputs, preprocess(inputs)
 
 
 def _check_base(base: keras.Model) -> None:

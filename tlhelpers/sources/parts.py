@@ -39,11 +39,14 @@ def connect(count: int, pairs: np.ndarray, keys: Iterable) -> np.ndarray:
     return connected_components(graph, directed=False)[1]
 
 
-def split_groups(y: np.ndarray, groups: np.ndarray, shares, seed: int) -> np.ndarray:
+def split_groups(
+    y: np.ndarray, groups: np.ndarray, shares, seed: int | Sequence[int], mixed: bool = False
+) -> np.ndarray:
     """Assign whole groups to parts, so that each part comes near its share of every class.
 
-    Large groups go first, in a random order among equals. Each goes where most is lacking of its
-    classes; the last ones of a class go to the parts that have none of it yet.
+    Large groups go first, in a random order among equals; `mixed` lets smaller ones come before
+    larger ones. Each goes where most is lacking of its classes; the last ones of a class go to the
+    parts that have none of it yet.
 
     Returns:
         The number of the part of each sample, int64 `(n,)`.
@@ -53,8 +56,10 @@ def split_groups(y: np.ndarray, groups: np.ndarray, shares, seed: int) -> np.nda
     begins, labels = np.searchsorted(pairs, np.arange(len(sizes) + 1) * classes), pairs % classes
     balance = _Balance(np.bincount(y).tolist(), np.bincount(labels).tolist(), shares)
     part = np.empty(len(sizes), int)
-    order = np.random.default_rng(seed).permutation(len(sizes))
-    order = order[np.argsort(-sizes[order], kind="stable")]
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(sizes))
+    weights = sizes[order] * (rng.lognormal(size=len(sizes)) if mixed else 1)
+    order = order[np.argsort(-weights, kind="stable")]
     for number in order[sizes[order] > 1].tolist():
         mine = slice(begins[number], begins[number + 1])
         part[number] = balance.place(labels[mine].tolist(), counts[mine].tolist())

@@ -13,7 +13,7 @@ FITS = ("crop", "pad", "stretch")
 
 
 def load_picture(
-    path: str | os.PathLike, size: tuple[int, int] = (160, 160), fit: str = "crop"
+    path: str | os.PathLike, size: tuple[int, int] | None = (160, 160), fit: str = "crop"
 ) -> np.ndarray:
     """Read a picture as a model of this package wants it: for one prediction, or many.
 
@@ -22,7 +22,7 @@ def load_picture(
 
     Args:
         path: of a BMP, GIF, JPEG, PNG, TIFF or WebP file.
-        size: `(height, width)` in pixels, that of the model's input.
+        size: `(height, width)` in pixels, that of the model's input; None for its own.
         fit: how a picture of other proportions gets that size: "crop" keeps its middle, "pad" all
             of it between black bars, "stretch" all of it, distorted.
 
@@ -37,20 +37,23 @@ def load_picture(
         >>> load_picture("cat.jpg", (96, 128)).shape
         (96, 128, 3)
     """
-    height, width = check_size(size)
+    height, width = (0, 0) if size is None else check_size(size)
     check_choice("fit", fit, FITS)
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"`path` must be a picture's file. Received: {path}, which is no file.")
     try:
         with Image.open(path) as image:
-            image.draft(None, (2 * max(size), 2 * max(size)))  # a large JPEG is decoded smaller
+            if size is not None:  # a large JPEG is decoded smaller
+                image.draft(None, (2 * max(size), 2 * max(size)))
             rgb = _as_rgb(ImageOps.exif_transpose(image))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ValueError(
             f"`path` must be a whole picture. Received: {path}: {error}. Save it again as PNG or "
             "JPEG, or take it away."
         ) from error
+    if size is None:
+        return np.asarray(rgb)
     if fit == "crop":
         rgb = ImageOps.fit(rgb, (width, height))
     elif fit == "pad":
