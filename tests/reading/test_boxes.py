@@ -43,8 +43,10 @@ class Seer(keras.Model):
 
 @pytest.fixture(autouse=True)
 def seen_by_a_seer(monkeypatch):
-    plain = detecting.find_base
-    monkeypatch.setattr(detecting, "find_base", lambda m: m if isinstance(m, Seer) else plain(m))
+    plain = detecting.stride_of
+    monkeypatch.setattr(
+        detecting, "stride_of", lambda m, *rest: 4 if isinstance(m, Seer) else plain(m, *rest)
+    )
 
 
 @given(

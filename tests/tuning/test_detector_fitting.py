@@ -81,8 +81,8 @@ def test_an_unfrozen_base_learns_and_the_loss_falls():
     model = build()
     tl.unfreeze(model, fraction=1.0, batchnorm="train")
     before = tl.find_base(model).get_weights()
-    losses = fit(model, rounds=1, epochs=12, crops=8, learning_rate=0.01)
-    assert losses[-1] < losses[0] / 2
+    losses = fit(model, rounds=1, epochs=6, crops=4, learning_rate=0.01)
+    assert losses[-1] < losses[0]
     assert not any(map(np.array_equal, before, tl.find_base(model).get_weights()))
 
 
@@ -91,8 +91,8 @@ def test_an_unfrozen_base_learns_and_the_loss_falls():
     [
         ({"side": 0}, "`side`"), ({"crops": 0}, "`crops`"), ({"rounds": 0}, "`rounds`"),
         ({"epochs": 0}, "`epochs`"), ({"batch_size": 0}, "`batch_size`"), ({"seed": -1}, "`seed`"),
-        ({"learning_rate": 0}, "`peak`|`learning_rate`"), ({"side": 90}, "at least 112 pixels"),
-        ({"zoom": 0.5}, "`zoom`"),
+        ({"learning_rate": 0}, "`peak`|`learning_rate`"), ({"zoom": 0.5}, "`zoom`"),
+        ({"side": 90}, "`side` must be a multiple.*Try 64"), ({"side": 96}, "at least 120 pixels"),
     ],
 )  # fmt: skip
 def test_bad_arguments_are_refused(change, says):

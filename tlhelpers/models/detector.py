@@ -10,8 +10,10 @@ image -> map -> map -> map -> map      the base, its maps half as large each tim
 """
 
 from collections.abc import Callable
+from itertools import pairwise
 
 from tlhelpers.checks.words import check_choice, check_number, check_whole
+from tlhelpers.models.anatomy import find_base
 from tlhelpers.models.centres import BESIDE
 from tlhelpers.models.heads import images_for
 from tlhelpers.models.pyramid import feature_maps
@@ -87,6 +89,33 @@ def build_detector(
     shapes = {size: tuple(tensor.shape[1:]) for size, tensor in maps.items()}
     detector = _detector(shapes, classes, filters, dropout)
     return keras.Model(inputs, detector(encoder(images)), name=f"{base.name}_detector")
+
+
+def stride_of(model: keras.Model, side: int, name: str) -> int:
+    """Return the pixels of a cell of a detector's output, for squares that fit into it.
+
+    Args:
+        model: of `build_detector`.
+        side: of the squares.
+        name: of the argument that gave it.
+
+    Raises:
+        ValueError: a side that is no multiple of the base's coarsest stride.
+
+    Example:
+        >>> own = keras.applications.VGG16(include_top=False, weights=None, input_shape=(32, 32, 3))
+        >>> stride_of(build_detector(own, 1), 32, "tile")
+        4
+    """
+    shape = (1, side, side, model.input_shape[-1])
+    maps = find_base(model).compute_output_shape(shape)
+    sides = [side, *(each[1] for each in (maps if isinstance(maps, list) else [maps]))]
+    if 0 in sides or any(fine % coarse for fine, coarse in pairwise(sides)):
+        raise ValueError(
+            f"`{name}` must be a multiple of the base's coarsest stride, mostly 32. Received: "
+            f"{name}={side}. Try {max(side // 32, 1) * 32}."
+        )
+    return side // model.compute_output_shape(shape)[1]
 
 
 def _check_sides(base: keras.Model, coarsest: int) -> None:

@@ -221,9 +221,8 @@ def plot_boxes(
     check_number("threshold", threshold, "[0, 1]")
     drawn = NOTHING if found is None else found.above(threshold)
     height, width = picture.shape[:2]
-    figure, (ax,) = new_axes(
-        min(7.0, 5 * width / height), min(7.0, 5 * width / height) * height / width
-    )
+    wide = min(5.0, 4.5 * width / height)  # small: a photograph makes a large file
+    figure, (ax,) = new_axes(wide, wide * height / width, dpi=72)
     ax.imshow(np.clip(picture, 0, 255).astype("uint8"))
     ax.axis("off")
     for box in true:

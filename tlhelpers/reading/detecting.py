@@ -6,12 +6,11 @@
 """
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 from tlhelpers.checks.data import check_images
 from tlhelpers.checks.words import check_number, check_whole
-from tlhelpers.models.anatomy import find_base
 from tlhelpers.models.centres import BESIDE, read_centres
+from tlhelpers.models.detector import stride_of
 from tlhelpers.scores.boxes import suppress
 
 import keras
@@ -148,14 +147,7 @@ def _tile_of(model: keras.Model, tile: int) -> tuple[int, int]:
             )
         tile = shape[1]
     tile = check_whole("tile", tile, 1)
-    maps = find_base(model).compute_output_shape((1, tile, tile, shape[-1]))
-    sides = [tile, *(each[1] for each in (maps if isinstance(maps, list) else [maps]))]
-    if 0 in sides or any(fine % coarse for fine, coarse in pairwise(sides)):
-        raise ValueError(
-            "`tile` must be a multiple of the base's coarsest stride, mostly 32. Received: "
-            f"tile={tile}. Try {max(tile // 32, 1) * 32}."
-        )
-    return tile, tile // model.compute_output_shape((1, tile, tile, shape[-1]))[1]
+    return tile, stride_of(model, tile, "tile")
 
 
 def _zoomed(picture: np.ndarray, zoom: float) -> np.ndarray:

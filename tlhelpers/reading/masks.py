@@ -200,7 +200,7 @@ def plot_masks(pictures, masks: Mapping[str, np.ndarray], class_names: Sequence[
     colours = [COLOURS[number % len(COLOURS)] for number in range(len(names) - 1)]
     table = np.array([(0, 0, 0, 0), *(to_rgba(colour, 0.6) for colour in colours)])
     rows, columns = len(pictures), 1 + len(masks)
-    figure, axes = new_axes(min(11, 2.2 * columns), 2.2 * rows + 0.5, rows, columns)
+    figure, axes = new_axes(min(11, 1.8 * columns), 1.8 * rows + 0.5, rows, columns)
     for number, row in enumerate(axes.reshape(rows, columns)):
         for ax, title in zip(row, ["picture", *masks], strict=True):
             ax.imshow(np.clip(pictures[number], 0, 255).astype("uint8"))

@@ -8,6 +8,7 @@ from tlhelpers.checks.data import check_images
 from tlhelpers.checks.words import check_seed, check_whole
 from tlhelpers.models.anatomy import find_base
 from tlhelpers.models.centres import BESIDE, CentreLoss, draw_centres
+from tlhelpers.models.detector import stride_of
 from tlhelpers.models.graph import walk
 from tlhelpers.sources.crops import Crops, cut_crops
 from tlhelpers.tuning.schedules import warmup_cosine
@@ -50,9 +51,10 @@ def fit_detector(
             `draw_centres` raise; a number out of its range.
 
     Example:
-        >>> vgg16 = tl.load_backbone("vgg16", (None, None, 3), weights=None)
-        vgg16: random weights
-        >>> model = tl.build_detector(vgg16, classes=1, filters=4)
+        >>> stages = [keras.layers.Conv2D(4, 3, 2, "same"), keras.layers.Conv2D(4, 3, 2, "same")]
+        >>> own = keras.Sequential([keras.Input((None, None, 3)), *stages])
+        >>> model = tl.build_detector(own, classes=1, filters=4, preprocess="identity")
+        >>> table = tl.freeze(model)
         >>> page = np.zeros((80, 80, 3), "uint8")
         >>> history = tl.fit_detector(model, [page], [[[10, 10, 30, 40]]], side=32, crops=2,
         ...                           rounds=1, epochs=2, verbose=0)
@@ -91,8 +93,7 @@ def _parts_of(model: keras.Model, side: int) -> tuple[keras.Model, int, int]:
             f"model={model.name!r} with {len(model.trainable_variables)} arrays that learn. Build "
             "one: tl.build_detector(base, classes)."
         )
-    cells = model.compute_output_shape((1, side, side, model.input_shape[-1]))[1]
-    return head, side // max(cells, 1), model.output_shape[-1] - BESIDE
+    return head, stride_of(model, side, "side"), model.output_shape[-1] - BESIDE
 
 
 def _maps_to_learn(crops: Crops, classes: int, stride: int) -> np.ndarray:
