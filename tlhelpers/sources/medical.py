@@ -66,9 +66,13 @@ def load_medical(
         builder = tfds.builder_from_directory(str(folder))
     announce(f"{name}: {'prepared' if folder else 'official'}, TFDS")
     rows = list(islice(tfds.as_numpy(builder.as_dataset(split="train")), count))
-    pictures = [ImageOps.fit(Image.fromarray(row["image"]), (width, height)) for row in rows]
+    fitted = (ImageOps.fit(Image.fromarray(row["image"]), (width, height)) for row in rows)
     names = tuple(builder.info.features["label"].names)
-    return np.stack(pictures), np.array([row["label"] for row in rows], "int64"), names
+    return (
+        np.stack([np.asarray(picture) for picture in fitted]),
+        np.array([row["label"] for row in rows], "int64"),
+        names,
+    )
 
 
 def _prepared(name: str) -> Path | None:
