@@ -17,9 +17,10 @@ SCORE = re.compile(r"(?<![\w.])[+-]?\d\.\d{2,3}(?![\w.]*\.\d)")
 
 
 def printed(lesson: Path) -> str:
-    """Return all that the cells of a lesson print."""
+    """Return all that the cells of a lesson print, or show as a table."""
     cells = nbformat.read(lesson, as_version=4).cells
-    return "\n".join(str(o.get("text", "")) for c in cells for o in c.get("outputs", []))
+    outputs = [o for c in cells for o in c.get("outputs", [])]
+    return "\n".join(o.get("text") or o.get("data", {}).get("text/plain", "") for o in outputs)
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -20,7 +20,7 @@ _MODULES = {  # of keras.applications, each with a `preprocess_input` of its own
     "densenet": "torch",
     **dict.fromkeys(("mobilenet_v3", "efficientnet", "efficientnet_v2", "convnext"), "identity"),
 }
-_OURS = ("efficientnet_lite0", "resnet20_cifar10")  # they rescale inside, too
+_OURS = ("efficientnet-lite0", "resnet20_cifar10")  # they rescale inside, too
 _ROLES = ("source", "target", "teacher", "student", "base", "backbone", "encoder")
 # What may stand around a name: a role before it; width and size of a MobileNet behind it, then
 # Keras' own number ("vgg16_1"), a block of `cut_at_blocks`, the first part of `split_at`.

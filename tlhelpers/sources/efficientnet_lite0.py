@@ -3,7 +3,7 @@
 import keras
 from keras import layers
 
-NAME = "efficientnet_lite0"
+NAME = "efficientnet-lite0"
 STAGES = (  # repeats, side of the kernel, stride of the first, expansion, filters
     (1, 3, 1, 1, 16),
     (2, 3, 2, 6, 24),
