@@ -19,14 +19,6 @@ def imported_for_good():
     gc.freeze()
 
 
-@pytest.fixture(autouse=True, scope="session")
-def traced_quickly():
-    """Leave TensorFlow's optimizer of graphs out: a graph of a test runs a few steps alone."""
-    import tensorflow as tf
-
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
-
-
 @pytest.fixture(autouse=True)
 def swept():
     """Free what a test leaves in circles.

@@ -22,6 +22,7 @@ INPUTS = {  # which array went in; all others took the images
     ),
     "first_token": "sequence",
 }
+LATER = {"tlhelpers>CentreLoss", "tlhelpers>SegmentationLoss"}  # version 0.1 had no such kind
 NAMES = sorted(
     Path(name).stem
     for name in zipfile.ZipFile(ARCHIVE).namelist()
@@ -49,7 +50,7 @@ def test_every_kind_is_there():
     with zipfile.ZipFile(ARCHIVE) as archive:
         files = [zipfile.ZipFile(archive.open(f"{name}.keras")) for name in NAMES]
         text = "".join(file.read("config.json").decode() for file in files)
-    assert len(kinds) > 15 and not {kind for kind in kinds if kind not in text}
+    assert len(kinds) > 15 and {kind for kind in kinds if kind not in text} == LATER
 
 
 @pytest.mark.parametrize("name", NAMES)
