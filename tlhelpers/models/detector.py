@@ -16,7 +16,7 @@ from tlhelpers.checks.words import check_choice, check_number, check_whole
 from tlhelpers.models.anatomy import find_base
 from tlhelpers.models.centres import BESIDE
 from tlhelpers.models.heads import images_for
-from tlhelpers.models.pyramid import feature_maps
+from tlhelpers.models.pyramid import check_sides, convolved, feature_maps
 
 import keras
 from keras import layers
@@ -81,7 +81,7 @@ def build_detector(
     dropout = check_number("dropout", dropout, "[0, 1)")
     known = ", ".join(map(str, maps))
     check_choice("stride", str(stride), map(str, maps), f"The maps of {base.name!r}: {known}.")
-    _check_sides(base, max(maps))
+    check_sides(base, max(maps))
     maps = {size: tensor for size, tensor in maps.items() if size >= stride}
     inputs, images = images_for(base, preprocess)
     encoder = keras.Model(base.inputs[0], list(maps.values()), name=base.name)
@@ -118,17 +118,6 @@ def stride_of(model: keras.Model, side: int, name: str) -> int:
     return side // model.compute_output_shape(shape)[1]
 
 
-def _check_sides(base: keras.Model, coarsest: int) -> None:
-    sides = tuple(base.inputs[0].shape[1:3])
-    if any(side is not None and side % coarsest for side in sides):
-        near = tuple(side and max(1, round(side / coarsest)) * coarsest for side in sides)
-        raise ValueError(
-            f"`base` must have an input whose sides are multiples of {coarsest}, its coarsest "
-            f"stride. Received: base={base.name!r} with {sides[0]} x {sides[1]} pixels. Load it "
-            f"for {near[0]} x {near[1]}, and cut the pictures to it."
-        )
-
-
 def _check_borders(encoder: keras.Model, strides: list[int]) -> None:
     """Refuse a base that cuts off borders: its maps would not lie on each other."""
     side = 4 * max(strides)
@@ -153,23 +142,14 @@ def _detector(shapes: dict, classes: int, filters: int, dropout: float) -> keras
     for stride, tensor in sorted(inputs.items(), reverse=True):
         name = f"pyramid{stride}"
         y = layers.SpatialDropout2D(dropout, name=f"{name}_dropout")(tensor)
-        y = _convolved(y, filters, 1, f"{name}_in")
+        y = convolved(y, filters, 1, f"{name}_in")
         if x is not None:
             up = layers.UpSampling2D(before // stride, interpolation="bilinear", name=f"{name}_up")
             y = layers.Add(name=f"{name}_join")([y, up(x)])
-        x, before = _convolved(y, filters, 3, f"{name}_out"), stride
+        x, before = convolved(y, filters, 3, f"{name}_out"), stride
     x = layers.SpatialDropout2D(dropout, name="head_dropout")(x)
     rare = keras.initializers.Constant(_RARE)
     centres = layers.Conv2D(classes, 1, bias_initializer=rare, dtype="float32", name="centres")(x)
     sizes = layers.Conv2D(BESIDE, 1, dtype="float32", name="sizes")(x)
     said = layers.Concatenate(name="said", dtype="float32")([centres, sizes])
     return keras.Model(list(inputs.values()), said, name="detector")
-
-
-def _convolved(x: keras.KerasTensor, filters: int, size: int, name: str) -> keras.KerasTensor:
-    x = layers.Conv2D(
-        filters, size, padding="same", use_bias=False, kernel_initializer="he_normal",
-        name=f"{name}_conv",
-    )(x)  # fmt: skip
-    x = layers.BatchNormalization(momentum=0.9, name=f"{name}_bn")(x)
-    return layers.ReLU(name=f"{name}_relu")(x)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from tlhelpers.models.graph import Step, cuts, learns, walk
 
 import keras
+from keras import layers
 
 
 def feature_maps(base: keras.Model) -> dict[int, keras.KerasTensor]:
@@ -65,6 +66,28 @@ def feature_maps(base: keras.Model) -> dict[int, keras.KerasTensor]:
             "such as load_backbone('efficientnet-lite0'), not inside another model."
         )
     return maps
+
+
+def check_sides(base: keras.Model, coarsest: int) -> None:
+    """Refuse an input on which the maps of a base would not lie on each other."""
+    sides = tuple(base.inputs[0].shape[1:3])
+    if any(side is not None and side % coarsest for side in sides):
+        near = tuple(side and max(1, round(side / coarsest)) * coarsest for side in sides)
+        raise ValueError(
+            f"`base` must have an input whose sides are multiples of {coarsest}, its coarsest "
+            f"stride. Received: base={base.name!r} with {sides[0]} x {sides[1]} pixels. Load it "
+            f"for {near[0]} x {near[1]}, and cut or pad the pictures."
+        )
+
+
+def convolved(x: keras.KerasTensor, filters: int, size: int, name: str) -> keras.KerasTensor:
+    """Convolve, normalize and rectify; a momentum of .9, as a few pictures make few steps."""
+    x = layers.Conv2D(
+        filters, size, padding="same", use_bias=False, kernel_initializer="he_normal",
+        name=f"{name}_conv",
+    )(x)  # fmt: skip
+    x = layers.BatchNormalization(momentum=0.9, name=f"{name}_bn")(x)
+    return layers.ReLU(name=f"{name}_relu")(x)
 
 
 def _is_map(step: Step, steps: Sequence[Step]) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from tlhelpers.checks.words import check_whole
 from tlhelpers.models.heads import images_for
-from tlhelpers.models.pyramid import feature_maps
+from tlhelpers.models.pyramid import check_sides, convolved, feature_maps
 
 import keras
 import numpy as np
@@ -69,7 +69,7 @@ def build_segmenter(
             f"to fine. Received: filters={filters!r}. Try {FILTERS}."
         )
     filters = [check_whole("filters", number, 1) for number in filters]
-    _check_sides(base, tuple(base.inputs[0].shape[1:3]), max(maps))
+    check_sides(base, max(maps))
     inputs, images = images_for(base, preprocess)
     encoder = keras.Model(base.inputs[0], list(maps.values()), name=base.name)
     shapes = {stride: tuple(tensor.shape[1:]) for stride, tensor in maps.items()}
@@ -81,16 +81,6 @@ def build_segmenter(
 def _steps(maps: dict) -> int:
     """Return how often the decoder enlarges: up to each finer map, and to the image itself."""
     return len(maps) - (min(maps) == 1)
-
-
-def _check_sides(base: keras.Model, sides: tuple, coarsest: int) -> None:
-    if any(side is not None and side % coarsest for side in sides):
-        near = tuple(side and max(1, round(side / coarsest)) * coarsest for side in sides)
-        raise ValueError(
-            f"`base` must have an input whose sides are multiples of {coarsest}, its coarsest "
-            f"stride. Received: base={base.name!r} with {sides[0]} x {sides[1]} pixels. Load it "
-            f"for {near[0]} x {near[1]}, and cut or pad the pictures."
-        )
 
 
 def _sizes(encoder: keras.Model, strides: list[int]) -> dict[int, tuple[int, int] | None]:
@@ -127,21 +117,12 @@ def _decoder(shapes: dict, sizes: dict, classes: int, filters: list[int]) -> ker
         name = f"to{stride}"
         x = layers.UpSampling2D(before // stride, interpolation="bilinear", name=f"{name}_up")(x)
         if stride in maps:
-            skip = _convolved(maps[stride], width, 1, f"{name}_skip")
+            skip = convolved(maps[stride], width, 1, f"{name}_skip")
             x = layers.Concatenate(name=f"{name}_join")([x, skip])
-        x, before = _convolved(x, width, 3, name), stride
+        x, before = convolved(x, width, 3, name), stride
     logits = layers.Conv2D(classes, 1, dtype="float32", name="logits")(x)
     return keras.Model(list(inputs.values()), logits, name="decoder")
 
 
 def _resized(x: keras.KerasTensor, size: tuple[int, int] | None, stride: int):
     return x if size is None else layers.Resizing(*size, name=f"stride{stride}_resized")(x)
-
-
-def _convolved(x: keras.KerasTensor, filters: int, size: int, name: str) -> keras.KerasTensor:
-    x = layers.Conv2D(
-        filters, size, padding="same", use_bias=False, kernel_initializer="he_normal",
-        name=f"{name}_conv",
-    )(x)  # fmt: skip
-    x = layers.BatchNormalization(momentum=0.9, name=f"{name}_bn")(x)
-    return layers.ReLU(name=f"{name}_relu")(x)
