@@ -13,14 +13,15 @@ import sys
 from pathlib import Path
 
 import tlhelpers as tl
-from build import read_tfds_folder, sha256, write_npz
 from tlhelpers.sources.resnet20 import ResNet20
 
 import keras
 import numpy as np
 
+from build import read_tfds_folder, sha256, write_npz
+
 HERE = Path(__file__).resolve().parent
-CYCLES = ((0.4, 0, 26), (0.15, 26, 34))  # highest learning rate, first epoch, end
+CYCLES = ((0.4, 0, 26), (0.15, 26, 34), (0.15, 34, 46))  # highest learning rate, first epoch, end
 SMALL_EPOCHS = 14  # the first ones see crops of 24 pixels, which cost half
 BATCH = 256
 DECAY = 5e-3  # decoupled: with momentum .9 it does what an L2 penalty of 5e-4 does
