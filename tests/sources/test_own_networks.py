@@ -87,4 +87,4 @@ def test_resnet20_reads_cifar10_as_its_card_says():
     data = load_dataset("cifar10", train=10, test=10_000)
     model = load_backbone("resnet20-cifar10", (32, 32, 3), include_top=True)
     right = model.predict(data.x_test, verbose=0).argmax(axis=1) == data.y_test
-    assert not data.is_stand_in and right.mean() > 0.879
+    assert not data.is_stand_in and right.mean() >= 0.88
