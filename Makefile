@@ -11,7 +11,7 @@ PYTEST := $(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 FAILED := { echo "A test failed: its name and reason are above. One alone:" \
   "$(VENV)/bin/pytest tests/FOLDER/test_NAME.py" >&2; exit 1; }
 
-.PHONY: help course test check lab bench clean
+.PHONY: help course pages test check lab bench clean
 .DEFAULT_GOAL := help
 
 help:
@@ -21,8 +21,11 @@ help:
 	@echo "  make VENV=.venv-3.11 ...              which folder is used instead of .venv"
 	@echo "  make check TESTS=tests/tuning         which unit tests are run"
 
-course: $(READY) ## execute the notebooks into build/ as pages
+course: $(READY) ## execute the notebooks, and build the book from them
 	@$(RUN) -m course run
+
+pages: $(READY) ## build the book from the notebooks as they are
+	@$(RUN) -m course pages
 
 test: $(READY) ## run every test and every notebook
 	@$(PYTEST) || $(FAILED)

@@ -9,10 +9,14 @@ def main(argv: list[str] | None = None) -> int:
     """Run one verb and return the exit code: 0, 1 when it failed, 2 when it was asked wrongly."""
     parser = argparse.ArgumentParser(prog="python -m course", description="Tools of the course.")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    text = "execute the notebooks and write a page of each"
+    text = "execute the notebooks, and build the book from them"
     run = verbs.add_parser("run", help=text, description=text)
     run.add_argument("--notebooks", type=Path, default=Path("notebooks"), help="the lessons")
-    run.add_argument("--build", type=Path, default=Path("build"), help="where the pages go")
+    run.add_argument("--build", type=Path, default=Path("build"), help="where it goes")
+    text = "build the book from the notebooks as they are"
+    pages = verbs.add_parser("pages", help=text, description=text)
+    pages.add_argument("--notebooks", type=Path, default=Path("notebooks"), help="the lessons")
+    pages.add_argument("--build", type=Path, default=Path("build"), help="where it goes")
     text = "say what this computer has, what is missing and what to do about it"
     verbs.add_parser("doctor", help=text, description=text)
     options = parser.parse_args(argv)
@@ -20,6 +24,11 @@ def main(argv: list[str] | None = None) -> int:
         from course.doctor import examine
 
         print(examine())
+        return 0
+    if options.verb == "pages":
+        from course.book import build_book
+
+        print(f"Look at {build_book(options.notebooks, options.build / 'book')}")
         return 0
     from course.run import run_course
 

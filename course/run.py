@@ -1,4 +1,4 @@
-"""Execute the lessons in order and write a page of each: `make course`."""
+"""Execute the lessons in order, then build the book from them: `make course`."""
 
 import contextlib
 import os
@@ -6,9 +6,10 @@ import platform
 import threading
 import time
 from collections.abc import Callable, MutableMapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from course.pages import Entry, duration, title_and_goal, write_index, write_page
+from course.book import build_book, duration
 
 import nbformat
 import psutil
@@ -23,6 +24,22 @@ from tqdm import tqdm
 CELL_SECONDS = 1800  # the longest that one cell may take
 INLINE = "module://matplotlib_inline.backend_inline"
 FOLDERS = ("TFDS_DATA_DIR", "TL_CACHE", "KERAS_HOME")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """How one notebook's execution went."""
+
+    name: str
+    seconds: float
+    peak_bytes: int
+    failure: str = ""
+
+    @property
+    def facts(self) -> str:
+        """Status, time and peak memory in one line."""
+        status = "failed" if self.failure else "passed"
+        return f"{status} · {duration(self.seconds)} · peak memory {self.peak_bytes / 2**20:.0f} MB"
 
 
 def anchor_folders(environ: MutableMapping[str, str] = os.environ) -> None:
@@ -113,31 +130,31 @@ def execute(
 
 
 def _run_lesson(path: Path, build: Path) -> Entry:
-    """Execute one notebook into `build` as a notebook and a page, and say how it went."""
+    """Execute one notebook into `build`, and say how it went."""
     nb = nbformat.read(path, as_version=4)
     start = time.perf_counter()
     with tqdm(total=len(nb.cells), desc=path.stem, unit="cell", leave=False, disable=None) as bar:
         failure, peak = execute(nb, path.parent, on_cell=bar.update)
     seconds = time.perf_counter() - start
     nbformat.write(nb, build / path.name)
-    write_page(nb, build / f"{path.stem}.html", path.parent)
-    return Entry(path.stem, *title_and_goal(nb), seconds, peak, failure)
+    return Entry(path.stem, seconds, peak, failure)
 
 
-def run_course(notebooks: Path, build: Path) -> int:
-    """Execute every lesson into `build`, and write a page of each and an index.
+def execute_all(notebooks: Path, build: Path) -> list[Entry]:
+    """Execute every lesson into `build`; one that fails doesn't stop the others.
 
-    The notebooks themselves stay as they are. One that fails doesn't stop the others.
+    The notebooks themselves stay as they are.
 
     Args:
         notebooks: folder of the lessons, `[0-9]*.ipynb`.
         build: folder to write to; made when missing.
 
     Returns:
-        The exit code: 0, 1 when a notebook failed, 130 when stopped by Ctrl-C.
+        How it went, one entry for each.
 
     Raises:
         ValueError: `notebooks` holds no lesson.
+        KeyboardInterrupt: Ctrl-C; how many were executed is printed before.
     """
     lessons = sorted(notebooks.glob("[0-9]*.ipynb"))
     if not lessons:
@@ -147,23 +164,41 @@ def run_course(notebooks: Path, build: Path) -> int:
         )
     build.mkdir(parents=True, exist_ok=True)
     anchor_folders()
-    note = f"Python {platform.python_version()}, {time.strftime('%Y-%m-%d %H:%M')}."
     entries: list[Entry] = []
     try:
         for path in lessons:
-            entry = _run_lesson(path, build)
-            entries.append(entry)
-            print(f"{len(entries)}/{len(lessons)} {path.name}: {entry.facts}", flush=True)
-            if entry.failure:
-                print(f"  {entry.failure}", flush=True)
-            write_index(entries, build / "index.html", note)
+            entries.append(_run_lesson(path, build))
+            print(f"{len(entries)}/{len(lessons)} {path.name}: {entries[-1].facts}", flush=True)
+            if entries[-1].failure:
+                print(f"  {entries[-1].failure}", flush=True)
     except KeyboardInterrupt:
         print(f"Stopped after {len(entries)} of {len(lessons)} notebooks.", flush=True)
+        raise
+    return entries
+
+
+def run_course(notebooks: Path, build: Path) -> int:
+    """Execute every lesson into `build`, and build the book from them in `build/book`.
+
+    Args:
+        notebooks, build: as in `execute_all`.
+
+    Returns:
+        The exit code: 0, 1 when a notebook failed, 130 when stopped by Ctrl-C.
+
+    Raises:
+        ValueError: `notebooks` holds no lesson.
+    """
+    try:
+        entries = execute_all(notebooks, build)
+    except KeyboardInterrupt:
         return 130
     failed = [e.name for e in entries if e.failure]
     total = duration(sum(e.seconds for e in entries))
     print(f"{len(entries) - len(failed)} of {len(entries)} notebooks passed in {total}.")
     if failed:
         print(f"Failed: {', '.join(failed)}")
-    print(f"Look at {build / 'index.html'}")
+    when = f"Python {platform.python_version()}, {time.strftime('%Y-%m-%d %H:%M')}"
+    facts = {e.name: f"{e.facts} · {when}" for e in entries}
+    print(f"Look at {build_book(build, build / 'book', facts)}")
     return 1 if failed else 0

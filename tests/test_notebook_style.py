@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from course.pages import formula
+from course.mathml import formula
 
 import nbformat
 import pytest

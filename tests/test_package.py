@@ -16,7 +16,7 @@ PACKAGE = ROOT / "tlhelpers"
 
 # Imported inside the functions that need them.
 HEAVY = {"matplotlib", "sklearn", "scipy", "tensorflow_datasets", "onnx", "h5py", "keras_hub"}
-TOOLS = {"course", "jupyter_client", "nbclient", "nbconvert", "nbformat"}
+TOOLS = {"course", "jupyter_client", "nbclient", "nbformat", "sphinx"}
 
 
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -118,7 +118,7 @@ def read_centres(
 class CentreLoss(keras.losses.Loss):
     """What a detector of `build_detector` is trained with, on maps of `draw_centres`.
 
-    With p the probability of a cell, t its bump, and n the number of centres in the batch:
+    With p the probability of a cell, t its bump, and n the number of centres in the batch::
 
         heat = -1/n sum of  (1 - p)^2 log p                  where t = 1
                             (1 - t)^4 p^2 log(1 - p)         elsewhere: less near a centre

@@ -174,7 +174,7 @@ def build_classifier(
         base: a backbone of `load_backbone` or `keras.applications`, without a top, or any other
             base that makes one tensor of features, maps or a sequence, from one tensor of images.
             It is used, not copied: what is trained in the model is trained in the base.
-        num_classes, normalize, **head: arguments of `build_head`. Here `normalize` is True: without
+        num_classes, normalize, head: arguments of `build_head`. Here `normalize` is True: without
             it fine-tuning soon spoils what the head has learned on features as large as VGG16's.
         preprocess: what `base` expects. None finds it by the base's name, see `preprocessing`.
             For a base of your own, or of KerasHub, say it: a mode of `Preprocess` ("identity" for a

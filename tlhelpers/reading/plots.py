@@ -46,7 +46,7 @@ def plot_history(history, metrics: Sequence[str] | None = None):
 
     Args:
         history: what `fine_tune` or Keras' `fit` returned, or its dictionary.
-        metrics: names without "val_"; all by default.
+        metrics: names without `val_`; all by default.
 
     Raises:
         ValueError: no epoch in it, or an unknown metric.

@@ -55,9 +55,9 @@ def proxy_a_distance(*, source, target, seed: int = 0) -> float:
 def mmd(a, b, *, bandwidth: float | None = None) -> float:
     """Measure how far apart two sets of features lie: the unbiased squared MMD of a Gauss kernel.
 
-    MMD^2 = mean_{i != j} k(a_i, a_j) + mean_{i != j} k(b_i, b_j) - 2 mean k(a_i, b_j) with
-    k(x, y) = exp(-|x - y|^2 / (2 h^2)), summed in blocks to save memory. It sees any difference of
-    distributions, not only one that a line can cut.
+    `MMD^2 = mean_{i != j} k(a_i, a_j) + mean_{i != j} k(b_i, b_j) - 2 mean k(a_i, b_j)` with
+    `k(x, y) = exp(-|x - y|^2 / (2 h^2))`, summed in blocks to save memory. It sees any difference
+    of distributions, not only one that a line can cut.
 
     Args:
         a, b: features `(n, D)` and `(m, D)`, at least 2 rows each.
@@ -99,8 +99,8 @@ def mmd(a, b, *, bandwidth: float | None = None) -> float:
 def linear_cka(a, b, *, debiased: bool = False) -> float:
     """Compare two representations of the same samples, up to rotation and scale.
 
-    CKA = |Y'X|_F^2 / (|X'X|_F |Y'Y|_F) with centred columns. It is biased upwards when samples are
-    not many more than features (of two random representations with n < D it may well be .9);
+    `CKA = |Y'X|_F^2 / (|X'X|_F |Y'Y|_F)` with centred columns. It is biased upwards when samples
+    are not many more than features (of two random representations with n < D it may well be .9);
     `debiased` takes the unbiased estimate of each of the three terms instead.
 
     Args:

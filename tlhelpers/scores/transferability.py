@@ -172,9 +172,9 @@ def logme(*, features, labels=None, targets=None) -> float:
     numbers are held besides them. Exact for n < D too, where the authors'
     default code leaves out (D - n)/2 log alpha.
 
-    With F = U S V', u = U'y and r = alpha / beta the best beta is n / R(r), where
-    R(r) = sum_k u_k^2 r / (r + s_k^2) + |y|^2 - |u|^2, and
-    2 log p = n log beta - beta R(r) - n log 2 pi - sum_k log(1 + s_k^2 / r) is maximised over r.
+    With `F = U S V'`, `u = U'y` and `r = alpha / beta` the best beta is `n / R(r)`, where
+    `R(r) = sum_k u_k^2 r / (r + s_k^2) + |y|^2 - |u|^2`, and
+    `2 log p = n log beta - beta R(r) - n log 2 pi - sum_k log(1 + s_k^2 / r)` is maximised over r.
 
     Args:
         features: `(n, D)`, such as `tl.extract_features` gives.
