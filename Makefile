@@ -11,7 +11,7 @@ PYTEST := $(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 FAILED := { echo "A test failed: its name and reason are above. One alone:" \
   "$(VENV)/bin/pytest tests/FOLDER/test_NAME.py" >&2; exit 1; }
 
-.PHONY: help course pages test check lab bench clean
+.PHONY: help course pages test check lab reset bench clean
 .DEFAULT_GOAL := help
 
 help:
@@ -35,10 +35,14 @@ check: $(READY) ## style, types, imports, unit tests: all but notebooks and reci
 	@$(PYTEST) $(TESTS) || $(FAILED)
 	@echo "All passed. With notebooks and recipes: make test"
 
-lab: $(READY) ## open the notebooks in JupyterLab
+lab: $(READY) ## open your own copy of the lessons, work/, in JupyterLab
+	@$(RUN) -m course desk
 	@echo "JupyterLab opens in your browser (else: the address below). Ctrl-C ends it."
-	@JUPYTER_PREFER_ENV_PATH=1 $(RUN) -m jupyterlab --preferred-dir=notebooks \
+	@JUPYTER_PREFER_ENV_PATH=1 $(RUN) -m jupyterlab --preferred-dir=work \
 	  $$(test "$$(id -u)" -ne 0 || echo --allow-root)
+
+reset: $(READY) ## give one lesson back as it was, and keep yours: make reset LESSON=02
+	@$(RUN) -m course reset "$(LESSON)"
 
 bench: $(READY) ## measure against peers: every benchmarks/*.py
 	@mkdir -p build && rm -f build/bench.failed

@@ -17,6 +17,11 @@ def main(argv: list[str] | None = None) -> int:
     pages = verbs.add_parser("pages", help=text, description=text)
     pages.add_argument("--notebooks", type=Path, default=Path("notebooks"), help="the lessons")
     pages.add_argument("--build", type=Path, default=Path("build"), help="where it goes")
+    text = "lay your own copy of each lesson into work/, where none is yet"
+    desk = verbs.add_parser("desk", help=text, description=text)
+    text = "lay a fresh copy of one lesson into work/, and keep yours beside it"
+    reset = verbs.add_parser("reset", help=text, description=text)
+    reset.add_argument("lesson", help="its number: 02")
     text = "say what this computer has, what is missing and what to do about it"
     verbs.add_parser("doctor", help=text, description=text)
     options = parser.parse_args(argv)
@@ -24,6 +29,19 @@ def main(argv: list[str] | None = None) -> int:
         from course.doctor import examine
 
         print(examine())
+        return 0
+    if options.verb in ("desk", "reset"):
+        from course.desk import lay_out, put_back
+
+        places = Path("notebooks"), Path("work")
+        try:
+            if options.verb == "desk":
+                print(f"{len(lay_out(*places))} lessons are new in work/; yours stay as they are")
+                return 0
+            fresh, kept = put_back(options.lesson, *places)
+        except ValueError as error:
+            (desk if options.verb == "desk" else reset).error(str(error))
+        print(f"{fresh} is fresh" + (f"; yours is {kept} now" if kept else ""))
         return 0
     if options.verb == "pages":
         from course.book import build_book

@@ -88,3 +88,12 @@ def test_resnet20_reads_cifar10_as_its_card_says():
     model = load_backbone("resnet20-cifar10", (32, 32, 3), include_top=True)
     right = model.predict(data.x_test, verbose=0).argmax(axis=1) == data.y_test
     assert not data.is_stand_in and right.mean() >= 0.88
+
+
+@pytest.mark.official
+@pytest.mark.parametrize("top", [False, True])
+def test_resnet50_by_the_official_route_is_that_of_keras(top):
+    theirs = keras.applications.ResNet50(include_top=top, input_shape=(224, 224, 3))
+    ours = load_backbone("resnet50", (224, 224, 3), include_top=top)
+    for a, b in zip(ours.get_weights(), theirs.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)

@@ -1,0 +1,79 @@
+"""A learner's desk: `work/` holds copies of the lessons to write in; the lessons stay clean."""
+
+import itertools
+import shutil
+from pathlib import Path
+
+from nbformat import read, write
+
+
+def lay_out(notebooks: Path, work: Path) -> list[str]:
+    """Copy each lesson that isn't on the desk yet; what is there stays as the learner left it.
+
+    Args:
+        notebooks: folder of the lessons, `[0-9]*.ipynb`, with their pictures in `images/`.
+        work: the desk, beside `notebooks` so that links in the lessons lead where they did; made
+            when missing.
+
+    Returns:
+        The file names of the new copies.
+
+    Raises:
+        ValueError: `notebooks` holds no lesson.
+    """
+    lessons = sorted(notebooks.glob("[0-9]*.ipynb"))
+    if not lessons:
+        raise ValueError(
+            f"`notebooks` must be a folder with lessons. Received: notebooks={str(notebooks)!r}. "
+            "Run this where README.md is."
+        )
+    work.mkdir(parents=True, exist_ok=True)
+    if (notebooks / "images").is_dir():
+        shutil.copytree(notebooks / "images", work / "images", dirs_exist_ok=True)
+    new = [path for path in lessons if not (work / path.name).exists()]
+    for path in new:
+        _copy(path, work / path.name)
+    return [path.name for path in new]
+
+
+def put_back(lesson: str, notebooks: Path, work: Path) -> tuple[Path, Path | None]:
+    """Lay a fresh copy of one lesson on the desk, and keep the learner's beside it.
+
+    Args:
+        lesson: its number or name: "02", "01b", "02_strategies".
+        notebooks, work: as in `lay_out`.
+
+    Returns:
+        The fresh copy, and where the learner's went; None where there was none.
+
+    Raises:
+        ValueError: no lesson has this number or name.
+    """
+    name, there = lesson.removesuffix(".ipynb"), sorted(notebooks.glob("[0-9]*.ipynb"))
+    found = [path for path in there if name in (path.stem, path.stem.partition("_")[0])]
+    if len(found) != 1:
+        numbers = ", ".join(path.stem.partition("_")[0] for path in there)
+        raise ValueError(
+            f"`lesson` must be the number of a lesson: {numbers}. Received: lesson={lesson!r}. "
+            "For instance: make reset LESSON=02"
+        )
+    work.mkdir(parents=True, exist_ok=True)
+    mine, kept = work / found[0].name, None
+    if mine.exists():
+        names = (work / f"{mine.stem}.before-{number}.ipynb" for number in itertools.count(1))
+        kept = next(path for path in names if not path.exists())
+        mine.rename(kept)
+    _copy(found[0], mine)
+    return mine, kept
+
+
+def _copy(lesson: Path, copy: Path) -> None:
+    """Copy a lesson without its outputs: who runs it sees what is new."""
+    nb = read(lesson, as_version=4)
+    for cell in nb.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+            cell.metadata.pop("execution", None)
+    part = copy.with_suffix(".part")
+    write(nb, part)
+    part.replace(copy)
