@@ -17,6 +17,8 @@ def main(argv: list[str] | None = None) -> int:
     pages = verbs.add_parser("pages", help=text, description=text)
     pages.add_argument("--notebooks", type=Path, default=Path("notebooks"), help="the lessons")
     pages.add_argument("--build", type=Path, default=Path("build"), help="where it goes")
+    text = "make notebooks/exercises from notebooks/solutions"
+    verbs.add_parser("exercises", help=text, description=text)
     text = "lay your own copy of each lesson into work/, where none is yet"
     desk = verbs.add_parser("desk", help=text, description=text)
     text = "lay a fresh copy of one lesson into work/, and keep yours beside it"
@@ -30,13 +32,19 @@ def main(argv: list[str] | None = None) -> int:
 
         print(examine())
         return 0
+    if options.verb == "exercises":
+        from course.exercises import write_exercises
+
+        for path in write_exercises(Path("notebooks/solutions"), Path("notebooks/exercises")):
+            print(f"written: {path}")
+        return 0
     if options.verb in ("desk", "reset"):
         from course.desk import lay_out, put_back
 
         places = Path("notebooks"), Path("work")
         try:
             if options.verb == "desk":
-                print(f"{len(lay_out(*places))} lessons are new in work/; yours stay as they are")
+                print(f"{len(lay_out(*places))} notebooks are new in work/; yours stay as they are")
                 return 0
             fresh, kept = put_back(options.lesson, *places)
         except ValueError as error:

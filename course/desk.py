@@ -8,15 +8,18 @@ from nbformat import read, write
 
 
 def lay_out(notebooks: Path, work: Path) -> list[str]:
-    """Copy each lesson that isn't on the desk yet; what is there stays as the learner left it.
+    """Copy each lesson, and each of its exercises, that isn't on the desk yet.
+
+    What is there stays as the learner left it.
 
     Args:
-        notebooks: folder of the lessons, `[0-9]*.ipynb`, with their pictures in `images/`.
+        notebooks: folder of the lessons, `[0-9]*.ipynb`, with their pictures in `images/` and
+            their `exercises/`.
         work: the desk, beside `notebooks` so that links in the lessons lead where they did; made
             when missing.
 
     Returns:
-        The file names of the new copies.
+        The new copies, as paths from the desk.
 
     Raises:
         ValueError: `notebooks` holds no lesson.
@@ -30,10 +33,13 @@ def lay_out(notebooks: Path, work: Path) -> list[str]:
     work.mkdir(parents=True, exist_ok=True)
     if (notebooks / "images").is_dir():
         shutil.copytree(notebooks / "images", work / "images", dirs_exist_ok=True)
-    new = [path for path in lessons if not (work / path.name).exists()]
-    for path in new:
-        _copy(path, work / path.name)
-    return [path.name for path in new]
+    lessons += sorted(notebooks.glob("exercises/[0-9]*.ipynb"))
+    names = [str(path.relative_to(notebooks)) for path in lessons]
+    new = [name for name in names if not (work / name).exists()]
+    for name in new:
+        (work / name).parent.mkdir(exist_ok=True)
+        _copy(notebooks / name, work / name)
+    return new
 
 
 def put_back(lesson: str, notebooks: Path, work: Path) -> tuple[Path, Path | None]:

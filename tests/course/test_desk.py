@@ -5,6 +5,8 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
+LESSONS = ["01_a.ipynb", "01b_c.ipynb", "02_strategies.ipynb"]
+
 
 @pytest.fixture
 def places(tmp_path):
@@ -12,7 +14,8 @@ def places(tmp_path):
     notebooks = tmp_path / "notebooks"
     (notebooks / "images").mkdir(parents=True)
     (notebooks / "images" / "a.svg").write_text("<svg/>")
-    for name in ("01_a", "01b_c", "02_strategies"):
+    (notebooks / "exercises").mkdir()
+    for name in ("01_a", "01b_c", "02_strategies", "exercises/01_a"):
         cell = new_code_cell("1", outputs=[new_output("stream", text="1")], execution_count=3)
         nbformat.write(new_notebook(cells=[cell]), notebooks / f"{name}.ipynb")
     return notebooks, tmp_path / "work"
@@ -20,7 +23,7 @@ def places(tmp_path):
 
 def test_a_desk_has_every_lesson_without_outputs_and_its_pictures(places):
     notebooks, work = places
-    assert lay_out(*places) == ["01_a.ipynb", "01b_c.ipynb", "02_strategies.ipynb"]
+    assert lay_out(*places) == [*LESSONS, "exercises/01_a.ipynb"]
     (cell,) = nbformat.read(work / "01_a.ipynb", 4).cells
     assert cell.source == "1" and not cell.outputs and cell.execution_count is None
     assert nbformat.read(notebooks / "01_a.ipynb", 4).cells[0].outputs
@@ -67,7 +70,7 @@ def test_a_folder_without_lessons_is_an_error(tmp_path):
 
 def test_the_command_line(places, monkeypatch, capsys):
     monkeypatch.chdir(places[0].parent)
-    assert main(["desk"]) == 0 and "3 lessons are new" in capsys.readouterr().out
+    assert main(["desk"]) == 0 and "4 notebooks are new" in capsys.readouterr().out
     assert main(["reset", "02"]) == 0
     assert "02_strategies.before-1.ipynb" in capsys.readouterr().out
     with pytest.raises(SystemExit) as stopped:
