@@ -71,6 +71,7 @@ def build_book(lessons: Path, pages: Path, facts: Mapping[str, str] | None = Non
         shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(ROOT / "docs", sources)
     listed = _lay_out_lessons(lessons, sources, facts or {})
+    listed += _lay_out_exercises(sources / "exercises")
     _write_recipes(sources / "recipes")
     _write_reference(sources / "reference")
     with (sources / "index.md").open("a", encoding="utf-8") as index:
@@ -103,10 +104,21 @@ def _lay_out_lessons(lessons: Path, sources: Path, facts: Mapping[str, str]) -> 
                            if int(re.findall(r"^\d+", name)[0]) in numbers])
              for shelf, numbers in SHELVES.items()]  # fmt: skip
     behind = ["cheat_sheet", "what_goes_wrong", "glossary", "recipes/index", "reference/index"]
-    return (
-        f"\n| lesson | what it does | last run |\n|---|---|---|\n{rows}\n{''.join(trees)}"
-        + _tree("To look things up", behind)
-    )
+    trees.append(_tree("To look things up", behind))
+    return f"\n| lesson | what it does | last run |\n|---|---|---|\n{rows}\n{''.join(trees)}"
+
+
+def _lay_out_exercises(folder: Path) -> str:
+    """Copy the exercises, whose links lead to the lessons of the book, and list them."""
+    folder.mkdir()
+    names = []
+    for path in sorted((ROOT / "notebooks" / "exercises").glob("[0-9]*.ipynb")):
+        nb = nbformat.read(path, as_version=4)
+        for cell in nb.cells:
+            cell.source = cell.source.replace("](../", "](../lessons/")
+        nbformat.write(nb, folder / path.name)
+        names.append(f"exercises/{path.stem}")
+    return _tree("Exercises", names)
 
 
 def _tree(caption: str, pages: list[str]) -> str:

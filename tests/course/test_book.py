@@ -59,6 +59,8 @@ def test_every_lesson_recipe_and_public_name_has_its_place(book):
     pages, _, _ = book
     for path in (ROOT / "notebooks").glob("[0-9]*.ipynb"):
         assert f'href="lessons/{path.stem}.html"' in pages["index.html"]
+    for path in (ROOT / "notebooks" / "exercises").glob("[0-9]*.ipynb"):
+        assert f'href="../lessons/{path.stem}.html"' in pages[f"exercises/{path.stem}.html"]
     for path in (ROOT / "recipes").glob("*.py"):
         assert f"recipes/{path.stem}.html" in pages
     said = "".join(text for name, text in pages.items() if name.startswith("reference/"))

@@ -73,5 +73,6 @@ def test_a_solution_belongs_to_a_lesson_and_its_tasks_are_whole(path):
         assert [kind for kind, _ in parts[1:]] == ["given", "answer", "given"], task
         check = parts[-1][1]
         assert "No answer yet" in check.source, task
+        assert "hide-input" in check.metadata.tags and check.metadata.jupyter.source_hidden, task
         (said,) = [o.text for o in check.outputs if o.output_type == "stream"]
         assert said.splitlines()[-1].startswith("Right."), f"{task}: {said}"
