@@ -54,7 +54,10 @@ def main(argv: list[str] | None = None) -> int:
     if options.verb == "pages":
         from course.book import build_book
 
-        print(f"Look at {build_book(options.notebooks, options.build / 'book')}")
+        try:
+            print(f"Look at {build_book(options.notebooks, options.build / 'book')}")
+        except ValueError as error:
+            pages.error(str(error))
         return 0
     from course.run import run_course
 

@@ -62,10 +62,21 @@ def build_book(lessons: Path, pages: Path, facts: Mapping[str, str] | None = Non
         The first page.
 
     Raises:
+        ValueError: no notebook in `lessons`; `pages` is a folder with other files.
         RuntimeError: Sphinx ended with an error, which it has printed.
     """
     from sphinx.cmd.build import build_main
 
+    if not any(lessons.glob("[0-9]*.ipynb")):
+        raise ValueError(
+            f"`lessons` must be a folder with notebooks named like 01_name.ipynb. Received: "
+            f"lessons={str(lessons)!r}. Run this where README.md is, or name the folder."
+        )
+    if pages.is_dir() and any(pages.iterdir()) and not (pages / ".buildinfo").exists():
+        raise ValueError(
+            f"`pages` must be a new or empty folder, or an earlier book. Received: "
+            f"pages={str(pages)!r}, which holds other files. Name another one."
+        )
     sources = pages.with_name(pages.name + "-sources")
     for folder in (pages, sources):
         shutil.rmtree(folder, ignore_errors=True)
@@ -94,8 +105,7 @@ def _lay_out_lessons(lessons: Path, sources: Path, facts: Mapping[str, str]) -> 
         found.append((path.stem, *title_and_goal(nb), said))
         taken.append(f"## {found[-1][1]}\n\n[The lesson](lessons/{path.name})\n\n{_to_copy(nb)}")
         nbformat.write(_for_the_book(nb, said), folder / path.name)
-    words = _words(sources / "lessons" / "00_start_here.ipynb")
-    (sources / "glossary.md").write_text(words, "utf-8")
+    (sources / "glossary.md").write_text(_words(), "utf-8")
     sheet = "# Cheat sheet\n\nFrom each lesson the lines to copy into your own project.\n\n"
     (sources / "cheat_sheet.md").write_text(sheet + "\n\n".join(taken) + "\n", "utf-8")
     rows = "".join(f"| [{title or name}](lessons/{name}.ipynb) | {goal} | {said} |\n"
@@ -152,16 +162,13 @@ def _to_copy(nb: NotebookNode) -> str:
     return "\n\n".join(f"```python\n{source}\n```" for source in cells)
 
 
-def _words(start_here: Path) -> str:
+def _words() -> str:
     """Return the table of words of the first lesson as a glossary."""
+    nb = nbformat.read(ROOT / "notebooks" / "00_start_here.ipynb", as_version=4)
+    rows = re.findall(r"^\| (\*\*.+?) \| (.+?) \|$", "\n".join(c.source for c in nb.cells), re.M)
     text = "# Glossary\n\n```{glossary}\n"
-    if start_here.exists():
-        nb = nbformat.read(start_here, as_version=4)
-        rows = re.findall(
-            r"^\| (\*\*.+?) \| (.+?) \|$", "\n".join(c.source for c in nb.cells), re.M
-        )
-        for words, meaning in sorted(rows, key=lambda row: row[0].lower()):
-            text += "\n".join(w.strip(" *") for w in words.split(",")) + f"\n  {meaning}\n\n"
+    for words, meaning in sorted(rows, key=lambda row: row[0].lower()):
+        text += "\n".join(w.strip(" *") for w in words.split(",")) + f"\n  {meaning}\n\n"
     return text + "```\n"
 
 

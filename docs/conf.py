@@ -16,6 +16,9 @@ nb_merge_streams = True
 nb_mime_priority_overrides = [("html", "image/png", 1), ("html", "text/html", 2)]
 myst_enable_extensions = ["dollarmath", "amsmath"]
 myst_heading_anchors = 3
+suppress_warnings = [
+    "myst.xref_missing"
+]  # a part of the lessons can be a book; a test follows links
 autodoc_typehints = "none"  # the signature has them
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False

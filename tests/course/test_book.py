@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlparse
 
 import tlhelpers as tl
-from course.book import duration, title_and_goal
+from course.book import build_book, duration, title_and_goal
 from course.mathml import formula
 
 import nbformat
@@ -73,6 +73,13 @@ def test_nothing_is_asked_of_another_host(book):
         loaded = re.findall(r'<(?:script|img|link|iframe)[^>]*(?:src|href)="([^"]+)"', text)
         assert not [it for it in loaded if urlparse(it).scheme not in ("", "data")], name
         assert "@import" not in text
+
+
+def test_a_folder_of_other_files_is_not_emptied(tmp_path):
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(ValueError, match="holds other files"):
+        build_book(ROOT / "notebooks", tmp_path)
+    assert (tmp_path / "mine.txt").read_text() == "mine"
 
 
 def test_every_link_leads_somewhere(book):

@@ -12,7 +12,9 @@ def test_doctor_prints_its_report(monkeypatch, capsys):
     assert capsys.readouterr().out == "all well\n"
 
 
-@pytest.mark.parametrize("argv", [[], ["fletch"], ["run", "--notebooks", "nowhere"]])
+@pytest.mark.parametrize(
+    "argv", [[], ["fletch"], ["run", "--notebooks", "nowhere"], ["pages", "--notebooks", "nowhere"]]
+)
 def test_wrong_use_exits_with_two(argv, capsys):
     with pytest.raises(SystemExit) as stopped:
         main(argv)
