@@ -161,8 +161,21 @@ def masked(file: str, image: Image.Image | None = None):
     return write
 
 
+def predict_names(recipe, folder):
+    texts = ["Yesterday we compared Lisbon with Toyota.", "", "日本"]
+    (folder / "texts.txt").write_text("\n".join(texts), encoding="utf8")
+    lines = run(recipe, "--out", "result0", "--predict", texts[0], "texts.txt", folder=folder)
+    first, *again = map(json.loads, lines.splitlines())
+    assert [each["text"] for each in again] == texts and again[0] == first
+    assert not again[1]["names"]
+    found = {each["text"]: each["kind"] for each in first["names"]}
+    assert found and set(found) <= set(tl.split_words(texts[0])), found
+    assert all(0 < each["confidence"] <= 1 for each in first["names"])
+
+
 USES = {
     "detection": predict_boxes,
+    "entities": predict_names,
     "domain_adaptation": predict_pictures,
     "feature_extraction": predict_pictures,
     "fine_tuning": serve_pictures,
@@ -254,7 +267,17 @@ BAD_MASKS = {
     "another size": (masked("masks/0003.png", Image.new("L", (9, 9))), r"0003\.png of 9 x 9"),
     "colours": (masked("masks/0003.png", Image.new("RGB", (64, 64))), r"masks/0003\.png with RGB"),
 }
+BAD_ENTITIES = {
+    "missing": (lambda folder: folder / "no", "which does not exist"),
+    "no part": (lambda folder: pets(folder), "one file for each part.*for train"),
+    "empty": (table(""), r"mine\.csv must hold a sentence"),
+    "one column": (table("Ada\n"), r"1 columns in line 1"),
+    "another scheme": (table("Ada B-PER\nsmiles O\nOslo S-LOC\n"), "'S-LOC' in line 3"),
+    "few": (table("Ada B-PER\n\nOslo B-LOC\n"), "seven different sentences"),
+    "another encoding": (table("Ada B-PER\ncafé O\n", "cp1252"), "UTF-8.*line 2"),
+}
 BAD = [
+    *(("entities", *case) for case in BAD_ENTITIES.values()),
     *(("segmentation", *case) for case in BAD_MASKS.values()),
     *(("detection", *case) for case in BAD_BOXES.values()),
     *(("fine_tuning", *case) for case in BAD_PICTURES.values()),
