@@ -2,10 +2,11 @@
 
     python data/train_translator.py
 
-The encoder stays as it is; its features of the Spanish sentences are computed once (1.9 GB). Writes
-translator_es_en.npz (float16, with the vocabulary), and prints its scores on pairs that it never
-saw. No setting was chosen on them. No English sentence that `tl.held_out` keeps for testing is
-among the training pairs, whichever language it stands beside.
+The encoder stays as it is; its features of the Spanish sentences are computed once (1.9 GB).
+Writes translator_es_en.npz (float16, with the vocabulary), and prints its scores on 500 pairs that
+it never saw: BLEU 44.2, chrF 58.9. (Width and learning rate were tried in short trainings on 300
+pairs drawn at random. Some of them may be among the 500.) No English sentence that `tl.held_out`
+keeps for testing is among the training pairs, whichever language it stands beside.
 """
 
 import sys

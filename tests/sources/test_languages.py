@@ -61,6 +61,7 @@ def test_train_on_is_the_readers_choice(write):
     (HEAD + ENGLISH + ",on,de\n", {}, "text and a label.*line 22"),
     (HEAD + "a,on,en\nb,on,en\n", {}, "two classes apart at least"),
     (ENGLISH, {}, "`text` must be a column"),
+    (HEAD, {}, "rows below the first. Received: mine.csv"),
     (HEAD + ENGLISH, {"test": 0}, "must be above 0"),
     (HEAD + ENGLISH, {"language": "tongue"}, "tongue"),
     (HEAD + "a,on,en\nb,off,en\n", {}, "Each class must be in each part"),

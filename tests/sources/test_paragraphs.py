@@ -4,7 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-TEXT = st.lists(st.text("abé 語.", min_size=1).filter(str.strip), min_size=3, unique_by=str.split)
+TEXT = st.lists(
+    st.text("abé 語.", min_size=1).filter(str.strip),
+    min_size=3,
+    unique_by=lambda text: " ".join(text.split()),
+)
 
 
 def test_the_parts_are_apart_and_hold_all(tmp_path_factory):
@@ -20,10 +24,7 @@ def test_the_parts_are_apart_and_hold_all(tmp_path_factory):
         assert all(parts) or len(every) < 3
         assert parts == tl.load_paragraphs(folder, seed=seed)
 
-    try:
-        check()
-    finally:
-        (folder / "a.txt").unlink()
+    check()
 
 
 def test_a_folder_is_read_at_any_depth_and_lines_are_joined(tmp_path):
@@ -40,7 +41,7 @@ def test_a_folder_is_read_at_any_depth_and_lines_are_joined(tmp_path):
     ("content", "says"),
     [
         (None, "which does not exist"),
-        (b"", "3 different paragraphs.*with 0"),
+        (b"", "3 different paragraphs .*with 0"),
         (b"one\n\none\n\n\n", "with 1"),
         ("Zw\u00f6lf\n\nb".encode("cp1252"), "not UTF-8 in line 1"),
         ("eins\n\nZw\u00f6lf".encode("cp1252"), "not UTF-8 in line 3"),
@@ -50,8 +51,9 @@ def test_a_folder_is_read_at_any_depth_and_lines_are_joined(tmp_path):
 def test_what_is_no_text_is_refused_by_name(content, says, tmp_path):
     if content is not None:
         (tmp_path / "mine.txt").write_bytes(content)
-    with pytest.raises(ValueError, match=f"mine.txt.*{says}|{says}.*mine.txt|paragraphs.*{says}"):
+    with pytest.raises(ValueError, match=says) as error:
         tl.load_paragraphs(tmp_path / "mine.txt")
+    assert "mine.txt" in str(error.value)
 
 
 def test_an_empty_folder_is_refused(tmp_path):

@@ -60,8 +60,9 @@ def evaluate_language_model(
         ValueError: one text instead of a list; nothing but empty texts; a size below 1.
 
     Example:
-        >>> tl.evaluate_language_model(language, ["abc", "", "ca"])
-        ... bits per character, perplexity ... (2 texts, 5 pieces, 5 characters)
+        >>> report = tl.evaluate_language_model(language, ["abc", "", "ca"])
+        >>> report.texts, report.pieces, report.characters
+        (2, 5, 5)
     """
     size = check_whole("batch_size", batch_size, 1)
     length = min(check_whole("length", length, 1), language.longest or length)

@@ -62,7 +62,7 @@ def evaluate_translations(
 
     Example:
         >>> report = tl.evaluate_translations(["i like tea."] * 30, ["I like tea."] * 30)
-        >>> report.bleu, report.exact
+        >>> round(report.bleu, 1), report.exact
         (100.0, 1.0)
 
     Reference:

@@ -29,8 +29,8 @@ def held_out(sentences: Iterable[str], share: float = 0.05) -> np.ndarray:
     Example:
         >>> bool(held_out(["I like tea."])[0]) == bool(held_out(["i like TEA!"])[0])
         True
-        >>> held_out(f"sentence number {n}" for n in range(10_000)).mean()
-        np.float64(0.05...)
+        >>> int(held_out(f"sentence number {n}" for n in range(10_000)).sum())
+        489
     """
     share = check_number("share", share, "(0, 1)")
     drawn = [int.from_bytes(_digest(sentence)[:8], "big") / 2**64 for sentence in sentences]

@@ -1,6 +1,7 @@
 """A table of texts in several languages: one to learn from, all to be tested in."""
 
 import os
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,7 +65,8 @@ def load_languages(
     Args:
         path: a CSV file; the first row names the columns.
         text, label, language: the columns. `language=None`: all texts are in one language.
-        train_on: the language to train on. Defaults to the one of the most rows.
+        train_on: the language to train on. Defaults to the one of the most rows; of
+            equal ones, the first in the file.
         validation, test: the share of that language's parts, in (0, 1); together below 1.
         separator, encoding, skip_empty, seed: as for `load_table`.
 
@@ -98,6 +100,11 @@ def load_languages(
             f"Each row must have a text and a label. Received: {Path(path).name}: {rows}. Fill "
             "them, or pass skip_empty=True."
         )
+    if not len(table.rows):
+        raise ValueError(
+            f"A table must have rows below the first. Received: {Path(path).name} without any. "
+            "Write a text, a label and a language in each."
+        )
     spoken = [ONE] * len(table.rows) if language is None else table.groups
     if without := [str(row) for row, said in zip(table.rows, spoken, strict=True) if not said]:
         raise ValueError(
@@ -105,9 +112,10 @@ def load_languages(
             f"{listed(without)}. Fill the column {language!r}, or give another one."
         )
     tongues = np.array(spoken)
-    known, counts = np.unique(tongues, return_counts=True)
-    chosen = check_choice("train_on", train_on or str(known[counts.argmax()]), known.tolist())
-    return _split(table, tongues, chosen, shares, seed)
+    counts = Counter(map(str, spoken))
+    most = counts.most_common(1)[0][0]  # of equal ones, the first in the file
+    train_on = check_choice("train_on", train_on or most, counts)
+    return _split(table, tongues, train_on, shares, seed)
 
 
 def _split(table, tongues: np.ndarray, train_on: str, shares, seed: int) -> LanguageTexts:

@@ -36,8 +36,8 @@ def sample(
 
     Example:
         >>> random = np.random.default_rng(0)
-        >>> sample("(turn;on) {name}", random, fill=lambda name: "the lamp")
-        'on turn the lamp'
+        >>> sample("[please] (turn;(on|off)) {name}", random, fill=lambda name: "the lamp")
+        'please turn on the lamp'
 
     Reference:
         The grammar of hassil, which Home Assistant's intents are written in.
@@ -90,7 +90,9 @@ def _split(template: str, mark: str) -> list[str]:
 
 def _pieces(template: str) -> list[str]:
     """Return brackets with all that is in them, and the texts between, in order."""
-    pieces, open_, start = [], [], 0
+    pieces: list[str] = []
+    open_: list[str] = []
+    start = 0
     for mark in re.finditer(r"[()\[\]<>{}]", template):
         sign = mark.group()
         if sign in _ENDS:
