@@ -63,9 +63,7 @@ def test_only_words_of_the_vocabulary_are_written(small):
 
 def test_what_was_learnt_is_used(small):
     before, weights = small(["abc"]), small.model.get_weights()
-    small.model.get_layer("embedding").embeddings.assign_add(
-        10 * np.eye(len(WORDS), 8)
-    )
+    small.model.get_layer("embedding").embeddings.assign_add(10 * np.eye(len(WORDS), 8))
     after = small(["abc"])
     small.model.set_weights(weights)
     assert after != before == small(["abc"])

@@ -5,6 +5,7 @@ pieces --> frozen encoder --> features --> bridge --> memory
 [BEGIN] i like  -------------------------> decoder --> logits of: i like tea
 """
 
+import warnings
 from collections.abc import Callable
 
 from tlhelpers.checks.vocabulary import BEGIN, PADDING, UNKNOWN
@@ -61,7 +62,9 @@ def build_translator(
         Vaswani et al., "Attention Is All You Need", NeurIPS 2017, figure 1 (right half); Press,
         Wolf, "Using the Output Embedding to Improve Language Models", EACL 2017 (tied weights).
     """
-    import keras_hub
+    with warnings.catch_warnings():  # of progress bars that a notebook could show
+        warnings.filterwarnings("ignore", message="IProgress not found")
+        import keras_hub
 
     features, words = check_whole("features", features, 1), check_whole("words", words, 5)
     source_length = check_whole("source_length", source_length, 1)

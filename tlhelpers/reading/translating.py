@@ -140,8 +140,7 @@ def read_translator(path: Path, filled: bool = True) -> tuple[keras.Model, Words
         words = Words(arrays.pop("words").tobytes().decode().split("\n"))
         features, width = arrays["bridge/kernel"].shape
         places, length = (
-            len(arrays[f"{layer}/embeddings"])
-            for layer in ("bridge_places", "embedding_places")
+            len(arrays[f"{layer}/embeddings"]) for layer in ("bridge_places", "embedding_places")
         )
         model = build_translator(features, len(words), places, length, width)
         values = [arrays.pop(weight.path).astype("float32") for weight in model.weights]
