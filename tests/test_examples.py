@@ -14,6 +14,7 @@ import tlhelpers as tl
 import keras
 import numpy as np
 import pytest
+from gguf_files import write_language_model
 from PIL import Image
 from toys import TinyBert, base_named, make_preprocessor, write_pictures
 
@@ -85,6 +86,9 @@ def test_an_example_does_what_it_says(name, tmp_path, monkeypatch):
     names = namespace()
     if any(word in test.docstring for word in ("bert", "text_model", "tokens")):
         names |= text_names()
+    if "(language" in test.docstring or "language.e" in test.docstring:
+        pytest.importorskip("keras_hub", reason="pip install 'tlhelpers[text]'")
+        names["language"] = tl.load_language_model(write_language_model("tiny.gguf"))
     if "pets" in test.docstring or "cat.jpg" in test.docstring:
         write_pictures(tmp_path / "pets", {"cat": 12, "dog": 12})
         Image.open(tmp_path / "pets" / "cat" / "0.png").save(tmp_path / "cat.jpg")

@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[1]
 RECIPES = sorted((ROOT / "recipes").glob("*.py"))
 TRAINED = [path for path in RECIPES if not path.stem.startswith("serve_")]
 LESSONS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
+ELSEWHERE = {"language_model"}  # tests/test_language_recipe.py: the real network takes a minute
 SECONDS = 1200
 MOST_LINES = {"recipe": 80, "cell": 25}
 
@@ -55,7 +56,9 @@ def run(*command, folder: Path) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("recipe", TRAINED, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "recipe", [path for path in TRAINED if path.stem not in ELSEWHERE], ids=lambda path: path.stem
+)
 def test_a_recipe_beats_its_control_over_three_seeds(recipe, tmp_path):
     (tmp_path / "seeds.py").write_text(SEEDS)
     run("seeds.py", recipe, folder=tmp_path)
@@ -161,12 +164,36 @@ def masked(file: str, image: Image.Image | None = None):
     return write
 
 
+def predict_names(recipe, folder):
+    texts = ["Yesterday we compared Lisbon with Toyota.", "", "日本"]
+    (folder / "texts.txt").write_text("\n".join(texts), encoding="utf8")
+    lines = run(recipe, "--out", "result0", "--predict", texts[0], "texts.txt", folder=folder)
+    first, *again = map(json.loads, lines.splitlines())
+    assert [each["text"] for each in again] == texts and again[0] == first
+    assert not again[1]["names"]
+    found = {each["text"]: each["kind"] for each in first["names"]}
+    assert found and set(found) <= set(tl.split_words(texts[0])), found
+    assert all(0 < each["confidence"] <= 1 for each in first["names"])
+
+
+def predict_intents(recipe, folder):
+    texts = ["stell den Timer auf 5 Minuten", "включи музыку"]
+    (folder / "texts.txt").write_text("\n".join(texts), encoding="utf8")
+    lines = run(recipe, "--out", "result0", "--predict", *texts, "texts.txt", folder=folder)
+    said, first, second, *again = lines.splitlines()
+    assert said.startswith("use-multilingual: ") and [first, second] == again
+    for text, line in zip(texts, again, strict=True):
+        assert re.fullmatch(rf"{text}: [a-z ]+ \([01]\.\d\d\)", line)
+
+
 USES = {
     "detection": predict_boxes,
+    "entities": predict_names,
     "domain_adaptation": predict_pictures,
     "feature_extraction": predict_pictures,
     "fine_tuning": serve_pictures,
     "gradual_unfreezing": predict_pictures,
+    "intents": predict_intents,
     "segmentation": predict_masks,
     "screening": predict_pictures,
     "text_classification": serve_texts,
@@ -254,7 +281,17 @@ BAD_MASKS = {
     "another size": (masked("masks/0003.png", Image.new("L", (9, 9))), r"0003\.png of 9 x 9"),
     "colours": (masked("masks/0003.png", Image.new("RGB", (64, 64))), r"masks/0003\.png with RGB"),
 }
+BAD_ENTITIES = {
+    "missing": (lambda folder: folder / "no", "which does not exist"),
+    "no part": (lambda folder: pets(folder), "one file for each part.*for train"),
+    "empty": (table(""), r"mine\.csv must hold a sentence"),
+    "one column": (table("Ada\n"), r"1 columns in line 1"),
+    "another scheme": (table("Ada B-PER\nsmiles O\nOslo S-LOC\n"), "'S-LOC' in line 3"),
+    "few": (table("Ada B-PER\n\nOslo B-LOC\n"), "seven different sentences"),
+    "another encoding": (table("Ada B-PER\ncafé O\n", "cp1252"), "UTF-8.*line 2"),
+}
 BAD = [
+    *(("entities", *case) for case in BAD_ENTITIES.values()),
     *(("segmentation", *case) for case in BAD_MASKS.values()),
     *(("detection", *case) for case in BAD_BOXES.values()),
     *(("fine_tuning", *case) for case in BAD_PICTURES.values()),
@@ -267,6 +304,10 @@ BAD = [
     ("screening", pets, r"`group` must be a regular expression.*group=None. Give 'patient"),
     *(("text_classification", *case) for case in BAD_TABLES.values()),
     ("lora", *BAD_TABLES["another column"]),
+    *(
+        ("intents", *BAD_TABLES[case])
+        for case in ("missing", "another column", "another encoding", "an empty text", "two texts")
+    ),
 ]
 
 

@@ -3,6 +3,7 @@
 from tlhelpers import _start, adaptation  # noqa: F401  (keras is imported inside _start)
 from tlhelpers.adaptation import *  # noqa: F403
 from tlhelpers.checks.seeds import set_seed
+from tlhelpers.checks.tags import tag_names
 from tlhelpers.choosing.advice import advise
 from tlhelpers.choosing.candidates import cut_at_blocks
 from tlhelpers.choosing.comparison import compare
@@ -14,7 +15,9 @@ from tlhelpers.models.heads import build_classifier, build_head, build_text_clas
 from tlhelpers.models.preprocessing import Preprocess, preprocessing
 from tlhelpers.models.segmenter import build_segmenter
 from tlhelpers.models.splitting import split_at
+from tlhelpers.models.token_classifier import build_token_classifier, token_loss
 from tlhelpers.models.transfer import transfer_weights
+from tlhelpers.models.translator import build_translator
 from tlhelpers.reading.boxes import evaluate_boxes, plot_boxes, threshold_for
 from tlhelpers.reading.calibration import calibrate
 from tlhelpers.reading.command_line import (
@@ -25,10 +28,12 @@ from tlhelpers.reading.command_line import (
 )
 from tlhelpers.reading.decisions import evaluate_decisions, plot_decisions
 from tlhelpers.reading.detecting import detect
+from tlhelpers.reading.entities import evaluate_entities
 from tlhelpers.reading.evaluation import evaluate
 from tlhelpers.reading.explain import attention_maps, grad_cam, token_importance
 from tlhelpers.reading.exporting import export
 from tlhelpers.reading.figures import describe_figure
+from tlhelpers.reading.language import evaluate_language_model, generate
 from tlhelpers.reading.masks import compare_masks, evaluate_masks, plot_masks
 from tlhelpers.reading.plots import (
     new_axes,
@@ -41,28 +46,46 @@ from tlhelpers.reading.plots import (
 )
 from tlhelpers.reading.saved_models import load_classifier, save_classifier
 from tlhelpers.reading.segmenting import segment_pictures
+from tlhelpers.reading.taggers import load_tagger, save_tagger, show_entities
 from tlhelpers.reading.text_models import load_text_model, save_text_model
+from tlhelpers.reading.translating import Translator, load_translator
+from tlhelpers.reading.translations import evaluate_translations
+from tlhelpers.reading.translator_attention import attention_between
 from tlhelpers.scores.decisions import choose_threshold, predictive_values
+from tlhelpers.scores.entities import find_entities
+from tlhelpers.scores.likelihood import bits_per_character, perplexity
 from tlhelpers.scores.probes import knn_probe, linear_probe
+from tlhelpers.scores.sampling import sampling_probabilities
 from tlhelpers.scores.similarity import linear_cka, mmd, proxy_a_distance
 from tlhelpers.scores.transferability import h_score, leep, logme, nce
 from tlhelpers.sources import text_preprocessing as texts  # noqa: F401  (its name in version 0.1)
+from tlhelpers.sources.aligning import WordAligner, split_words
 from tlhelpers.sources.assets import fetch, fetch_all
 from tlhelpers.sources.backbones import load_backbone, source_head
 from tlhelpers.sources.bert import load_bert
 from tlhelpers.sources.boxes import load_boxes
 from tlhelpers.sources.crops import cut_crops
 from tlhelpers.sources.datasets import load_dataset
+from tlhelpers.sources.entities import load_entities
 from tlhelpers.sources.examples import make_example
 from tlhelpers.sources.folders import load_folder
 from tlhelpers.sources.groups import check_groups, group_by, group_split
+from tlhelpers.sources.held_out import held_out
+from tlhelpers.sources.intents import load_intents
+from tlhelpers.sources.language_models import load_language_model
+from tlhelpers.sources.languages import load_languages
 from tlhelpers.sources.masks import load_masks
 from tlhelpers.sources.medical import load_medical
 from tlhelpers.sources.mnist_m import make_mnist_m
+from tlhelpers.sources.pair_files import load_pairs_file
+from tlhelpers.sources.pairs import load_pairs
+from tlhelpers.sources.paragraphs import load_paragraphs
 from tlhelpers.sources.pictures import load_picture, load_pictures
+from tlhelpers.sources.sentence_encoder import load_sentence_encoder
 from tlhelpers.sources.tables import load_table
 from tlhelpers.sources.tissue import load_tissue
-from tlhelpers.tuning.bucketing import bucket_by_length
+from tlhelpers.sources.words import Words, learn_words
+from tlhelpers.tuning.bucketing import bucket_by_length, predict_by_length
 from tlhelpers.tuning.describing import describe
 from tlhelpers.tuning.detector_fitting import fit_detector
 from tlhelpers.tuning.features import extract_features
@@ -89,7 +112,8 @@ __all__ = [
     "fine_tune", "fit_detector", "freeze", "grad_cam", "group_by", "group_split", "h_score",
     "knn_probe", "layerwise", "leep", "linear_cka", "linear_probe", "load_adapters",
     "load_backbone", "load_bert", "load_boxes", "load_classifier", "load_dataset", "load_folder",
-    "load_masks", "load_medical", "load_picture", "load_pictures", "load_table", "load_text_model",
+    "load_intents", "load_languages", "load_masks", "load_medical", "load_pairs", "load_picture",
+    "load_pictures", "load_sentence_encoder", "load_table", "load_text_model",
     "load_tissue", "logme", "make_example", "make_mnist_m", "merge_lora", "mmd", "nce", "new_axes",
     "one_cycle", "plot_boxes", "plot_confusion", "plot_decisions", "plot_embedding",
     "plot_grad_cam", "plot_history", "plot_images", "plot_masks", "plot_ranking",
@@ -98,6 +122,15 @@ __all__ = [
     "segment_pictures", "set_seed", "source_head", "split_at", "threshold_for", "token_importance",
     "transfer_weights", "unfreeze", "warmup_cosine",
 ]  # fmt: skip
+__all__ += ["Translator", "Words", "attention_between", "build_translator", "evaluate_translations"]
+__all__ += ["held_out", "learn_words", "load_pairs_file", "load_translator"]
+__all__ += [
+    "WordAligner", "build_token_classifier", "evaluate_entities", "find_entities", "load_entities",
+    "load_tagger", "predict_by_length", "save_tagger", "show_entities", "split_words", "tag_names",
+    "token_loss",
+]  # fmt: skip
+__all__ += ["bits_per_character", "evaluate_language_model", "generate", "load_language_model"]
+__all__ += ["load_paragraphs", "perplexity", "sampling_probabilities"]
 __all__ += adaptation.__all__
 __all__.remove("DomainReport")  # these three stay names of `tl.adaptation`
 __all__.remove("PairedBatches")

@@ -2,7 +2,7 @@
 
 from tlhelpers.models.heads import build_text_classifier
 from tlhelpers.models.splitting import split_at
-from tlhelpers.tuning.bucketing import bucket_by_length
+from tlhelpers.tuning.bucketing import bucket_by_length, predict_by_length
 from tlhelpers.tuning.features import extract_features
 
 import hypothesis.strategies as st
@@ -113,3 +113,32 @@ def test_features_of_buckets_need_a_pooling():
 def test_bad_input(inputs, labels, settings, message):
     with pytest.raises(ValueError, match=f"Received: .*{message}|{message}.*Received"):
         bucket_by_length(inputs, labels, **settings)
+
+
+def test_labels_of_tokens_are_cut_like_the_inputs():
+    mask = np.arange(9) < np.array([3, 9, 5, 2])[:, None]
+    inputs = {"token_ids": np.where(mask, 1, 0), "padding_mask": mask}
+    labels = np.where(mask, np.arange(4)[:, None], -1)
+    seen = []
+    for x, y in bucket_by_length(inputs, labels, batch_size=1, buckets=4):
+        assert y.shape == x["token_ids"].shape and np.array_equal(y >= 0, x["padding_mask"])
+        seen += [(int(np.max(y)), y.shape[1])]
+    assert sorted(seen) == [(0, 3), (1, 9), (2, 5), (3, 2)]
+    with pytest.raises(ValueError, match="one for each token"):
+        bucket_by_length(inputs, labels[:, :5])
+
+
+def test_predictions_by_length_are_those_of_the_whole_width():
+    keras.utils.set_random_seed(0)
+    ids = keras.Input((None,), dtype="int32", name="token_ids")
+    mask = keras.Input((None,), dtype="bool", name="padding_mask")
+    x = keras.layers.Embedding(9, 4)(ids)
+    model = keras.Model({"token_ids": ids, "padding_mask": mask}, {"a": x, "b": 2 * x})
+    real = np.arange(10) < np.array([3, 10, 0, 6])[:, None]
+    inputs = {"token_ids": np.where(real, 5, 0), "padding_mask": real}
+    said, whole = predict_by_length(model, inputs, step=4), model.predict(inputs, verbose=0)
+    for name in "ab":
+        assert said[name].shape == (4, 10, 4)
+        np.testing.assert_array_equal(said[name][real], whole[name][real])
+    with pytest.raises(ValueError, match="padding_mask"):
+        predict_by_length(model, inputs["token_ids"])

@@ -5,6 +5,7 @@ import hashlib
 import keras
 
 _MARK = "vocabulary_sha256"
+PADDING, BEGIN, END, UNKNOWN = range(4)  # the first numbers of a translator's vocabulary
 
 
 def remember_vocabulary(encoder: keras.Model, tokenizer) -> None:

@@ -7,12 +7,15 @@ from pathlib import Path
 
 from tlhelpers.checks.words import check_choice, check_seed
 from tlhelpers.sources.datasets import load_dataset
+from tlhelpers.sources.intents import INTENTS, load_intents
+from tlhelpers.sources.invented import write_invented
 from tlhelpers.sources.mnist_m import make_mnist_m
 
 import numpy as np
 from PIL import Image
 
-KINDS = ("pictures", "domains", "texts", "boxes", "masks", "groups")
+KINDS = ("pictures", "domains", "texts", "boxes", "masks", "groups", "entities", "paragraphs",
+         "languages")  # fmt: skip
 _CAMERAS, _TWO_ALIKE = 24, (2, 6)  # bird and frog; of the stand-in pullover and shirt
 
 
@@ -29,11 +32,18 @@ def make_example(kind: str, folder: str | os.PathLike, size: int = 600, seed: in
       file for each, for `load_boxes`.
     - "masks": zeros and ones on pieces of photographs, 64 x 64, in `pictures/`, and in `masks/`
       what each pixel is: 0 background, 1 a zero, 2 a one, for `load_masks`. Some have no digit.
+    - "entities": `train.txt`, `valid.txt` and `test.txt`, invented sentences in which people,
+      places and organisations are marked, for `load_entities`. No name is in two of the files.
+    - "paragraphs": `paragraphs.txt`, film reviews with an empty line between them, for
+      `load_paragraphs`.
+    - "languages": `texts.csv` with the columns text, label and language, what is said to a voice
+      assistant in English, German, Spanish and Russian, for `load_languages`.
 
     Args:
-        kind: "pictures", "domains", "texts", "boxes", "masks" or "groups".
+        kind: "pictures", "domains", "texts", "boxes", "masks", "groups", "entities", "paragraphs"
+            or "languages".
         folder: where; it is made. One that holds the example already stays as it is.
-        size: how many pictures or texts, in each domain where there are two.
+        size: how many pictures, texts or sentences, in each domain where there are two.
         seed: integer in 0..2**32-1 that draws them.
 
     Raises:
@@ -51,7 +61,8 @@ def make_example(kind: str, folder: str | os.PathLike, size: int = 600, seed: in
         folder.mkdir(parents=True, exist_ok=True)
         _WRITE[kind](folder, size, check_seed(seed))
         done.touch()
-    return folder / "texts.csv" if kind == "texts" else folder
+    files = {"texts": "texts.csv", "languages": "texts.csv", "paragraphs": "paragraphs.txt"}
+    return folder / files.get(kind, "")
 
 
 def _write_pictures(folder: Path, size: int, seed: int) -> None:
@@ -90,6 +101,21 @@ def _write_texts(folder: Path, size: int, seed: int) -> None:
         rows = csv.writer(file)
         rows.writerow(["text", "label"])
         rows.writerows(zip(data.x_train, [data.class_names[y] for y in data.y_train], strict=True))
+
+
+def _write_paragraphs(folder: Path, size: int, seed: int) -> None:
+    data = load_dataset("rotten_tomatoes", train=size, test=10, seed=seed)
+    (folder / "paragraphs.txt").write_text("\n\n".join(data.x_train), encoding="utf8")
+
+
+def _write_languages(folder: Path, size: int, seed: int) -> None:
+    per_class = -(-size // len(INTENTS))
+    with (folder / "texts.csv").open("w", newline="", encoding="utf8") as file:
+        rows = csv.writer(file)
+        rows.writerow(["text", "label", "language"])
+        for code, one in load_intents(("en", "de", "es", "ru"), per_class, seed).items():
+            labels = [one.class_names[label] for label in one.y]
+            rows.writerows(zip(one.texts, labels, [code] * len(one), strict=True))
 
 
 def _write_boxes(folder: Path, size: int, seed: int) -> None:
@@ -159,4 +185,6 @@ def _write_files(folder: Path, images: np.ndarray, names: Sequence[str] | None =
 
 
 _WRITE = {"pictures": _write_pictures, "domains": _write_domains, "texts": _write_texts,
-          "boxes": _write_boxes, "masks": _write_masks, "groups": _write_groups}  # fmt: skip
+          "boxes": _write_boxes, "masks": _write_masks, "groups": _write_groups,
+          "entities": write_invented, "paragraphs": _write_paragraphs,
+          "languages": _write_languages}  # fmt: skip

@@ -1,4 +1,4 @@
-"""Batches of texts of like length, so that short ones do not pay for long ones."""
+"""Texts of like length together, so that short ones do not pay for long ones."""
 
 from collections.abc import Mapping
 
@@ -26,7 +26,8 @@ def bucket_by_length(
     Args:
         inputs: what a preprocessor returns for n texts: arrays `(n, sequence_length)`, at most the
             length that you will pay for, with a `padding_mask` whose real tokens come first.
-        labels: integers `(n,)`; None for texts without.
+        labels: integers `(n,)`, or `(n, sequence_length)` for those of a tagger, which are cut to
+            the batch's length too; None for texts without.
         batch_size: texts per batch; the last batch of a bucket may have fewer.
         buckets: how many lengths to tell apart, by quantiles, at least 1.
         shuffle: draw a new order in each epoch. False keeps the given order in each bucket.
@@ -74,7 +75,7 @@ def bucket_by_length(
     lengths = mask.sum(axis=1, dtype="int32")
     batch_size = check_whole("batch_size", batch_size, 1)
     buckets = check_whole("buckets", buckets, 1)
-    given = () if labels is None else (check_labels(labels, n=len(lengths)),)
+    given = () if labels is None else (_checked(labels, mask),)
     edges = np.unique(np.quantile(lengths, np.arange(1, buckets) / buckets).astype(int) + 1)
     counts = np.bincount(np.digitize(lengths, edges))
     dataset = tf.data.Dataset.from_tensor_slices((dict(inputs), lengths, *given))
@@ -87,7 +88,71 @@ def bucket_by_length(
     return dataset.map(_trim).apply(tf.data.experimental.assert_cardinality(number)).prefetch(2)
 
 
+def _checked(labels, mask: np.ndarray) -> np.ndarray:
+    """Return a label for each text, or one for each of its tokens, where -1 is none."""
+    if np.ndim(labels) != 2:
+        return check_labels(labels, n=len(mask))
+    labels = np.asarray(labels)
+    if labels.shape != mask.shape or labels.dtype.kind not in "iu":
+        raise ValueError(
+            f"`labels` must be integers of shape {mask.shape}, one for each token. Received: "
+            f"shape={labels.shape}, dtype={labels.dtype}. Take what the WordAligner returned."
+        )
+    return labels
+
+
 def _trim(inputs: dict, lengths, *labels):
     longest = keras.ops.max(lengths)
     inputs = {name: part[:, :longest] for name, part in inputs.items()}
+    labels = tuple(part[:, :longest] if len(part.shape) == 2 else part for part in labels)
     return (inputs, *labels) if labels else inputs
+
+
+def predict_by_length(model: keras.Model, inputs: Mapping[str, np.ndarray], step: int = 16):
+    """Return what a model says of each token, and pay little for padding.
+
+    Sentences are grouped by their length, in steps of 16 tokens, and each group is padded to its
+    own step: a tagger then meets few different widths.
+
+    Args:
+        model: from a dictionary of arrays `(n, tokens, ...)`, any number of tokens, to an array
+            `(n, tokens, ...)`, or a dictionary of such: a tagger, or a part of one that `split_at`
+            has cut off.
+        inputs: with a `padding_mask` whose real tokens come first.
+        step: tokens from one width to the next.
+
+    Returns:
+        Arrays as the model gives them, as many tokens wide as the inputs; zeros from where a
+        sentence's own width ends.
+
+    Raises:
+        ValueError: no dictionary with a padding mask; a step below 1.
+
+    Example:
+        >>> tagger = tl.build_token_classifier(bert, ["O", "B-X"])
+        >>> aligner = tl.WordAligner(bert.preprocessor(12), ["O", "B-X"])
+        >>> tl.predict_by_length(tagger, aligner([["a", "film"], ["fine"] * 9]), step=4).shape
+        (2, 12, 2)
+    """
+    mask = inputs.get("padding_mask") if isinstance(inputs, Mapping) else None
+    if mask is None or np.ndim(mask) != 2 or not len(mask):
+        raise ValueError(
+            "`inputs` must be a dictionary with a padding_mask (n, tokens). Received: type "
+            f"{type(inputs).__name__}. Use what a WordAligner or bert.preprocessor(...) returns."
+        )
+    step, most = check_whole("step", step, 1), np.shape(mask)[1]
+    lengths = np.maximum(np.asarray(mask, bool).sum(axis=1), 1)
+    widths = np.minimum(-(-lengths // step) * step, most)
+    made = None
+    for width in np.unique(widths):
+        rows = np.flatnonzero(widths == width)
+        few = {name: np.asarray(part)[rows, :width] for name, part in inputs.items()}
+        said = keras.tree.map_structure(np.asarray, model.predict(few, batch_size=64, verbose=0))
+        if made is None:
+            made = keras.tree.map_structure(
+                lambda part: np.zeros((len(mask), most, *part.shape[2:]), part.dtype), said
+            )
+        pairs = zip(keras.tree.flatten(made), keras.tree.flatten(said), strict=True)
+        for whole, part in pairs:
+            whole[rows, :width] = part
+    return made
