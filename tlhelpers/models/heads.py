@@ -282,6 +282,18 @@ def _stock_pooling(layer: keras.Layer, shape: tuple) -> keras.Layer | None:
     return keras.Model(features, both, name=layer.name)
 
 
+def encoder_of(bert) -> tuple[keras.Model, dict]:
+    """Return the encoder of what `load_bert` returns, and its inputs by their names."""
+    encoder = getattr(bert, "backbone", None)
+    inputs = getattr(encoder, "input", None)
+    if encoder is None or not isinstance(inputs, dict) or "token_ids" not in inputs:
+        raise ValueError(
+            "`bert` must be what load_bert returns. Received: "
+            f"bert={bert!r} of type {type(bert).__name__}. Load one: bert = tl.load_bert()."
+        )
+    return encoder, inputs
+
+
 def build_text_classifier(
     bert, num_classes: int, sequence_length: int | None = 128, **head
 ) -> keras.Model:
@@ -310,13 +322,7 @@ def build_text_classifier(
         >>> model.predict(bert.preprocessor(6)(["a fine film"]), verbose=0).shape
         (1, 1)
     """
-    encoder = getattr(bert, "backbone", None)
-    inputs = getattr(encoder, "input", None)
-    if encoder is None or not isinstance(inputs, dict) or "token_ids" not in inputs:
-        raise ValueError(
-            "`bert` must be what load_bert returns. Received: "
-            f"bert={bert!r} of type {type(bert).__name__}. Load one: bert = tl.load_bert()."
-        )
+    encoder, inputs = encoder_of(bert)
     padding = getattr(getattr(bert, "tokenizer", None), "pad_token_id", None)
     if "padding_mask" not in inputs and padding is None:
         raise ValueError(

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from tlhelpers.checks.tags import CASES, IGNORED, check_tag_names
 from tlhelpers.checks.vocabulary import remember_vocabulary
 from tlhelpers.checks.words import check_number, check_whole
+from tlhelpers.models.heads import encoder_of
 
 import keras
 from keras import layers
@@ -57,13 +58,7 @@ def build_token_classifier(
     Reference:
         Devlin et al., "BERT", NAACL 2019, section 5.3 (the first piece of each word).
     """
-    encoder = getattr(bert, "backbone", None)
-    inputs = getattr(encoder, "input", None)
-    if encoder is None or not isinstance(inputs, dict) or "token_ids" not in inputs:
-        raise ValueError(
-            "`bert` must be what load_bert returns. Received: "
-            f"bert={bert!r} of type {type(bert).__name__}. Load one: bert = tl.load_bert()."
-        )
+    encoder, inputs = encoder_of(bert)
     tags = check_tag_names(tags)
     dropout = check_number("dropout", dropout, "[0, 1)")
     if sequence_length is not None:
