@@ -17,6 +17,7 @@ import pytest
 from gguf_files import write_language_model
 from PIL import Image
 from toys import TinyBert, base_named, make_preprocessor, write_pictures
+from whisper_files import write_recognizer
 
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE | doctest.IGNORE_EXCEPTION_DETAIL
 MODULES = [
@@ -89,6 +90,9 @@ def test_an_example_does_what_it_says(name, tmp_path, monkeypatch):
     if "(language" in test.docstring or "language.e" in test.docstring:
         pytest.importorskip("keras_hub", reason="pip install 'tlhelpers[text]'")
         names["language"] = tl.load_language_model(write_language_model("tiny.gguf"))
+    if "recognizer" in test.docstring:
+        pytest.importorskip("keras_hub", reason="pip install 'tlhelpers[text]'")
+        names["recognizer"] = tl.load_speech_recognizer(write_recognizer("tiny"))
     if "pets" in test.docstring or "cat.jpg" in test.docstring:
         write_pictures(tmp_path / "pets", {"cat": 12, "dog": 12})
         Image.open(tmp_path / "pets" / "cat" / "0.png").save(tmp_path / "cat.jpg")

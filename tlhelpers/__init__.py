@@ -11,8 +11,10 @@ from tlhelpers.choosing.ranking import plot_ranking, rank_backbones
 from tlhelpers.models.anatomy import find_base, find_blocks
 from tlhelpers.models.centres import CentreLoss, draw_centres
 from tlhelpers.models.detector import build_detector
+from tlhelpers.models.forecaster import build_forecaster
 from tlhelpers.models.heads import build_classifier, build_head, build_text_classifier
 from tlhelpers.models.preprocessing import Preprocess, preprocessing
+from tlhelpers.models.recommender import build_recommender
 from tlhelpers.models.segmenter import build_segmenter
 from tlhelpers.models.splitting import split_at
 from tlhelpers.models.token_classifier import build_token_classifier, token_loss
@@ -33,6 +35,8 @@ from tlhelpers.reading.evaluation import evaluate
 from tlhelpers.reading.explain import attention_maps, grad_cam, token_importance
 from tlhelpers.reading.exporting import export
 from tlhelpers.reading.figures import describe_figure
+from tlhelpers.reading.forecasting import Forecaster, load_forecaster, save_forecaster
+from tlhelpers.reading.forecasts import evaluate_forecasts, plot_forecasts, year_ago
 from tlhelpers.reading.language import evaluate_language_model, generate
 from tlhelpers.reading.masks import compare_masks, evaluate_masks, plot_masks
 from tlhelpers.reading.plots import (
@@ -46,21 +50,27 @@ from tlhelpers.reading.plots import (
 )
 from tlhelpers.reading.saved_models import load_classifier, save_classifier
 from tlhelpers.reading.segmenting import segment_pictures
+from tlhelpers.reading.speech import transcribe, transcript_odds
 from tlhelpers.reading.taggers import load_tagger, save_tagger, show_entities
 from tlhelpers.reading.text_models import load_text_model, save_text_model
+from tlhelpers.reading.transcripts import evaluate_transcripts
 from tlhelpers.reading.translating import Translator, load_translator
 from tlhelpers.reading.translations import evaluate_translations
 from tlhelpers.reading.translator_attention import attention_between
 from tlhelpers.scores.decisions import choose_threshold, predictive_values
 from tlhelpers.scores.entities import find_entities
+from tlhelpers.scores.forecasts import mase, pinball, smape
 from tlhelpers.scores.likelihood import bits_per_character, perplexity
+from tlhelpers.scores.ordering import ordering_score
 from tlhelpers.scores.probes import knn_probe, linear_probe
+from tlhelpers.scores.ridge_users import ridge_users
 from tlhelpers.scores.sampling import sampling_probabilities
 from tlhelpers.scores.similarity import linear_cka, mmd, proxy_a_distance
 from tlhelpers.scores.transferability import h_score, leep, logme, nce
 from tlhelpers.sources import text_preprocessing as texts  # noqa: F401  (its name in version 0.1)
 from tlhelpers.sources.aligning import WordAligner, split_words
 from tlhelpers.sources.assets import fetch, fetch_all
+from tlhelpers.sources.audio_encoders import load_audio_encoder
 from tlhelpers.sources.backbones import load_backbone, source_head
 from tlhelpers.sources.bert import load_bert
 from tlhelpers.sources.boxes import load_boxes
@@ -72,8 +82,10 @@ from tlhelpers.sources.folders import load_folder
 from tlhelpers.sources.groups import check_groups, group_by, group_split
 from tlhelpers.sources.held_out import held_out
 from tlhelpers.sources.intents import load_intents
+from tlhelpers.sources.known_ratings import draw_known
 from tlhelpers.sources.language_models import load_language_model
 from tlhelpers.sources.languages import load_languages
+from tlhelpers.sources.log_mel import log_mel
 from tlhelpers.sources.masks import load_masks
 from tlhelpers.sources.medical import load_medical
 from tlhelpers.sources.mnist_m import make_mnist_m
@@ -81,9 +93,18 @@ from tlhelpers.sources.pair_files import load_pairs_file
 from tlhelpers.sources.pairs import load_pairs
 from tlhelpers.sources.paragraphs import load_paragraphs
 from tlhelpers.sources.pictures import load_picture, load_pictures
+from tlhelpers.sources.ratings import load_ratings
 from tlhelpers.sources.sentence_encoder import load_sentence_encoder
+from tlhelpers.sources.series import Series, load_series
+from tlhelpers.sources.series_files import load_series_file
+from tlhelpers.sources.sound_folders import load_sounds
+from tlhelpers.sources.sounds import load_sound
+from tlhelpers.sources.speech_recognizers import load_speech_recognizer
+from tlhelpers.sources.spoken_digits import load_spoken_digits
+from tlhelpers.sources.spoken_sentences import load_spoken_sentences
 from tlhelpers.sources.tables import load_table
 from tlhelpers.sources.tissue import load_tissue
+from tlhelpers.sources.windows import cut_windows
 from tlhelpers.sources.words import Words, learn_words
 from tlhelpers.tuning.bucketing import bucket_by_length, predict_by_length
 from tlhelpers.tuning.describing import describe
@@ -97,6 +118,7 @@ from tlhelpers.tuning.layerwise import layerwise
 from tlhelpers.tuning.lora import add_lora, merge_lora
 from tlhelpers.tuning.lora_files import load_adapters, save_adapters
 from tlhelpers.tuning.lr_finder import find_learning_rate
+from tlhelpers.tuning.quantile_loss import QuantileLoss
 from tlhelpers.tuning.repeating import compile_once
 from tlhelpers.tuning.schedules import one_cycle, warmup_cosine
 from tlhelpers.tuning.segmentation_loss import SegmentationLoss
@@ -131,6 +153,15 @@ __all__ += [
 ]  # fmt: skip
 __all__ += ["bits_per_character", "evaluate_language_model", "generate", "load_language_model"]
 __all__ += ["load_paragraphs", "perplexity", "sampling_probabilities"]
+__all__ += ["build_recommender", "draw_known", "load_ratings", "ordering_score", "ridge_users"]
+__all__ += ["evaluate_transcripts", "load_speech_recognizer", "load_spoken_sentences"]
+__all__ += ["transcribe", "transcript_odds"]
+__all__ += ["load_audio_encoder", "load_sound", "load_sounds", "load_spoken_digits", "log_mel"]
+__all__ += [
+    "Forecaster", "QuantileLoss", "Series", "build_forecaster", "cut_windows", "evaluate_forecasts",
+    "load_forecaster", "load_series", "load_series_file", "mase", "pinball", "plot_forecasts",
+    "save_forecaster", "smape", "year_ago",
+]  # fmt: skip
 __all__ += adaptation.__all__
 __all__.remove("DomainReport")  # these three stay names of `tl.adaptation`
 __all__.remove("PairedBatches")

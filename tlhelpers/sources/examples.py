@@ -10,12 +10,13 @@ from tlhelpers.sources.datasets import load_dataset
 from tlhelpers.sources.intents import INTENTS, load_intents
 from tlhelpers.sources.invented import write_invented
 from tlhelpers.sources.mnist_m import make_mnist_m
+from tlhelpers.sources.series import month_after, part_tourism
 
 import numpy as np
 from PIL import Image
 
 KINDS = ("pictures", "domains", "texts", "boxes", "masks", "groups", "entities", "paragraphs",
-         "languages")  # fmt: skip
+         "languages", "series")  # fmt: skip
 _CAMERAS, _TWO_ALIKE = 24, (2, 6)  # bird and frog; of the stand-in pullover and shirt
 
 
@@ -39,9 +40,12 @@ def make_example(kind: str, folder: str | os.PathLike, size: int = 600, seed: in
     - "languages": `texts.csv` with the columns text, label and language, what is said to a voice
       assistant in English, German, Spanish and Russian, for `load_languages`.
 
+    - "series": `series.csv` with the columns date, id and value, seven years of monthly tourism
+      that our forecaster has never seen, for `load_series_file`. The dates are made up.
+
     Args:
         kind: "pictures", "domains", "texts", "boxes", "masks", "groups", "entities", "paragraphs"
-            or "languages".
+            "languages" or "series".
         folder: where; it is made. One that holds the example already stays as it is.
         size: how many pictures, texts or sentences, in each domain where there are two.
         seed: integer in 0..2**32-1 that draws them.
@@ -61,7 +65,8 @@ def make_example(kind: str, folder: str | os.PathLike, size: int = 600, seed: in
         folder.mkdir(parents=True, exist_ok=True)
         _WRITE[kind](folder, size, check_seed(seed))
         done.touch()
-    files = {"texts": "texts.csv", "languages": "texts.csv", "paragraphs": "paragraphs.txt"}
+    files = {"texts": "texts.csv", "languages": "texts.csv", "paragraphs": "paragraphs.txt",
+             "series": "series.csv"}  # fmt: skip
     return folder / files.get(kind, "")
 
 
@@ -116,6 +121,16 @@ def _write_languages(folder: Path, size: int, seed: int) -> None:
         for code, one in load_intents(("en", "de", "es", "ru"), per_class, seed).items():
             labels = [one.class_names[label] for label in one.y]
             rows.writerows(zip(one.texts, labels, [code] * len(one), strict=True))
+
+
+def _write_series(folder: Path, size: int, seed: int) -> None:
+    _, aside = part_tourism()
+    drawn = np.random.default_rng(seed).permutation(len(aside))[:size]
+    with (folder / "series.csv").open("w", newline="", encoding="utf8") as file:
+        rows = csv.writer(file)
+        rows.writerow(["date", "id", "value"])
+        for one in (aside[number].last(84) for number in drawn):
+            rows.writerows([month_after("2019-01", n), one.name, v] for n, v in enumerate(one.history))
 
 
 def _write_boxes(folder: Path, size: int, seed: int) -> None:
@@ -187,4 +202,4 @@ def _write_files(folder: Path, images: np.ndarray, names: Sequence[str] | None =
 _WRITE = {"pictures": _write_pictures, "domains": _write_domains, "texts": _write_texts,
           "boxes": _write_boxes, "masks": _write_masks, "groups": _write_groups,
           "entities": write_invented, "paragraphs": _write_paragraphs,
-          "languages": _write_languages}  # fmt: skip
+          "languages": _write_languages, "series": _write_series}  # fmt: skip
