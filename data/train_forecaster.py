@@ -2,7 +2,7 @@
 
     python data/train_forecaster.py
 
-Writes forecaster_tourism.npz, and prints its scores on the series that it never saw, see `part_tourism`.
+Writes forecaster_tourism.npz, and prints its scores on the series that `part_tourism` keeps aside.
 Nothing was tried out on these; the settings are those of lesson 32, with more epochs.
 """
 
@@ -24,7 +24,7 @@ MOST, EPOCHS, BATCH, RATE = 100, 10, 256, 4e-3  # windows of a series; the train
 def main() -> int:
     """Train, write, measure once."""
     source, aside = part_tourism()
-    windows = tl.cut_windows([one.history for one in source], most=MOST)
+    windows = tl.cut_windows(source, most=MOST)
     tl.set_seed(0)
     model = tl.build_forecaster(quantiles=QUANTILES)
     steps = EPOCHS * -(-len(windows.x) // BATCH)
@@ -37,7 +37,7 @@ def main() -> int:
     print(f"{len(source)} series, {len(windows.x):,} windows; kept aside: {len(aside)}")
     known = [one.last(60) for one in aside]
     forecaster = tl.load_forecaster(path)
-    print(tl.evaluate_forecasts(forecaster([one.history for one in known]), known, QUANTILES))
+    print(tl.evaluate_forecasts(forecaster(known), known, QUANTILES))
     return 0
 
 

@@ -48,6 +48,7 @@ from tlhelpers.reading.plots import (
     plot_images,
     plot_reliability,
 )
+from tlhelpers.reading.recommending import evaluate_ratings, load_recommender, save_recommender
 from tlhelpers.reading.saved_models import load_classifier, save_classifier
 from tlhelpers.reading.segmenting import segment_pictures
 from tlhelpers.reading.speech import transcribe, transcript_odds
@@ -118,6 +119,7 @@ from tlhelpers.tuning.layerwise import layerwise
 from tlhelpers.tuning.lora import add_lora, merge_lora
 from tlhelpers.tuning.lora_files import load_adapters, save_adapters
 from tlhelpers.tuning.lr_finder import find_learning_rate
+from tlhelpers.tuning.new_users import fit_recommender, fit_users
 from tlhelpers.tuning.quantile_loss import QuantileLoss
 from tlhelpers.tuning.repeating import compile_once
 from tlhelpers.tuning.schedules import one_cycle, warmup_cosine
@@ -153,7 +155,9 @@ __all__ += [
 ]  # fmt: skip
 __all__ += ["bits_per_character", "evaluate_language_model", "generate", "load_language_model"]
 __all__ += ["load_paragraphs", "perplexity", "sampling_probabilities"]
-__all__ += ["build_recommender", "draw_known", "load_ratings", "ordering_score", "ridge_users"]
+__all__ += ["build_recommender", "draw_known", "fit_recommender", "fit_users", "load_ratings"]
+__all__ += ["evaluate_ratings", "load_recommender", "ordering_score", "ridge_users"]
+__all__ += ["save_recommender"]
 __all__ += ["evaluate_transcripts", "load_speech_recognizer", "load_spoken_sentences"]
 __all__ += ["transcribe", "transcript_odds"]
 __all__ += ["load_audio_encoder", "load_sound", "load_sounds", "load_spoken_digits", "log_mel"]

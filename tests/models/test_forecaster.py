@@ -37,14 +37,15 @@ def test_its_base_are_the_recurrent_layers_and_its_head_begins_where_they_join_t
 
 def test_the_loss_makes_its_outputs_quantiles():
     random = np.random.default_rng(0)
-    x = np.zeros((400, 3), "float32")
-    y = random.normal(size=(400, 3)).astype("float32")
-    model = build(history=3, horizon=3, quantiles=(0.1, 0.5, 0.8), width=2)
-    model.compile(keras.optimizers.Adam(0.05), tl.QuantileLoss((0.1, 0.5, 0.8)))
-    model.fit(x, y, batch_size=100, epochs=40, verbose=0)
+    x = np.zeros((400, 2), "float32")
+    y = random.normal(size=(400, 2)).astype("float32")
+    model = build(history=2, horizon=2, quantiles=(0.1, 0.5, 0.8), width=1)
+    tl.freeze(model)  # the head alone is quick to trace
+    model.compile(keras.optimizers.Adam(0.1), tl.QuantileLoss((0.1, 0.5, 0.8)))
+    model.fit(x, y, batch_size=400, epochs=80, verbose=0)
     out = model.predict(x[:1], verbose=0)[0]
     below = (y[..., None] < out).mean(axis=0)
-    np.testing.assert_allclose(below, np.tile([0.1, 0.5, 0.8], (3, 1)), atol=0.07)
+    np.testing.assert_allclose(below, np.tile([0.1, 0.5, 0.8], (2, 1)), atol=0.07)
 
 
 def test_its_file_loads_with_keras_alone(tmp_path):

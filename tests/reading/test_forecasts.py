@@ -18,9 +18,7 @@ def test_its_numbers_are_those_of_the_scores():
     naive = np.array([tl.year_ago(h, 3, 3) for h in histories])
     middle = AHEAD[..., 1]
     assert report.mase == tl.mase(truth=truth, forecast=middle, histories=histories, season=3)
-    assert report.naive_mase == tl.mase(
-        truth=truth, forecast=naive, histories=histories, season=3
-    )
+    assert report.naive_mase == tl.mase(truth=truth, forecast=naive, histories=histories, season=3)
     assert report.smape == tl.smape(truth=truth, forecast=middle)
     assert report.coverage == pytest.approx(2 / 3) and report.promised == pytest.approx(0.8)
     assert (report.series, report.months) == (2, 3) and "67% of 6 months" in str(report)
@@ -30,10 +28,10 @@ def test_its_numbers_are_those_of_the_scores():
 
 @pytest.mark.parametrize(
     ("forecasts", "quantiles", "says"),
-    [(AHEAD[0], (0.1, 0.5, 0.9), "`forecasts` must be quantiles"),
-     (AHEAD, (0.1, 0.4, 0.9), "0.5 among them"),
+    [(AHEAD[0], (0.1, 0.5, 0.9), "must be quantiles"),
+     (AHEAD, (0.1, 0.4, 0.9), "among them"),
      (np.repeat(AHEAD, 2, axis=1), (0.1, 0.5, 0.9), r"future: \['tea', 'milk'\]"),
-     (AHEAD[:1], (0.1, 0.5, 0.9), "must be of one shape|must be of shape")],
+     (AHEAD[:1], (0.1, 0.5, 0.9), r"must be of (one )?shape")],
 )  # fmt: skip
 def test_what_does_not_fit_is_refused(forecasts, quantiles, says):
     with pytest.raises(ValueError, match=says):
@@ -41,7 +39,7 @@ def test_what_does_not_fit_is_refused(forecasts, quantiles, says):
 
 
 def test_a_series_shorter_than_a_season_has_no_year_ago():
-    with pytest.raises(ValueError, match="a season of 12 or more. Received: 11"):
+    with pytest.raises(ValueError, match=r"a season of 12 or more\. Received: 11"):
         tl.year_ago(np.ones(11))
 
 

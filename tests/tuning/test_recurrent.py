@@ -9,7 +9,7 @@ import pytest
 
 L = keras.layers
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-X = np.random.default_rng(0).normal(size=(24, 5, 2)).astype("float32")
+X = np.random.default_rng(0).normal(size=(24, 3, 2)).astype("float32")
 Y = (X.mean(axis=(1, 2)) > 0).astype("int32")
 
 
@@ -30,11 +30,11 @@ KINDS = {"gru": L.GRU, "lstm": L.LSTM, "both ways": both_ways, "of cells": of_ce
 
 def make(kind, is_nested):
     keras.utils.set_random_seed(0)
-    x = inputs = keras.Input((5, 2))
+    x = inputs = keras.Input((3, 2))
     for number in (1, 2, 3):
         x = kind(3, return_sequences=number < 3, name=f"r{number}")(x)
     if is_nested:
-        base, inputs = keras.Model(inputs, x, name="base"), keras.Input((5, 2))
+        base, inputs = keras.Model(inputs, x, name="base"), keras.Input((3, 2))
         x = base(inputs)
     return keras.Model(inputs, L.Dense(2, name="out")(x))
 
@@ -64,7 +64,7 @@ def test_each_recurrent_layer_is_a_block_and_the_last_one_is_no_head(model):
 
 def test_what_is_frozen_keeps_its_bits_and_what_is_unfrozen_learns(model):
     tl.unfreeze(model, blocks=1)
-    model.compile(keras.optimizers.Adam(0.1), LOSS)
+    model.compile(keras.optimizers.Adam(0.1), LOSS, run_eagerly=True)
     before = [weight.numpy() for weight in model.weights]
     model.fit(X, Y, batch_size=24, epochs=1, verbose=0)
     changed = {
@@ -80,7 +80,8 @@ def test_layerwise_scales_the_step_of_each_recurrent_weight(kind):
     for decay in (1.0, 0.5):
         model = make(kind, is_nested=False)
         before = [weight.numpy() for weight in model.weights]
-        model.compile(tl.layerwise(keras.optimizers.SGD(0.1), model, decay=decay), LOSS)
+        optimizer = tl.layerwise(keras.optimizers.SGD(0.1), model, decay=decay)
+        model.compile(optimizer, LOSS, run_eagerly=True)
         model.fit(X, Y, batch_size=24, epochs=1, verbose=0)
         for weight, old in zip(model.weights, before, strict=True):
             steps.setdefault(decay, []).append((layer_of(weight, model), weight.numpy() - old))
@@ -89,11 +90,10 @@ def test_layerwise_scales_the_step_of_each_recurrent_weight(kind):
         np.testing.assert_allclose(part, factors[name] * whole, atol=1e-7)
 
 
-@pytest.mark.parametrize("name", ["gru", "both ways"])
-def test_the_prefix_cache_changes_nothing(name):
+def test_the_prefix_cache_changes_nothing():
     ends = []
     for cached in (True, False):
-        model = make(KINDS[name], is_nested=False)
+        model = make(L.GRU, is_nested=False)
         history = tl.fine_tune(
             model, (X[:16], Y[:16]), (X[16:], Y[16:]), unfreeze=1, head_epochs=1, epochs=1,
             learning_rate=0.01, cache_prefix=cached, batch_size=16, verbose=0,
@@ -121,7 +121,7 @@ def test_dropout_of_a_frozen_recurrent_layer_is_off_in_the_cache():
 
 
 def test_a_net_that_ends_with_a_recurrent_layer_has_no_head():
-    alone = keras.Sequential([keras.Input((5, 2)), L.GRU(3, return_sequences=True), L.GRU(3)])
+    alone = keras.Sequential([keras.Input((3, 2)), L.GRU(3, return_sequences=True), L.GRU(3)])
     assert not Anatomy(alone).head and len(tl.find_blocks(alone)) == 2
 
 

@@ -30,7 +30,7 @@ def build_recommender(
         dimensions: of a vector; 0 leaves biases alone.
         centre: what is said of nobody and nothing, such as the mean of the ratings.
         user_strength, item_strength: how strongly a user, or an item, is drawn to zero: s adds
-            s |p|^2, of bias and vector, to its squared errors. The penalty must be divided by the
+            s p.p, of bias and vector, to its squared errors. The penalty must be divided by the
             number of training ratings, as the loss is a mean over them: give s / ratings. It then
             says the same as a ridge regression of strength s for each user.
 

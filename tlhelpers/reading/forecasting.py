@@ -70,7 +70,7 @@ class Forecaster:
         raises the pinball loss (Chernozhukov et al., Econometrica 78, 2010).
 
         Args:
-            histories: of each series an array of numbers above 0, `history` months or more.
+            histories: n `Series`, or arrays of numbers above 0, `history` months or more.
 
         Raises:
             ValueError: what `to_inputs` refuses.
@@ -104,9 +104,9 @@ def save_forecaster(path: str | os.PathLike, forecaster: Forecaster) -> Path:
         )
     arrays = {weight.path: weight.numpy() for weight in forecaster.model.weights}
     _fill(arrays, forecaster.quantiles, forecaster.history, path.name)  # it can be loaded
-    about = {"quantiles": np.array(forecaster.quantiles), "history": np.array(forecaster.history)}
+    arrays |= {"quantiles": np.array(forecaster.quantiles), "history": np.array(forecaster.history)}
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, lambda file: np.savez_compressed(file, **arrays, **about))
+    write_atomically(path, lambda file: np.savez_compressed(file, allow_pickle=False, **arrays))
     return path
 
 
@@ -129,7 +129,7 @@ def load_forecaster(name: str | os.PathLike = NAME) -> Forecaster:
     """
     path = Path(name)
     if path.suffix != ".npz":
-        path = fetch(check_choice("name", name, (NAME,), "Or give a file that ends in .npz."))
+        path = fetch(check_choice("name", str(name), (NAME,), "Or give a file that ends in .npz."))
         announce(f"{NAME}: {origin_of(NAME)}; {catalog()[NAME]['licence']}")
     try:
         with np.load(path, allow_pickle=False) as file:

@@ -125,9 +125,7 @@ def year_ago(history, months: int = 12, season: int = 12) -> np.ndarray:
     return np.resize(history[-season:], months)
 
 
-def plot_forecasts(
-    series: Sequence[Series], forecasts, known: int = 48, quantiles=(0.1, 0.5, 0.9)
-):
+def plot_forecasts(series: Sequence[Series], forecasts, known: int = 48, quantiles=(0.1, 0.5, 0.9)):
     """Plot series, their forecasts and the intervals of these; and what came, where it's known.
 
     Args:

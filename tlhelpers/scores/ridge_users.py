@@ -15,7 +15,7 @@ def ridge_users(
 ) -> np.ndarray:
     """Return the vector of each user that explains the targets best without being large.
 
-    For each user it is the p that minimises |t - X p|^2 + (p - m)' S (p - m), found at once:
+    For each user it is the p with the least (t - X p)^2 + (p - m)' S (p - m), found at once:
     p = m + (X'X + S)^-1 X'(t - X m). Nothing is iterated, and no other user counts.
 
     Args:

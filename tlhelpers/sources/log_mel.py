@@ -10,7 +10,11 @@ import numpy as np
 
 RATE = 16_000  # samples a second
 BANDS = 32
-_WINDOW, _FRAME, _HOP = 400, 512, 160  # samples: under the window, transformed, from one to the next
+_WINDOW, _FRAME, _HOP = (
+    400,
+    512,
+    160,
+)  # samples: under the window, transformed, from one to the next
 _LOW, _HIGH = 60.0, 3_800.0  # Hz: the ends of the lowest and the highest band
 _RANGE = 80.0  # dB: what is so much weaker than the loudest of its sound counts as silence
 _LOUDEST = 1.5  # room for what a filter adds to a full sound

@@ -1,5 +1,4 @@
-"""Your own sounds: a folder for each class, split so that no sound and no speaker is on two sides.
-"""
+"""Your own sounds: a folder for each class, split so that no speaker is on two sides."""
 
 import os
 from collections.abc import Callable

@@ -38,7 +38,8 @@ def cut_windows(
     A series of n months has n - history - horizon + 1 of them; a shorter one has none.
 
     Args:
-        histories: of each series an array of numbers above 0, the months in their order.
+        histories: of each series an array of numbers above 0, the months in their order; or a
+            `Series`, of which the history counts.
         history, horizon: months to read and to forecast.
         most: windows of a series at most, drawn at random. None: all.
         seed: draws them.
@@ -118,7 +119,7 @@ def to_inputs(histories: Iterable, history: int = 36) -> tuple[np.ndarray, np.nd
 
 def check_positive(values, number: int) -> np.ndarray:
     """Return a series as float64, or say what in it has no logarithm."""
-    values = np.asarray(to_numpy(values))
+    values = np.asarray(to_numpy(getattr(values, "history", values)))
     if values.ndim != 1 or values.dtype.kind not in "iuf":
         raise ValueError(
             f"A series must be one row of numbers. Received: series {number} of shape "
