@@ -37,7 +37,7 @@ def train(options, results):
         raise ValueError(f"`--seconds` must be 0.8 or above. Received: {options.seconds}. Try 1.0.")
     folder, pattern = options.folder, options.group
     if not folder:
-        size = 240 if options.quick else 600
+        size = 120 if options.quick else 480
         folder, pattern = tl.make_example("sounds", results.path / "example", size), r"(\w+)_\d+\."
     data = tl.load_sounds(
         folder, options.seconds, 0.2, 0.3, tl.group_by(pattern) if pattern else None,

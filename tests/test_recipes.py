@@ -188,7 +188,7 @@ def predict_intents(recipe, folder):
 
 
 def predict_sounds(recipe, folder):
-    files = sorted((folder / "result0/example").glob("*/*.wav"))[::100]
+    files = sorted((folder / "result0/example").glob("*/*.wav"))[::40]
     lines = run(recipe, "--out", "result0", "--predict", *files, folder=folder).splitlines()
     assert [line.rpartition(": ")[0] for line in lines] == [str(file) for file in files]
     right = [f": {file.parent.name} (" in line for file, line in zip(files, lines, strict=True)]
@@ -212,6 +212,15 @@ def recorded(low: bytes | None = None, count: int = 8):
     return write
 
 
+def predict_ratings(recipe, folder):
+    lines = run(recipe, "--out", "result0", "--predict", "mine 0001", folder=folder).splitlines()
+    written = (folder / "result0/recommendations.csv").read_text("utf8").splitlines()
+    assert lines == [written[0], *(line for line in written if line.startswith("mine 0001,"))]
+    assert len(lines) == 11 and all(
+        re.fullmatch(r"mine \d+,book \d+,-?\d\.\d\d", x) for x in lines[1:]
+    )
+
+
 USES = {
     "detection": predict_boxes,
     "entities": predict_names,
@@ -220,6 +229,7 @@ USES = {
     "fine_tuning": serve_pictures,
     "gradual_unfreezing": predict_pictures,
     "intents": predict_intents,
+    "ratings": predict_ratings,
     "segmentation": predict_masks,
     "screening": predict_pictures,
     "sounds": predict_sounds,
@@ -324,7 +334,13 @@ BAD_SOUNDS = {
     "no sound": (recorded(b"no sound"), r"a .*low/3\.wav.*give --skip-unreadable"),
     "few": (recorded(count=2), "Each class must be in each part.*2 sounds of 'high'"),
 }
+BAD_RATINGS = {
+    "missing": (lambda folder: folder / "no.csv", r"no\.csv', which does not exist"),
+    "no number": (table("user,item,rating\nann,Heat (1995),good\n"), "a number as its rating"),
+    "another column": (table("who,item,rating\nann,Heat (1995),5\n"), "`user` must be a column"),
+}
 BAD = [
+    *(("ratings", *case) for case in BAD_RATINGS.values()),
     *(("sounds", *case) for case in BAD_SOUNDS.values()),
     *(("entities", *case) for case in BAD_ENTITIES.values()),
     *(("segmentation", *case) for case in BAD_MASKS.values()),

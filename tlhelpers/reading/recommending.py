@@ -52,7 +52,7 @@ def evaluate_ratings(model: keras.Model, pairs, ratings, scale=None) -> RatingsR
     Example:
         >>> model = tl.build_recommender(users=2, items=3, centre=3.0, dimensions=0)
         >>> evaluate_ratings(model, np.array([[0, 1], [0, 2]]), np.array([4.0, 3.0]), (1, 5))
-        RMSE 0.7..., in the right order: ... of a user's pairs (2 ratings by 1 users)
+        RMSE 0..., in the right order: ... of a user's pairs (2 ratings by 1 users)
     """
     pairs, ratings = np.asarray(pairs), np.asarray(ratings, "float64")
     if pairs.shape != (len(ratings), 2) or not len(ratings):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tlhelpers.checks.words import check_choice, check_seed
-from tlhelpers.sources.datasets import load_dataset
+from tlhelpers.sources.datasets import choose_stratified, load_dataset
 from tlhelpers.sources.intents import INTENTS, load_intents
 from tlhelpers.sources.invented import write_invented
 from tlhelpers.sources.invented_ratings import write_invented_ratings
@@ -109,9 +109,8 @@ def _write_groups(folder: Path, size: int, seed: int) -> None:
 def _write_sounds(folder: Path, size: int, seed: int) -> None:
     from scipy.io import wavfile
 
-    digits = load_spoken_digits(takes=max(size // 120, 1))
-    rows = np.random.default_rng(seed).permutation(len(digits))[:size]
-    for row in rows:
+    digits = load_spoken_digits(takes=max(8, -(-size // 60)))
+    for row in choose_stratified(digits.y, size, seed):
         place = folder / digits.class_names[digits.y[row]]
         place.mkdir(exist_ok=True)
         wave = np.round(digits.waves[row] * 32_767).astype("int16")

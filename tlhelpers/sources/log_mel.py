@@ -64,7 +64,8 @@ def log_mel(waves: np.ndarray) -> np.ndarray:
 @cache
 def mel_bands() -> np.ndarray:
     """Return how much of each frequency is in each band: triangles of area 2, `(257, 32)`."""
-    ends = _to_hertz(np.linspace(*_to_mel(np.array([_LOW, _HIGH])), BANDS + 2))
+    lowest, highest = _to_mel(np.array([_LOW, _HIGH]))
+    ends = _to_hertz(np.linspace(lowest, highest, BANDS + 2))
     low, middle, high = ends[:-2], ends[1:-1], ends[2:]
     frequencies = np.arange(_FRAME // 2 + 1)[:, None] * RATE / _FRAME
     up, down = (frequencies - low) / (middle - low), (high - frequencies) / (high - middle)

@@ -102,8 +102,9 @@ def load_sounds(
     keys = [None if group is None else group(path) for path in files]
     together = connect(len(x), _equal(x), keys)
     rows = draw_parts(y, together, shares, seed, list(classes), "sounds")
+    train, val, held = rows.values()
     data = Sounds(
-        *(array[part] for part in rows.values() for array in (x, y)),
+        *(x[train], y[train], x[val], y[val], x[held], y[held]),
         class_names=tuple(classes),
         files={part: tuple(files[row] for row in chosen) for part, chosen in rows.items()},
         skipped=skipped,

@@ -86,8 +86,8 @@ def load_spoken_digits(takes: int | None = None, synthetic: bool = False) -> Spo
         break
     else:
         rows = _read_stand_in()
-        reason = ", ".join(tried) or "as asked"
-        origin = f"stand-in, SYNTHETIC, spoken by espeak-ng, from data/ ({reason})"
+        why = ", ".join(tried) or "as asked"
+        origin = f"stand-in, SYNTHETIC, spoken by espeak-ng, from data/ ({why})"
     rows = sorted(rows, key=lambda row: row[:3])
     rows = [row for row in rows if takes is None or row[2] < takes]
     speaker, y, take, waves = zip(*rows, strict=True)
