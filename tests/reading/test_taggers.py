@@ -37,7 +37,7 @@ def test_a_fresh_process_says_the_same(saved, tmp_path):
 def test_names_in_texts_with_their_confidence(saved):
     head = saved.model.get_layer("head").get_layer("logits")
     kernel = np.zeros_like(head.get_weights()[0])
-    kernel[-3, 1] = 9  # a title is the beginning of a film
+    kernel[-13, 1] = 9  # a title itself is the beginning of a film
     head.set_weights([kernel, np.array([2.0, 0, 0])])
     assert saved.tag([["a", "Fine", "film"]]) == [["O", "B-FILM", "O"]]
     (fine,), none, empty = saved.find(["a Fine film!", "日本", ""])
@@ -65,6 +65,10 @@ def test_what_does_not_belong_together_is_refused(saved, tmp_path):
     (tmp_path / "full/mine.txt").touch()
     with pytest.raises(ValueError, match="holds something else"):
         tl.save_tagger(tmp_path / "full", saved.model, saved.aligner)
+    (tmp_path / "films/notes.txt").write_text("years of work")
+    with pytest.raises(ValueError, match=r"something else: notes\.txt"):
+        tl.save_tagger(tmp_path / "films", saved.model, saved.aligner)
+    assert (tmp_path / "films/notes.txt").read_text() == "years of work"
     tl.add_lora(saved.model, rank=1, targets="*/query")
     with pytest.raises(ValueError, match="without LoRA"):
         tl.save_tagger(tmp_path / "lora", saved.model, saved.aligner)

@@ -26,8 +26,13 @@ def test_a_word_has_its_label_on_its_first_piece(aligner):
     for name, part in theirs.items():
         assert np.array_equal(part, inputs[name]) and part.dtype == inputs[name].dtype
     assert labels.tolist() == [[-1, 0, 1, -1, 0, -1, -1, -1]]
-    assert inputs["cases"][0, :6, 1].tolist() == [0, 1, 0, 0, 0, 0]  # "Fine" is a title
-    assert inputs["cases"][0, :6, 3].tolist() == [0, 0, 0, 0, 1, 0]
+    before, own, behind = (inputs["cases"][0, :6, n : n + 5].T for n in (5, 10, 15))
+    assert own[0].tolist() == [0, 1, 1, 1, 1, 0]  # the pieces of words
+    assert own[2].tolist() == [0, 1, 0, 0, 0, 0]  # "Fine" is a title
+    assert own[4].tolist() == [0, 0, 0, 0, 1, 0]
+    assert before[2].tolist() == [0, 0, 1, 1, 0, 0]  # behind "Fine" stand two pieces of one word
+    assert behind[4].tolist() == [0, 0, 1, 1, 0, 0]
+    assert behind[0].tolist() == [0, 1, 1, 1, 0, 0]  # nothing stands behind "!"
 
 
 @settings(max_examples=60, deadline=None)
@@ -36,7 +41,7 @@ def test_what_is_labelled_is_read_back(aligner, data):
     sentences = data.draw(st.lists(st.lists(st.sampled_from(WORDS), max_size=9), min_size=1))
     tags = [[data.draw(st.sampled_from(TAGS)) for _ in words] for words in sentences]
     inputs, labels = aligner(sentences, tags)
-    assert inputs["cases"].shape == (len(sentences), 8, 4)
+    assert inputs["cases"].shape == (len(sentences), 8, 25)
     read = aligner.read(np.eye(3)[np.maximum(labels, 0)], sentences)
     seen = sum(int((row >= 0).sum()) for row in labels)
     assert seen + aligner.cut(sentences) == sum(map(len, sentences))
@@ -71,7 +76,7 @@ def test_a_word_longer_than_the_sequence_keeps_its_first_piece():
     ],
 )  # fmt: skip
 def test_letters_of_words(word, flags):
-    assert [str(int(flag)) for flag in case_features(word)] == list(flags)
+    assert [str(int(flag)) for flag in case_features(word)] == ["1", *flags]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 
 OUTSIDE = "O"
-CASES = ("all capitals", "a title", "a digit", "no letter or digit")  # of a word: yes or no
+CASES = ("a word", "all capitals", "a title", "a digit", "no letter or digit")  # yes or no
+NEIGHBOURS = 2  # words on each side whose letters count, too
+LETTERS = (2 * NEIGHBOURS + 1) * len(CASES)  # numbers beside the vector of a piece
 IGNORED = -1  # the label of what is no first piece of a word
 
 

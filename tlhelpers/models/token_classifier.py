@@ -3,13 +3,13 @@ r"""What is each word? A pretrained encoder as the reader of a tagger.
 words      Ada     | Lovelace smiled      each word is cut into pieces
 pieces     ada     | love ##lace smiled
 encoder    a vector for each piece, which has seen the whole sentence
-beside it  is the word capital? a title? has it digits? is it punctuation?
+beside it  is the word capital? a title? has it digits? is it punctuation? and its neighbours?
 head       a logit for each tag; only the first piece of a word counts
 """
 
 from collections.abc import Sequence
 
-from tlhelpers.checks.tags import CASES, IGNORED, check_tag_names
+from tlhelpers.checks.tags import IGNORED, LETTERS, check_tag_names
 from tlhelpers.checks.vocabulary import remember_vocabulary
 from tlhelpers.checks.words import check_number, check_whole
 from tlhelpers.models.heads import encoder_of
@@ -27,8 +27,8 @@ def build_token_classifier(
 ) -> keras.Model:
     """Build a tagger on a BERT encoder: pieces of words in, logits of tags for each of them out.
 
-    The encoder may be uncased: capitals are lost in it, and they say much about names. So four
-    features of each word's letters (`CASES`) stand beside the encoder's vector.
+    The encoder may be uncased: capitals are lost in it, and they say much about names. So what
+    the letters of a word and of two neighbours on each side say stands beside the encoder's vector.
 
     Args:
         bert: what `load_bert` returns; its encoder is used, not copied.
@@ -40,7 +40,7 @@ def build_token_classifier(
 
     Returns:
         A functional `keras.Model` over what a `WordAligner` makes: `token_ids`, what else the
-        encoder reads, and `cases`, `(n, pieces, 4)`; to float32 logits `(n, pieces, tags)`. It is
+        encoder reads, and `cases`, `(n, pieces, 25)`; to float32 logits `(n, pieces, tags)`. It is
         made of two models, the encoder (`find_base`) and the "head", and of Keras' own layers. So
         its file `.keras` loads with `safe_mode=True`, and where only KerasHub is installed.
         Train it with `token_loss()`: labels of -1 don't count.
@@ -71,7 +71,7 @@ def build_token_classifier(
         name: keras.Input((sequence_length,), dtype=tensor.dtype, name=name)
         for name, tensor in inputs.items()
     }
-    cases = keras.Input((sequence_length, len(CASES)), name="cases")
+    cases = keras.Input((sequence_length, LETTERS), name="cases")
     width = reader.output.shape[-1]
     logits = _head(width, sequence_length, len(tags), dropout)([reader(given), cases])
     return keras.Model({**given, "cases": cases}, logits, name=f"{encoder.name}_tagger")
@@ -89,7 +89,7 @@ def token_loss() -> keras.losses.Loss:
 
 def _head(width: int, length: int | None, tags: int, dropout: float) -> keras.Model:
     vectors = keras.Input((length, width), name="vectors")
-    cases = keras.Input((length, len(CASES)), name="letters")
+    cases = keras.Input((length, LETTERS), name="letters")
     x = layers.Concatenate(name="joined")([vectors, cases])
     x = layers.Dropout(dropout, name="dropout")(x)
     x = layers.Dense(tags, dtype="float32", name="logits")(x)

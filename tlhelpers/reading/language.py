@@ -8,7 +8,8 @@ from tlhelpers.checks.words import check_whole
 from tlhelpers.reading.reports import Printed
 from tlhelpers.scores.likelihood import bits_per_character, perplexity
 from tlhelpers.scores.sampling import sampling_probabilities
-from tlhelpers.sources.language_models import NOTHING, LanguageModel, check_texts
+from tlhelpers.sources.language_models import NOTHING, LanguageModel
+from tlhelpers.sources.pieces import check_texts
 from tlhelpers.sources.speech_recognizers import SpeechRecognizer
 
 import keras
@@ -78,7 +79,7 @@ def evaluate_language_model(
         )
     parts.sort(key=lambda part: len(part[1]))  # rows of like length together: little padding
     found: list[list[np.ndarray]] = [[] for _ in known]
-    score = traced(language, "score", _scorer(language), [("int32", 2)] * 3)
+    score = traced(language, "score", _scorer(language), [((None, None), "int32")] * 3)
     for first in range(0, len(parts), size):
         some = parts[first : first + size]
         labels = np.full((len(some), len(some[-1][1])), NOTHING, "int32")
@@ -146,9 +147,14 @@ def generate(
     room = min(room, language.longest or room)
     ids = np.full((count, room), language.begin, "int32")
     ids[:, : len(known)] = known
-    begin = traced(language, "begin", lambda ids: language.model._build_cache(ids)[1])
-    step = traced(language, "step", language.model.call_with_cache)
-    cache, done = begin(keras.ops.convert_to_tensor(ids)), np.zeros(count, bool)
+    begin = traced(
+        language, "begin", lambda ids: language.model._build_cache(ids)[1], [((None,) * 2, "int32")]
+    )
+    cache = begin(keras.ops.convert_to_tensor(ids))
+    kept = (None, *cache.shape[1:3], None, *cache.shape[4:])
+    given = [((None, 1), "int32"), (kept, cache.dtype), ((), "int32")]
+    step = traced(language, "step", language.model.call_with_cache, given)
+    done = np.zeros(count, bool)
     ends = [room] * count
     for place in range(len(known), len(known) + length):
         at = keras.ops.convert_to_tensor(place - 1, "int32")
@@ -176,7 +182,7 @@ def traced(
         if keras.backend.backend() == "tensorflow":
             import tensorflow as tf
 
-            spec = inputs and [tf.TensorSpec([None] * axes, kind) for kind, axes in inputs]
+            spec = inputs and [tf.TensorSpec(shape, kind) for shape, kind in inputs]
             function = tf.function(function, input_signature=spec, reduce_retracing=True)
         language.traced[key] = function
     return language.traced[key]

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from tlhelpers.checks.words import check_whole
 from tlhelpers.models.decoding import Step, greedy_search
 from tlhelpers.reading.language import traced
-from tlhelpers.sources.language_models import check_texts
+from tlhelpers.sources.pieces import check_texts
 from tlhelpers.sources.speech_recognizers import WINDOW, SpeechRecognizer, check_sounds
 
 import keras

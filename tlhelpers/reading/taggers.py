@@ -1,29 +1,21 @@
 """A tagger with what cuts its words: used on texts, saved and loaded as one folder, shown."""
 
 import html
-import json
 import os
-import shutil
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
-from tlhelpers.checks.data import check_tokens
-from tlhelpers.checks.files import is_intact, sha256
 from tlhelpers.checks.tags import check_tags
-from tlhelpers.checks.vocabulary import check_vocabulary, remember_vocabulary
+from tlhelpers.reading.text_folders import TextFolder
 from tlhelpers.scores.entities import find_entities
 from tlhelpers.sources.aligning import WordAligner, split_words
-from tlhelpers.sources.bert import import_keras_hub
-from tlhelpers.sources.text_preprocessing import TextPreprocessor, check_texts
+from tlhelpers.sources.text_preprocessing import check_texts
 from tlhelpers.tuning.bucketing import predict_by_length
-from tlhelpers.tuning.freezing import flags_of, restore_flags
 
 import keras
 import numpy as np
 
-_FORMAT, _ABOUT = "tlhelpers tagger 1", "tagger.json"
+_FOLDER = TextFolder("tlhelpers tagger 2", "tagger.json", "save_tagger")
 _COLOURS = ("#cfe8ff", "#ffe0b3", "#d5f0d0", "#f3d1ea", "#e6e0c0", "#d9d9f5")  # black is read well
 
 
@@ -85,7 +77,7 @@ def save_tagger(folder: str | os.PathLike, model: keras.Model, aligner: WordAlig
     tags and the SHA-256 of every other file. It is written beside its place, then moved there.
 
     Args:
-        folder: a new or empty one, or one of an earlier `save_tagger`, which is replaced.
+        folder: a new or empty one, or one of an earlier `save_tagger` to which nothing was added.
         model: of `build_token_classifier`.
         aligner: as it was for the training.
 
@@ -101,48 +93,12 @@ def save_tagger(folder: str | os.PathLike, model: keras.Model, aligner: WordAlig
         >>> again.tag([["a", "fine", "film"]]) == saved.tag([["a", "fine", "film"]])
         True
     """
-    check_tokens(model, aligner([["a"]]))
-    check_vocabulary(model, aligner.preprocessor.tokenizer)
     if model.output_shape[-1] != len(aligner.tags):
         raise ValueError(
             f"`aligner` must have the tags of the model, {model.output_shape[-1]}. Received: "
             f"{len(aligner.tags)} tags. Take the aligner of its training."
         )
-    if any(getattr(layer, "lora_enabled", False) for layer in model._flatten_layers()):
-        raise ValueError(
-            f"`model` must be without LoRA. Received: model={model.name!r} with adapters. Call "
-            "merge_lora(model) first."
-        )
-    target = Path(folder).resolve()
-    if target.is_file() or (
-        target.is_dir() and any(target.iterdir()) and not (target / _ABOUT).is_file()
-    ):
-        raise ValueError(
-            "`folder` must be new, empty, or one of save_tagger. Received: "
-            f"folder={str(target)!r}, which holds something else. Name another one."
-        )
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as beside:
-        new, old = Path(beside) / "new", Path(beside) / "old"
-        new.mkdir()
-        model.save(new / "model.keras")
-        aligner.preprocessor.layer.save_to_preset(str(new / "preprocessor"))
-        files = {
-            path.relative_to(new).as_posix(): {"size": path.stat().st_size, "sha256": sha256(path)}
-            for path in sorted(new.rglob("*")) if path.is_file()
-        }  # fmt: skip
-        about = {"format": _FORMAT, "tags": aligner.tags, "trainable": flags_of(model),
-                 "files": files}  # fmt: skip
-        (new / _ABOUT).write_text(json.dumps(about, indent=1), encoding="utf8")
-        if target.exists():
-            os.replace(target, old)
-        try:
-            os.replace(new, target)
-        except BaseException:
-            if old.exists():
-                os.replace(old, target)
-            raise
-        shutil.rmtree(old, ignore_errors=True)
+    _FOLDER.write(folder, model, aligner.preprocessor, aligner([["a"]]), tags=aligner.tags)
     return Tagger(model, aligner)
 
 
@@ -162,28 +118,9 @@ def load_tagger(folder: str | os.PathLike) -> Tagger:
         >>> len(tl.load_tagger("films").find(["A fine film!", ""]))
         2
     """
-    import_keras_hub()
-    folder = Path(folder)
-    try:
-        about = json.loads((folder / _ABOUT).read_text(encoding="utf8"))
-        if about["format"] != _FORMAT:
-            raise ValueError(f"its format is {about['format']!r} and not {_FORMAT!r}")
-        for name, file in about["files"].items():
-            if not is_intact(folder / name, file):
-                raise ValueError(f"{name} is missing or not as it was saved")
-        settings = json.loads((folder / "preprocessor/preprocessor.json").read_text("utf8"))
-        layer = keras.saving.deserialize_keras_object(settings, safe_mode=True)
-        layer.tokenizer.load_assets(str(folder / "preprocessor/assets/tokenizer"))
-        model = keras.models.load_model(folder / "model.keras", compile=False, safe_mode=True)
-        restore_flags(model, about["trainable"])
-        remember_vocabulary(model, layer.tokenizer)
-        return Tagger(model, WordAligner(TextPreprocessor(layer), about["tags"]))
-    except Exception as error:  # a damaged file makes Keras and KerasHub raise all kinds
-        raise ValueError(
-            "`folder` must be one of save_tagger, whole. Received: "
-            f"folder={str(folder)!r}: {type(error).__name__}: {error}. Save the tagger again, or "
-            "copy its folder again as a whole."
-        ) from error
+    return _FOLDER.read(
+        folder, lambda model, reader, about: Tagger(model, WordAligner(reader, about["tags"]))
+    )
 
 
 class ShownEntities:

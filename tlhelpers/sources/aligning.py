@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from tlhelpers.checks.tags import (
     CASES,
     IGNORED,
+    LETTERS,
+    NEIGHBOURS,
     OUTSIDE,
     check_sentences,
     check_tag_names,
@@ -32,16 +34,29 @@ def split_words(text: str) -> list[str]:
 
 
 def case_features(word: str) -> list[bool]:
-    """Return what the letters of a word say: the four of `CASES`.
+    """Return what the letters of a word say: those of `CASES`.
 
     Example:
-        >>> case_features("NATO"), case_features("Ada"), case_features("...")
-        ([True, False, False, False], [False, True, False, False], [False, False, False, True])
+        >>> case_features("NATO"), case_features("7.")
+        ([True, True, False, False, False], [True, False, False, True, False])
     """
     return [
-        word.isupper(), word.istitle(), any(c.isdigit() for c in word),
+        True, word.isupper(), word.istitle(), any(c.isdigit() for c in word),
         not any(c.isalnum() for c in word),
     ]  # fmt: skip
+
+
+def letter_features(words: list[str]) -> np.ndarray:
+    """Return `(words, 25)`: the `case_features` of each word and of two on each side, 0 for none.
+
+    Example:
+        >>> letter_features(["Ada", "smiled"]).reshape(2, 5, 5)[0, :, 0]  # before it, it, behind it
+        array([0., 0., 1., 1., 0.], dtype=float32)
+    """
+    own = np.array([case_features(word) for word in words], "float32").reshape(-1, len(CASES))
+    padded = np.pad(own, ((NEIGHBOURS, NEIGHBOURS), (0, 0)))
+    shifted = [padded[step : step + len(words)] for step in range(2 * NEIGHBOURS + 1)]
+    return np.concatenate(shifted, axis=1)
 
 
 class WordAligner:
@@ -103,7 +118,7 @@ class WordAligner:
 
         Returns:
             A dictionary of arrays `(n, sequence_length)` as of the preprocessor, with `cases`,
-            float32 `(n, sequence_length, 4)`; with tags also labels int32 `(n, sequence_length)`,
+            float32 `(n, sequence_length, 25)`; with tags also labels int32 `(n, sequence_length)`,
             -1 where no word begins.
 
         Raises:
@@ -112,14 +127,14 @@ class WordAligner:
         sentences = self._checked(sentences)
         shape = (len(sentences), self.sequence_length)
         ids = np.full(shape, self.preprocessor.tokenizer.pad_token_id)
-        cases = np.zeros((*shape, len(CASES)), "float32")
+        cases = np.zeros((*shape, LETTERS), "float32")
         for row, words in enumerate(sentences):
             parts = [self._known[word] for word in words]
             flat = [piece for part in parts for piece in part][: self._room]
             first, last = len(self._start), len(self._start) + len(flat)
             ids[row, : last + len(self._end)] = [*self._start, *flat, *self._end]
-            letters = [case_features(w) for w, part in zip(words, parts, strict=True) for _ in part]
-            cases[row, first:last] = np.reshape(letters, (-1, len(CASES)))[: self._room]
+            letters = letter_features(words).repeat([len(part) for part in parts], axis=0)
+            cases[row, first:last] = letters[: self._room]
         real = ids != self.preprocessor.tokenizer.pad_token_id
         made = {"token_ids": ids, "padding_mask": real, "segment_ids": np.zeros(shape, int)}
         inputs = {name: made[name].astype(kind) for name, kind in self._kinds.items()}

@@ -11,6 +11,7 @@ from tlhelpers.sources.bert import import_keras_hub
 from tlhelpers.sources.gguf import read_gguf
 from tlhelpers.sources.llama import build_llama, build_tokenizer
 from tlhelpers.sources.network import is_reachable
+from tlhelpers.sources.pieces import check_texts
 
 import keras
 import numpy as np
@@ -199,16 +200,6 @@ def check_fits(name: str, pieces: int, tokenizer) -> None:
             f"name={name!r}, {known:,} pieces and a network of {pieces:,}. Take both from one "
             "source, or download it again."
         )
-
-
-def check_texts(texts: Sequence[str]) -> Sequence[str]:
-    """Return a list of texts, or say that it must be one."""
-    if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
-        shown = repr(texts if isinstance(texts, str) else list(texts)[:2])
-        raise ValueError(
-            f"`texts` must be a list of strings. Received: texts={shown[:60]}. Write [text]."
-        )
-    return texts
 
 
 def _read_preset(name: str, hub) -> tuple[keras.Model, keras.layers.Layer]:
