@@ -126,45 +126,37 @@ from tlhelpers.tuning.schedules import one_cycle, warmup_cosine
 from tlhelpers.tuning.segmentation_loss import SegmentationLoss
 
 __all__ = [
-    "CentreLoss", "FitGuard", "GradualUnfreezing", "Preprocess", "SegmentationLoss", "add_lora",
-    "advise", "attention_maps", "bucket_by_length", "build_classifier", "build_detector",
-    "build_head", "build_segmenter", "build_text_classifier", "calibrate", "check_groups",
-    "choose_threshold", "classify_pictures", "classify_texts", "compare", "compare_masks",
-    "compile_once", "cut_at_blocks", "cut_crops", "describe", "describe_figure", "detect",
-    "draw_centres", "evaluate", "evaluate_boxes", "evaluate_decisions", "evaluate_masks", "export",
-    "extract_features", "fetch", "fetch_all", "find_base", "find_blocks", "find_learning_rate",
-    "fine_tune", "fit_detector", "freeze", "grad_cam", "group_by", "group_split", "h_score",
-    "knn_probe", "layerwise", "leep", "linear_cka", "linear_probe", "load_adapters",
-    "load_backbone", "load_bert", "load_boxes", "load_classifier", "load_dataset", "load_folder",
-    "load_intents", "load_languages", "load_masks", "load_medical", "load_pairs", "load_picture",
-    "load_pictures", "load_sentence_encoder", "load_table", "load_text_model",
-    "load_tissue", "logme", "make_example", "make_mnist_m", "merge_lora", "mmd", "nce", "new_axes",
-    "one_cycle", "plot_boxes", "plot_confusion", "plot_decisions", "plot_embedding",
-    "plot_grad_cam", "plot_history", "plot_images", "plot_masks", "plot_ranking",
-    "plot_reliability", "predictive_values", "preprocessing", "proxy_a_distance", "rank_backbones",
-    "recipe_parser", "run_recipe", "save_adapters", "save_classifier", "save_text_model",
-    "segment_pictures", "set_seed", "source_head", "split_at", "threshold_for", "token_importance",
-    "transfer_weights", "unfreeze", "warmup_cosine",
-]  # fmt: skip
-__all__ += ["Translator", "Words", "attention_between", "build_translator", "evaluate_translations"]
-__all__ += ["held_out", "learn_words", "load_pairs_file", "load_translator"]
-__all__ += [
-    "WordAligner", "build_token_classifier", "evaluate_entities", "find_entities", "load_entities",
-    "load_tagger", "predict_by_length", "save_tagger", "show_entities", "split_words", "tag_names",
-    "token_loss",
-]  # fmt: skip
-__all__ += ["bits_per_character", "evaluate_language_model", "generate", "load_language_model"]
-__all__ += ["load_paragraphs", "perplexity", "sampling_probabilities"]
-__all__ += ["build_recommender", "draw_known", "fit_recommender", "fit_users", "load_ratings"]
-__all__ += ["evaluate_ratings", "load_recommender", "ordering_score", "ridge_users"]
-__all__ += ["save_recommender"]
-__all__ += ["evaluate_transcripts", "load_speech_recognizer", "load_spoken_sentences"]
-__all__ += ["transcribe", "transcript_odds"]
-__all__ += ["load_audio_encoder", "load_sound", "load_sounds", "load_spoken_digits", "log_mel"]
-__all__ += [
-    "Forecaster", "QuantileLoss", "Series", "build_forecaster", "cut_windows", "evaluate_forecasts",
-    "load_forecaster", "load_series", "load_series_file", "mase", "pinball", "plot_forecasts",
-    "save_forecaster", "smape", "year_ago",
+    "CentreLoss", "FitGuard", "Forecaster", "GradualUnfreezing", "Preprocess", "QuantileLoss",
+    "SegmentationLoss", "Series", "Translator", "WordAligner", "Words", "add_lora", "advise",
+    "attention_between", "attention_maps", "bits_per_character", "bucket_by_length",
+    "build_classifier", "build_detector", "build_forecaster", "build_head", "build_recommender",
+    "build_segmenter", "build_text_classifier", "build_token_classifier", "build_translator",
+    "calibrate", "check_groups", "choose_threshold", "classify_pictures", "classify_texts",
+    "compare", "compare_masks", "compile_once", "cut_at_blocks", "cut_crops", "cut_windows",
+    "describe", "describe_figure", "detect", "draw_centres", "draw_known", "evaluate",
+    "evaluate_boxes", "evaluate_decisions", "evaluate_entities", "evaluate_forecasts",
+    "evaluate_language_model", "evaluate_masks", "evaluate_ratings", "evaluate_transcripts",
+    "evaluate_translations", "export", "extract_features", "fetch", "fetch_all", "find_base",
+    "find_blocks", "find_entities", "find_learning_rate", "fine_tune", "fit_detector",
+    "fit_recommender", "fit_users", "freeze", "generate", "grad_cam", "group_by", "group_split",
+    "h_score", "held_out", "knn_probe", "layerwise", "learn_words", "leep", "linear_cka",
+    "linear_probe", "load_adapters", "load_audio_encoder", "load_backbone", "load_bert",
+    "load_boxes", "load_classifier", "load_dataset", "load_entities", "load_folder",
+    "load_forecaster", "load_intents", "load_language_model", "load_languages", "load_masks",
+    "load_medical", "load_pairs", "load_pairs_file", "load_paragraphs", "load_picture",
+    "load_pictures", "load_ratings", "load_recommender", "load_sentence_encoder", "load_series",
+    "load_series_file", "load_sound", "load_sounds", "load_speech_recognizer", "load_spoken_digits",
+    "load_spoken_sentences", "load_table", "load_tagger", "load_text_model", "load_tissue",
+    "load_translator", "log_mel", "logme", "make_example", "make_mnist_m", "mase", "merge_lora",
+    "mmd", "nce", "new_axes", "one_cycle", "ordering_score", "perplexity", "pinball", "plot_boxes",
+    "plot_confusion", "plot_decisions", "plot_embedding", "plot_forecasts", "plot_grad_cam",
+    "plot_history", "plot_images", "plot_masks", "plot_ranking", "plot_reliability",
+    "predict_by_length", "predictive_values", "preprocessing", "proxy_a_distance", "rank_backbones",
+    "recipe_parser", "ridge_users", "run_recipe", "sampling_probabilities", "save_adapters",
+    "save_classifier", "save_forecaster", "save_recommender", "save_tagger", "save_text_model",
+    "segment_pictures", "set_seed", "show_entities", "smape", "source_head", "split_at",
+    "split_words", "tag_names", "threshold_for", "token_importance", "token_loss", "transcribe",
+    "transcript_odds", "transfer_weights", "unfreeze", "warmup_cosine", "year_ago",
 ]  # fmt: skip
 __all__ += adaptation.__all__
 __all__.remove("DomainReport")  # these three stay names of `tl.adaptation`

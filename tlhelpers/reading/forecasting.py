@@ -95,7 +95,7 @@ def save_forecaster(path: str | os.PathLike, forecaster: Forecaster) -> Path:
     Example:
         >>> saved = tl.save_forecaster("sales.npz", tl.Forecaster(tl.build_forecaster(width=2)))
         >>> tl.load_forecaster(saved)
-        Forecaster(1,442 weights, reads 36 months, forecasts 12, quantiles 0.1, 0.5, 0.9)
+        Forecaster(1,434 weights, reads 36 months, forecasts 12, quantiles 0.1, 0.5, 0.9)
     """
     path = Path(path)
     if path.suffix != ".npz":
@@ -125,7 +125,7 @@ def load_forecaster(name: str | os.PathLike = NAME) -> Forecaster:
     Example:
         >>> tl.load_forecaster()
         forecaster-tourism: ours, forecaster_tourism.npz of this package; MIT...
-        Forecaster(14,292 weights, reads 36 months, forecasts 12, quantiles 0.1, 0.5, 0.9)
+        Forecaster(10,404 weights, reads 36 months, forecasts 12, quantiles 0.1, 0.5, 0.9)
     """
     path = Path(name)
     if path.suffix != ".npz":

@@ -71,7 +71,7 @@ def evaluate_forecasts(
         >>> one = Series("tea", np.array([1.0, 2, 3] * 8), np.array([2.0] * 3), "2024-01")
         >>> forecasts = np.full((1, 3, 3), [1.0, 2.0, 2.5])
         >>> tl.evaluate_forecasts(forecasts, [one], season=4)
-        MASE 0.000 (a year ago: 0.500), sMAPE 0.00 (...); 100% of 3 months in an interval for 80%
+        MASE 0.000 (a year ago: 0.513), sMAPE 0.00 (...); 100% of 3 months in an interval for 80%
     """
     quantiles, season = check_quantiles(quantiles), check_whole("season", season, 1)
     forecasts = np.asarray(forecasts, float)

@@ -23,6 +23,12 @@ class Series:
         history: float64 `(n,)`, a number for each month.
         future: float64 `(h,)`, the months after it, for a test; `(0,)` where there are none.
         start: the first month of the history, such as "2015-01"; "" where nobody says.
+
+    Example:
+        >>> series = tl.Series("sales", np.arange(1.0, 31.0), np.array([]), start="2024-01")
+        >>> series.hold_out(6), series.last(12), series.months_ahead(2)
+        (Series(sales, 24 months from 2024-01, 6 ahead), Series(sales, 12 months from 2025-07), \
+['2026-07', '2026-08'])
     """
 
     name: str
