@@ -12,13 +12,9 @@ gc.set_threshold(100_000, 50, 100)  # what a test leaves behind stays young: `sw
 
 @pytest.fixture(autouse=True, scope="session")
 def imported_for_good():
-    """Keep what the imports made, half a million objects, out of every later search.
+    """Keep what the imports made, half a million objects, out of every later search."""
+    import tensorflow  # noqa: F401, the rest of it, which Keras imports late
 
-    And run graphs as they are traced: to rearrange one takes longer than a toy net then saves.
-    """
-    import tensorflow  # the rest of it, which Keras imports late
-
-    tensorflow.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     gc.collect()
     gc.freeze()
 
