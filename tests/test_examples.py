@@ -16,7 +16,9 @@ import numpy as np
 import pytest
 from gguf_files import write_language_model
 from PIL import Image
+from scipy.io import wavfile
 from toys import TinyBert, base_named, make_preprocessor, write_pictures
+from whisper_files import write_recognizer
 
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE | doctest.IGNORE_EXCEPTION_DETAIL
 MODULES = [
@@ -78,6 +80,16 @@ def text_names() -> dict:
             "sentiments": np.arange(8) % 2}  # fmt: skip
 
 
+def write_sounds(folder) -> None:
+    """Write beeps of two pitches, as `load_sounds` reads them."""
+    for number in range(8):
+        place = folder / "sounds" / ("high", "low")[number % 2]
+        place.mkdir(parents=True, exist_ok=True)
+        wave = np.sin(np.arange(4_000 + number) * (0.4, 0.1)[number % 2]).astype("float32")
+        wavfile.write(place / f"{number}.wav", 8_000, wave)
+    wavfile.write(folder / "beep.wav", 8_000, wave)
+
+
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_an_example_does_what_it_says(name, tmp_path, monkeypatch):
@@ -89,9 +101,14 @@ def test_an_example_does_what_it_says(name, tmp_path, monkeypatch):
     if "(language" in test.docstring or "language.e" in test.docstring:
         pytest.importorskip("keras_hub", reason="pip install 'tlhelpers[text]'")
         names["language"] = tl.load_language_model(write_language_model("tiny.gguf"))
+    if "recognizer" in test.docstring:
+        pytest.importorskip("keras_hub", reason="pip install 'tlhelpers[text]'")
+        names["recognizer"] = tl.load_speech_recognizer(write_recognizer("tiny"))
     if "pets" in test.docstring or "cat.jpg" in test.docstring:
         write_pictures(tmp_path / "pets", {"cat": 12, "dog": 12})
         Image.open(tmp_path / "pets" / "cat" / "0.png").save(tmp_path / "cat.jpg")
+    if 'sounds"' in test.docstring or "beep.wav" in test.docstring:
+        write_sounds(tmp_path)
     if "reviews.csv" in test.docstring:
         rows = [f"film {n},{('bad', 'good')[n % 2]}" for n in range(24)]
         (tmp_path / "reviews.csv").write_text("\n".join(["review,opinion", *rows]))

@@ -22,7 +22,11 @@ INPUTS = {  # which array went in; all others took the images
     ),
     "first_token": "sequence",
 }
-LATER = {"tlhelpers>CentreLoss", "tlhelpers>SegmentationLoss"}  # version 0.1 had no such kind
+LATER = {
+    "tlhelpers>CentreLoss",
+    "tlhelpers>SegmentationLoss",
+    "tlhelpers>QuantileLoss",
+}  # version 0.1 had no such kind
 NAMES = sorted(
     Path(name).stem
     for name in zipfile.ZipFile(ARCHIVE).namelist()

@@ -76,3 +76,16 @@ def check_number(name: str, value, within: str = "(-inf, inf)", cure: str = "") 
 def check_seed(seed: int) -> int:
     """Return `seed` as an int, or say that it must be a whole number in 0..2**32-1."""
     return check_whole("seed", seed, 0, 2**32 - 1)
+
+
+def check_strings(name: str, texts: Iterable[str]) -> list[str]:
+    """Return a list of texts, or say that one isn't a text, or that a single one came alone."""
+    alone = isinstance(texts, str)
+    listed = [] if alone else list(texts)
+    bad = [text for text in listed if not isinstance(text, str)]
+    if alone or bad:
+        raise ValueError(
+            f"`{name}` must be a list of texts. Received: {(texts if alone else bad[0])!r:.60}"
+            ". Put a single one in brackets, and leave out what is missing."
+        )
+    return listed

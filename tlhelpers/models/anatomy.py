@@ -26,6 +26,8 @@ from tlhelpers.models.graph import (
 
 import keras
 
+_RECURRENT = (keras.layers.RNN, keras.layers.Bidirectional)  # GRU, LSTM, ... are of the first
+
 
 @dataclass(frozen=True)
 class Block:
@@ -238,7 +240,8 @@ def head_start(steps: Sequence[Step]) -> int:
                                            \__ predictions   the old end, not in this model
 
     The head begins where the features stop having places: at the first cut where maps or sequences
-    have become one vector per sample. In a net of vectors only, it is the last layer that learns.
+    have become one vector per sample. A recurrent layer that makes this vector has read the
+    sequence: it's the base's. In a net of vectors only, the head is the last layer that learns.
     What comes behind but has had another end before, in the model that this one was made from, is
     the base's; and where nothing behind learns, the head is what is new. A model with several
     outputs is a backbone and has no head.
@@ -248,7 +251,9 @@ def head_start(steps: Sequence[Step]) -> int:
     ranks = [len(step.tensor.shape) for step in steps]
     if max(ranks) > 2:
         valid = [i for i in cuts(steps) if _is_vector(steps[i]) and max(ranks[: i + 1]) > 2]
-        return _behind_old_end(steps, min(valid, default=len(steps)))
+        first = min(valid, default=len(steps))
+        reads = first < len(steps) and isinstance(steps[first].layer, _RECURRENT)
+        return _behind_old_end(steps, first + reads)
     learning = [i for i, step in enumerate(steps) if learns(step.layer)]
     return learning[-1] if len(learning) > 1 else len(steps)
 

@@ -26,12 +26,19 @@ class Decoded(NamedTuple):
     scores: np.ndarray
 
 
-def greedy_search(begin: Callable[[int], Step], sentences: int, length: int) -> Decoded:
+def greedy_search(
+    begin: Callable[[int], Step],
+    sentences: int,
+    length: int,
+    end: int = END,
+    padding: int = PADDING,
+) -> Decoded:
     """Take the most probable word each time.
 
     Args:
         begin: see above; called once, with 1.
         sentences, length: n, and how many words to write at most, the end included.
+        end, padding: the numbers of the end of a sentence, and of what stands behind it.
 
     Returns:
         `Decoded`. A sentence that hasn't ended after `length` words stops there.
@@ -48,13 +55,13 @@ def greedy_search(begin: Callable[[int], Step], sentences: int, length: int) -> 
     """
     n, length = check_whole("sentences", sentences, 1), check_whole("length", length, 1)
     step, last, parents = begin(1), np.full(n, BEGIN), None
-    numbers, scores, ended = np.full((n, length), PADDING), np.zeros(n), np.zeros(n, bool)
+    numbers, scores, ended = np.full((n, length), padding), np.zeros(n), np.zeros(n, bool)
     for place in range(length):
         odds = step(last, parents)
-        last = np.where(ended, PADDING, odds.argmax(axis=1))
+        last = np.where(ended, padding, odds.argmax(axis=1))
         scores += np.where(ended, 0, odds.max(axis=1))
         numbers[:, place] = last
-        ended |= last == END
+        ended |= last == end
         parents = np.arange(n)
         if ended.all():
             break

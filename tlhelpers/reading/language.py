@@ -10,6 +10,7 @@ from tlhelpers.scores.likelihood import bits_per_character, perplexity
 from tlhelpers.scores.sampling import sampling_probabilities
 from tlhelpers.sources.language_models import NOTHING, LanguageModel
 from tlhelpers.sources.pieces import check_texts
+from tlhelpers.sources.speech_recognizers import SpeechRecognizer
 
 import keras
 import numpy as np
@@ -172,7 +173,9 @@ def generate(
             for row, end in zip(ids, ends, strict=True)]  # fmt: skip
 
 
-def traced(language: LanguageModel, name: str, function: Callable, inputs=None) -> Callable:
+def traced(
+    language: LanguageModel | SpeechRecognizer, name: str, function: Callable, inputs=None
+) -> Callable:
     """Return a function of a language model as a graph; traced again where it got adapters."""
     key = (name, *(id(variable) for variable in language.model.variables))
     if key not in language.traced:

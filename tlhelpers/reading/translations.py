@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tlhelpers.checks.words import check_seed, check_whole
+from tlhelpers.checks.words import check_seed, check_strings, check_whole
 from tlhelpers.reading.reports import Printed
 
 import numpy as np
@@ -73,7 +73,7 @@ def evaluate_translations(
         Reporting BLEU Scores", WMT 2018 (sacrebleu).
     """
     resamples = check_whole("resamples", resamples, 20, None, "1000 is usual.")
-    found, references = _texts("found", found), _texts("references", references)
+    found, references = check_strings("found", found), check_strings("references", references)
     if len(found) != len(references) or not found:
         raise ValueError(
             "`found` and `references` must be one text for each sentence, one or more. Received: "
@@ -106,14 +106,3 @@ def evaluate_translations(
         **scores, intervals=intervals, exact=sum(exact) / len(exact), sentences=len(found),
         signature=signature,
     )  # fmt: skip
-
-
-def _texts(name: str, texts) -> list[str]:
-    alone = isinstance(texts, str)
-    bad = [text for text in ([] if alone else texts) if not isinstance(text, str)]
-    if alone or bad:
-        raise ValueError(
-            f"`{name}` must be a list of texts. Received: {(texts if alone else bad[0])!r:.60}"
-            ". Put a single one in brackets, and leave out what is missing."
-        )
-    return list(texts)

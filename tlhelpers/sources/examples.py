@@ -6,16 +6,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tlhelpers.checks.words import check_choice, check_seed
-from tlhelpers.sources.datasets import load_dataset
+from tlhelpers.sources.datasets import choose_stratified, load_dataset
 from tlhelpers.sources.intents import INTENTS, load_intents
 from tlhelpers.sources.invented import write_invented
+from tlhelpers.sources.invented_ratings import write_invented_ratings
+from tlhelpers.sources.log_mel import RATE
 from tlhelpers.sources.mnist_m import make_mnist_m
+from tlhelpers.sources.series import month_after, part_tourism
+from tlhelpers.sources.spoken_digits import load_spoken_digits
 
 import numpy as np
 from PIL import Image
 
 KINDS = ("pictures", "domains", "texts", "boxes", "masks", "groups", "entities", "paragraphs",
-         "languages")  # fmt: skip
+         "languages", "series", "ratings", "sounds")  # fmt: skip
 _CAMERAS, _TWO_ALIKE = 24, (2, 6)  # bird and frog; of the stand-in pullover and shirt
 
 
@@ -38,10 +42,16 @@ def make_example(kind: str, folder: str | os.PathLike, size: int = 600, seed: in
       `load_paragraphs`.
     - "languages": `texts.csv` with the columns text, label and language, what is said to a voice
       assistant in English, German, Spanish and Russian, for `load_languages`.
+    - "series": `series.csv` with the columns date, id and value, seven years of monthly tourism
+      that our forecaster has never seen, for `load_series_file`. The dates are made up.
+    - "ratings": `mine.csv` with the columns user, item and rating, invented ratings of books by a
+      few people; and beside it `many.csv`, of many others, for `load_ratings`.
+    - "sounds": a folder for each digit, in it WAV files of people or synthetic voices who say it,
+      named `speaker_take.wav`, for `load_sounds`.
 
     Args:
-        kind: "pictures", "domains", "texts", "boxes", "masks", "groups", "entities", "paragraphs"
-            or "languages".
+        kind: "pictures", "domains", "texts", "boxes", "masks", "groups", "entities", "paragraphs",
+            "languages", "series", "ratings" or "sounds".
         folder: where; it is made. One that holds the example already stays as it is.
         size: how many pictures, texts or sentences, in each domain where there are two.
         seed: integer in 0..2**32-1 that draws them.
@@ -61,7 +71,8 @@ def make_example(kind: str, folder: str | os.PathLike, size: int = 600, seed: in
         folder.mkdir(parents=True, exist_ok=True)
         _WRITE[kind](folder, size, check_seed(seed))
         done.touch()
-    files = {"texts": "texts.csv", "languages": "texts.csv", "paragraphs": "paragraphs.txt"}
+    files = {"texts": "texts.csv", "languages": "texts.csv", "paragraphs": "paragraphs.txt",
+             "series": "series.csv", "ratings": "mine.csv"}  # fmt: skip
     return folder / files.get(kind, "")
 
 
@@ -95,6 +106,17 @@ def _write_groups(folder: Path, size: int, seed: int) -> None:
         _write_files(folder / name, np.clip(seen, 0, 255).astype("uint8"), names)
 
 
+def _write_sounds(folder: Path, size: int, seed: int) -> None:
+    from scipy.io import wavfile
+
+    digits = load_spoken_digits(takes=max(8, -(-size // 60)))
+    for row in choose_stratified(digits.y, size, seed):
+        place = folder / digits.class_names[digits.y[row]]
+        place.mkdir(exist_ok=True)
+        wave = np.round(digits.waves[row] * 32_767).astype("int16")
+        wavfile.write(place / f"{digits.speaker[row]}_{digits.take[row]}.wav", RATE, wave)
+
+
 def _write_texts(folder: Path, size: int, seed: int) -> None:
     data = load_dataset("rotten_tomatoes", train=size, test=10, seed=seed)
     with (folder / "texts.csv").open("w", newline="", encoding="utf8") as file:
@@ -116,6 +138,17 @@ def _write_languages(folder: Path, size: int, seed: int) -> None:
         for code, one in load_intents(("en", "de", "es", "ru"), per_class, seed).items():
             labels = [one.class_names[label] for label in one.y]
             rows.writerows(zip(one.texts, labels, [code] * len(one), strict=True))
+
+
+def _write_series(folder: Path, size: int, seed: int) -> None:
+    _, aside = part_tourism()
+    drawn = np.random.default_rng(seed).permutation(len(aside))[:size]
+    with (folder / "series.csv").open("w", newline="", encoding="utf8") as file:
+        rows = csv.writer(file)
+        rows.writerow(["date", "id", "value"])
+        for one in (aside[number].last(84) for number in drawn):
+            months = (month_after("2019-01", number) for number in range(len(one)))
+            rows.writerows(zip(months, [one.name] * len(one), one.history, strict=True))
 
 
 def _write_boxes(folder: Path, size: int, seed: int) -> None:
@@ -187,4 +220,5 @@ def _write_files(folder: Path, images: np.ndarray, names: Sequence[str] | None =
 _WRITE = {"pictures": _write_pictures, "domains": _write_domains, "texts": _write_texts,
           "boxes": _write_boxes, "masks": _write_masks, "groups": _write_groups,
           "entities": write_invented, "paragraphs": _write_paragraphs,
-          "languages": _write_languages}  # fmt: skip
+          "languages": _write_languages, "series": _write_series,
+          "ratings": write_invented_ratings, "sounds": _write_sounds}  # fmt: skip

@@ -6,14 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tlhelpers.checks.words import announce, check_seed
+from tlhelpers.sources.class_folders import find_classes
 from tlhelpers.sources.parts import PARTS, check_shares, connect, draw_parts
-from tlhelpers.sources.pictures import (
-    SUFFIXES,
-    check_size,
-    is_visible,
-    load_picture,
-    pictures_below,
-)
+from tlhelpers.sources.pictures import SUFFIXES, check_size, load_picture
 
 import numpy as np
 import psutil
@@ -105,7 +100,7 @@ def load_folder(
     """
     shares, seed = check_shares(validation, test), check_seed(seed)
     height, width = check_size(size)
-    classes = find_pictures(Path(folder))
+    classes = find_classes(Path(folder), SUFFIXES)
     _check_room(sum(map(len, classes.values())), height, width)
     x, y, files, skipped = _read(classes, size, fit, skip_unreadable)
     near = nearly_equal(x)
@@ -123,39 +118,6 @@ def load_folder(
     )
     announce(repr(data))
     return data
-
-
-def find_pictures(folder: Path) -> dict[str, list[Path]]:
-    """Return the pictures of each class, sorted: class name -> paths.
-
-    Raises:
-        ValueError: no folder, no classes in it, one class only, a class without pictures.
-    """
-    required = "`folder` must hold a folder of pictures for each class."
-    if not folder.is_dir():
-        what = "a file" if folder.exists() else "which does not exist"
-        raise ValueError(f"{required} Received: {str(folder)!r}, {what}.")
-    inside = sorted(path for path in folder.iterdir() if is_visible(path.name))
-    classes = {path.name: pictures_below(path) for path in inside if path.is_dir()}
-    if not any(classes.values()):
-        here = sum(path.suffix.lower() in SUFFIXES for path in inside)
-        got = f"{here} pictures without such folders" if here else "no pictures"
-        raise ValueError(
-            f"{required} Received: {str(folder)!r} with {got}. Put the pictures of each class into "
-            f"a folder of its name: {folder.name or 'folder'}/cat/1.jpg."
-        )
-    empty = [name for name, paths in classes.items() if not paths]
-    if empty:
-        raise ValueError(
-            f"{required} Received: no picture ({' '.join(sorted(SUFFIXES))}) in "
-            f"{', '.join(map(repr, empty))}. Put some there, or take the folder away."
-        )
-    if len(classes) < 2:
-        raise ValueError(
-            f"{required} Received: one class, {next(iter(classes))!r}. A classifier needs two: add "
-            "a folder of what it is not."
-        )
-    return classes
 
 
 def nearly_equal(x: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
 """A language model with its tokenizer, by one name: it guesses the next piece of a text."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -177,7 +177,8 @@ def load_language_model(name: str | os.PathLike = OURS) -> LanguageModel:
         licence = told.get("licence") or told.get("general.license", "unknown, ask its author")
         first, last = tokenizer.token_to_id(begin), file.metadata.get("tokenizer.ggml.eos_token_id")
     else:
-        origin, licence = _locate(name, hub), "as the preset's page says"
+        origin = locate_preset(name, hub.models.CausalLM.presets, OURS, _REQUIRED)
+        licence = "as the preset's page says"
         model, tokenizer = _read_preset(name, hub)
         first, last = tokenizer.start_token_id, getattr(tokenizer, "end_token_id", None)
     check_fits(name, model.output_shape[-1], tokenizer)
@@ -213,21 +214,25 @@ def _read_preset(name: str, hub) -> tuple[keras.Model, keras.layers.Layer]:
         ) from error
 
 
-def _locate(name: str, hub) -> str:
-    """Return where a preset comes from, or say at once that its host is out of reach."""
+def locate_preset(name: str, presets: Iterable[str], ours: str, required: str) -> str:
+    """Return where a preset comes from, or say at once that its host is out of reach.
+
+    Raises:
+        ValueError: neither a folder, nor one of `presets` or a name with a scheme, as `required`
+            says; a host that doesn't answer, in whose place `ours` can be had.
+    """
     if Path(name).is_dir():
         return f"folder {Path(name).resolve().name}"
     scheme, found, _ = name.partition("://")
-    presets = hub.models.CausalLM.presets
     if not found and name not in presets:
         raise ValueError(
-            f"{_REQUIRED} Received: name={name!r}.{did_you_mean(name, [OURS, *presets])}"
+            f"{required} Received: name={name!r}.{did_you_mean(name, [ours, *presets])}"
         )
     host = "https://huggingface.co" if scheme == "hf" else "https://api.kaggle.com"
     if scheme in ("hf", "kaggle", name) and not is_reachable(host):
         raise ValueError(
             f"`name` must be a preset that can be had. Received: name={name!r}, and its host {host}"
-            f" does not answer within 3 seconds (or TL_OFFLINE=1). Use {OURS!r}, which the package "
+            f" does not answer within 3 seconds (or TL_OFFLINE=1). Use {ours!r}, which the package "
             "index has, or a local folder."
         )
     return f"official, {scheme if found else 'KerasHub'}"

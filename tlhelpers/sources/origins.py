@@ -80,30 +80,41 @@ def tfds_folder() -> Path:
     return Path(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
 
 
-def _read_prepared(name: str) -> Pool:
-    """Read TFDS's own files from the folder itself, which asks no network about anything."""
+def prepared_folder(name: str) -> tuple[Path, str]:
+    """Return the folder that TFDS has prepared for a data set of its, and its origin.
+
+    It is found by the folder itself, which asks no network about anything.
+    """
     versions = sorted(
-        (tfds_folder() / _TFDS[name][0]).glob("*.*.*/dataset_info.json"),
+        (tfds_folder() / name).glob("*.*.*/dataset_info.json"),
         key=lambda path: [int(n) if n.isdigit() else -1 for n in path.parent.name.split(".")],
     )
     if not versions:
         raise NotHere("not prepared for TFDS")
     where = "TFDS_DATA_DIR" if os.environ.get("TFDS_DATA_DIR") else "TFDS's own folder"
-    return _read_tfds(name, versions[-1].parent, f"prepared, {where}")
+    return versions[-1].parent, f"prepared, {where}"
 
 
-def _download_official(name: str) -> Pool:
-    official, url = _TFDS[name]
+def official_folder(name: str, url: str) -> tuple[Path, str]:
+    """Let TFDS prepare a data set, if the host of its files answers; return folder and origin."""
     if not is_reachable(url):
         raise NotHere("official host does not answer")
     import tensorflow_datasets as tfds
 
     try:
-        builder = tfds.builder(official, data_dir=str(tfds_folder()))
+        builder = tfds.builder(name, data_dir=str(tfds_folder()))
         builder.download_and_prepare()
     except Exception as error:  # a network fails in many ways
         raise NotHere(f"TFDS could not prepare it ({type(error).__name__})") from error
-    return _read_tfds(name, Path(builder.data_path), "official, TFDS")
+    return Path(builder.data_path), "official, TFDS"
+
+
+def _read_prepared(name: str) -> Pool:
+    return _read_tfds(name, *prepared_folder(_TFDS[name][0]))
+
+
+def _download_official(name: str) -> Pool:
+    return _read_tfds(name, *official_folder(*_TFDS[name]))
 
 
 def _read_tfds(name: str, folder: Path, origin: str) -> Pool:

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from tlhelpers.checks.words import check_choice, check_whole
+from tlhelpers.sources.class_folders import files_below
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -93,14 +94,7 @@ def load_pictures(
 
 def pictures_below(folder: Path) -> list[Path]:
     """Return the files of pictures in a folder and below it, sorted; hidden ones do not count."""
-    below = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-    visible = (p for p in below if all(map(is_visible, p.relative_to(folder).parts)))
-    return sorted(path for path in visible if path.is_file())
-
-
-def is_visible(name: str) -> bool:
-    """Whether a file or folder of this name is the reader's, and not one of the system."""
-    return not name.startswith((".", "__MACOSX"))
+    return files_below(folder, SUFFIXES)
 
 
 def check_size(size) -> tuple[int, int]:

@@ -25,14 +25,16 @@ class Table:
     """The columns that are wanted; a million rows take little more than their texts.
 
     `rows` are the lines where they begin, `labels` numbers, and `codes` says of which label each
-    is. `groups` is empty without such a column; a row without a value has None there. `empty` are
-    the rows that have no text or no label: row -> what it lacks. They are in none of the others.
+    is. `groups` and `times` are empty without such a column; a row without a value has None in
+    `groups`. `empty` are the rows that have no text or no label: row -> what it lacks. They are in
+    none of the others.
     """
 
     rows: array = field(default_factory=lambda: array("q"))
     texts: list[str] = field(default_factory=list)
     labels: array = field(default_factory=lambda: array("q"))
     groups: list[str | None] = field(default_factory=list)
+    times: list[str] = field(default_factory=list)
     codes: dict[str, int] = field(default_factory=dict)
     empty: dict[int, str] = field(default_factory=dict)
 
@@ -40,11 +42,11 @@ class Table:
 def read_table(
     file: Path, columns: dict[str, str], separator: str | None, encoding: str | None
 ) -> Table:
-    """Read the columns "text", "label" and, if it is among them, "group" of a table.
+    """Read the columns of a table: a text, a label and, if they are among them, a group and a time.
 
     Args:
         file: the table; its first row names the columns.
-        columns: argument -> the name of its column; an error names the argument.
+        columns: argument -> the name of its column, in this order; an error names the argument.
         separator, encoding: as for `load_table`.
 
     Raises:
@@ -198,7 +200,9 @@ def _broken_line(file: Path, encoding: str, whole: int) -> int:
         return whole + 1
 
 
-def _append(table: Table, row: int, text: str, label: str, group: str | None = None) -> None:
+def _append(
+    table: Table, row: int, text: str, label: str, group: str | None = None, time: str | None = None
+) -> None:
     label = label.strip()
     if not label or not text.strip():
         table.empty[row] = "no text" if label else "no label"
@@ -208,3 +212,5 @@ def _append(table: Table, row: int, text: str, label: str, group: str | None = N
     table.labels.append(table.codes.setdefault(label, len(table.codes)))
     if group is not None:
         table.groups.append(sys.intern(group.strip()) or None)
+    if time is not None:
+        table.times.append(time)

@@ -11,6 +11,7 @@ from tlhelpers.models.centres import BESIDE, CentreLoss, draw_centres
 from tlhelpers.models.detector import stride_of
 from tlhelpers.models.graph import walk
 from tlhelpers.sources.crops import Crops, cut_crops
+from tlhelpers.tuning.fitting import compile_afresh
 from tlhelpers.tuning.schedules import warmup_cosine
 
 import keras
@@ -70,7 +71,7 @@ def fit_detector(
     frozen = not find_base(model).trainable_variables
     learner = head if frozen else model
     rate = warmup_cosine(learning_rate, rounds * epochs * -(-crops // batch_size))
-    learner.compile(keras.optimizers.AdamW(rate, weight_decay=1e-3), CentreLoss())
+    compile_afresh(learner, keras.optimizers.AdamW(rate, weight_decay=1e-3), CentreLoss(), None)
     losses: list[float] = []
     for number in range(rounds):
         drawn = np.random.SeedSequence([seed, number]).generate_state(2)

@@ -1,5 +1,6 @@
 """Low-rank adapters (LoRA) on the layers you name: add them, merge them."""
 
+import gc
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -121,8 +122,17 @@ def merge_lora(model: keras.Model, head: str | None = None) -> Trainability:
             b.assign(keras.ops.zeros(b.shape, b.dtype))  # what was traced with it stays right
             layer.lora_enabled, layer.lora_rank, layer.lora_alpha = False, None, None
             for variable in (a, b):
-                delattr(layer, variable.name)
+                _forget(layer, variable)
         return Choice(anatomy, []).apply()
+
+
+def _forget(layer: keras.Layer, variable: keras.Variable) -> None:
+    """Take a variable from a layer; Keras then looks for garbage, a second among many objects."""
+    gc.freeze()
+    try:
+        delattr(layer, variable.name)
+    finally:
+        gc.unfreeze()
 
 
 def _merged(place: Place):
