@@ -95,9 +95,9 @@ def advise(
     where a third fewer samples, half as many again, or a similarity 0.15 off would change it, or
     where two places read nearly alike.
 
-    Take it as a place to begin. In lesson 06, on a small network, it is right in 7 to 9 of 12 cases; on
-    VGG16 at 32 pixels (`benchmarks/accuracy/adviser.py`) in 4 of 6, and always fine-tuning the
-    whole network lost less there.
+    Take it as a place to begin. In lesson 06, on a small network, it is right in 7 to 9 of 12
+    cases; on VGG16 at 32 pixels (`benchmarks/accuracy/adviser.py`) in 4 of 6, and always
+    fine-tuning the whole network lost less there.
 
     Args:
         samples: labelled samples of the target task, all classes together; at least one per class,
