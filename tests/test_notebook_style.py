@@ -1,6 +1,8 @@
 """What every committed notebook keeps to; each message says what to do."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 from course.mathml import formula
@@ -175,3 +177,14 @@ def test_formulas_can_be_shown_without_a_network(nb):
             assert "<math" in formula(tex), (
                 f"cell {number}: `make course` cannot translate {tex!r}; write it more simply"
             )
+
+
+def test_the_closing_cell_stands_alone(nb):
+    """Its lesson runs it; here every name in it is one that it makes or imports itself."""
+    cells = [c.source for _, c in code_cells(nb) if "copy-me" in tags(c)]
+    assert len(cells) == 1, f"tag one closing cell `copy-me`; there are {len(cells)}"
+    missing = subprocess.run(
+        [sys.executable, "-m", "ruff", "check", "--isolated", "--ignore-noqa", "--select=F", "-"],
+        input=cells[0], capture_output=True, text=True,
+    )  # fmt: skip
+    assert missing.returncode == 0, missing.stdout

@@ -1,4 +1,4 @@
-"""Recipes work on their own, in a new process; the closing cell of each lesson stands alone."""
+"""Recipes work on their own, in a new process."""
 
 import json
 import os
@@ -11,7 +11,6 @@ from statistics import fmean
 
 import tlhelpers as tl
 
-import nbformat
 import numpy as np
 import pytest
 from PIL import Image
@@ -20,10 +19,9 @@ from scipy.io import wavfile
 ROOT = Path(__file__).parents[1]
 RECIPES = sorted((ROOT / "recipes").glob("*.py"))
 TRAINED = [path for path in RECIPES if not path.stem.startswith("serve_")]
-LESSONS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 ELSEWHERE = {"language_model"}  # tests/test_language_recipe.py: the real network takes a minute
 SECONDS = 1200
-MOST_LINES = {"recipe": 80, "cell": 25}
+MOST_LINES = 80
 
 # Three seeds in one process: what a recipe imports and traces is paid for once.
 SEEDS = """
@@ -240,7 +238,7 @@ USES = {
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
 def test_a_recipe_fits_on_a_page_and_says_how_to_use_it(recipe, monkeypatch, capsys):
-    assert len(recipe.read_text(encoding="utf8").splitlines()) <= MOST_LINES["recipe"]
+    assert len(recipe.read_text(encoding="utf8").splitlines()) <= MOST_LINES
     monkeypatch.setattr(sys, "argv", [str(recipe), "--help"])
     with pytest.raises(SystemExit) as stopped:
         runpy.run_path(str(recipe), run_name="__main__")
@@ -371,22 +369,3 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(name, write, says, tmp_pat
     said = capsys.readouterr().err
     assert code == 1 and re.search(says, said) and said.count("\n") == 1, said
     assert not out.exists() and not (tmp_path / "result.unfinished").exists()
-
-
-@pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)
-def test_the_closing_cell_stands_alone(lesson):
-    """Its lesson runs it; here every name in it is one that it makes or imports itself."""
-    nb = nbformat.read(lesson, as_version=4)
-    cells = [
-        c.source
-        for c in nb.cells
-        if c.cell_type == "code" and "copy-me" in c.metadata.get("tags", [])
-    ]
-    assert len(cells) == 1, f"tag one closing cell `copy-me`; there are {len(cells)}"
-    assert len(cells[0].splitlines()) <= MOST_LINES["cell"]
-    missing = subprocess.run(
-        [sys.executable, "-m", "ruff", "check", "--isolated", "--select=F", "-"],
-        input=cells[0], capture_output=True, text=True,
-    )  # fmt: skip
-    assert missing.returncode == 0, missing.stdout
-    assert "%" not in {line[:1] for line in cells[0].splitlines()}, "it is pasted into a file"

@@ -1,3 +1,5 @@
+import gc
+
 from tlhelpers.tuning.describing import describe
 from tlhelpers.tuning.fine_tuning import fine_tune
 from tlhelpers.tuning.gradual import GradualUnfreezing
@@ -83,7 +85,9 @@ def test_merged_models_are_plain_and_predict_the_same(case, tmp_path):
     add_lora(model, 2, targets, alpha=4)
     train(model, x)
     adapted = model.predict(x, verbose=0)
+    frozen = gc.get_freeze_count()
     table = merge_lora(model)
+    assert gc.get_freeze_count() == frozen  # what a program set aside stays there
     assert [(v.path, v.shape) for v in model.weights] == shapes
     assert table.total == total and "lora" not in str(model.get_config()).lower()
     np.testing.assert_allclose(model.predict(x, verbose=0), adapted, atol=1e-5)

@@ -277,10 +277,11 @@ def asking_for_compile() -> Iterator[None]:
 
 def living_models() -> list[keras.Model]:
     """Return every Keras model of this process, those that failed while they were made aside."""
-    kinds = {keras.Model}  # a look into a set for each of a million objects, not an issubclass
+    kinds = {keras.Model}
     while more := {sub for kind in kinds for sub in type.__subclasses__(kind)} - kinds:
         kinds |= more
-    models = [thing for thing in gc.get_objects() if type(thing) in kinds]
+    known = set(map(id, kinds))  # a look into a set for each of a million objects, no issubclass
+    models = [thing for thing in gc.get_objects() if id(type(thing)) in known]
     return [model for model in models if "_layers" in vars(model)]
 
 

@@ -1,6 +1,5 @@
 """Low-rank adapters (LoRA) on the layers you name: add them, merge them."""
 
-import gc
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -127,12 +126,12 @@ def merge_lora(model: keras.Model, head: str | None = None) -> Trainability:
 
 
 def _forget(layer: keras.Layer, variable: keras.Variable) -> None:
-    """Take a variable from a layer; Keras then looks for garbage, a second among many objects."""
-    gc.freeze()
-    try:
-        delattr(layer, variable.name)
-    finally:
-        gc.unfreeze()
+    """Delete a layer's variable as `delattr` does, but for Keras' search of all memory each time.
+
+    That search is a second where a million objects live, and LoRA has two dozen variables.
+    """
+    layer._untrack_variable(variable)
+    super(keras.Layer, layer).__delattr__(variable.name)
 
 
 def _merged(place: Place):

@@ -1,7 +1,8 @@
 """Train a recommender, and take it to other users: items stay, each user is found at once."""
 
+from tlhelpers.checks.ratings import check_pairs
 from tlhelpers.checks.words import check_number, check_whole
-from tlhelpers.models.recommender import build_recommender
+from tlhelpers.models.recommender import build_recommender, tables_of
 from tlhelpers.scores.ridge_users import ridge_users
 from tlhelpers.sources.ratings import Ratings
 from tlhelpers.tuning.freezing import freeze
@@ -20,12 +21,13 @@ def fit_recommender(
 ) -> keras.Model:
     """Return a recommender that has learnt users and items from ratings.
 
-    Adam, with a cosine decay, and a hundred steps in an epoch. The weights are drawn by the seed of
+    Adam, with a cosine decay, on batches of a hundredth of the ratings, but of 64 at least: a
+    hundred steps in an epoch, fewer below 6,400 ratings. The weights are drawn by the seed of
     `set_seed`.
 
     Args:
         data: of `load_ratings`.
-        rows: which of its ratings to learn from; None: all.
+        rows: which of its ratings to learn from, numbers or booleans; None: all.
         dimensions: of a vector; 0 learns biases alone, which are means of users and items.
         strength: of the penalty of each user and each item, see `build_recommender`.
         epochs: passes over the ratings.
@@ -39,7 +41,7 @@ def fit_recommender(
         >>> tl.fit_recommender(data, dimensions=2, epochs=1).name
         'recommender'
     """
-    rows = np.arange(len(data.users)) if rows is None else np.asarray(rows)
+    rows = np.arange(len(data.users))[slice(None) if rows is None else rows]
     count = check_whole("len(rows)", len(rows), 1)
     epochs, size = check_whole("epochs", epochs, 1), max(64, count // 100)
     learning_rate = check_number("learning_rate", learning_rate, "(0, inf)")
@@ -68,13 +70,14 @@ def fit_users(
     Args:
         model: of `build_recommender`, trained on many users.
         pairs: number of the (new) user and of the item in each row, int `(n, 2)`.
-        ratings: `(n,)`.
+        ratings: what they said, `(n,)`.
         strength: as in `ridge_users`.
         users: how many there are; by default the highest number and one.
 
     Raises:
-        ValueError: a model without such items and users; an item that it doesn't have; what
-            `ridge_users` refuses.
+        ValueError: a model without such items and users; no pairs; an item that it doesn't have;
+            another number of ratings than of pairs, or some that aren't finite; what `ridge_users`
+            refuses.
 
     Example:
         >>> many = tl.build_recommender(users=50, items=5, dimensions=2, centre=3.6)
@@ -82,24 +85,11 @@ def fit_users(
         >>> few.predict(np.array([[0, 3]]), verbose=0).shape
         (1, 1)
     """
-    try:
-        (items,) = model.get_layer("items").get_weights()
-        centre = float(model.get_layer("task_regression").offset)
-    except (ValueError, AttributeError) as error:
-        raise ValueError(
-            f"`model` must be a recommender. Received: {model!r}. Build it with "
-            "tl.build_recommender."
-        ) from error
-    pairs = np.asarray(pairs)
-    rows = pairs[:, 1] if pairs.ndim == 2 and pairs.shape[1] == 2 else np.array([-1])
-    if len(rows) == 0 or rows.min() < 0 or rows.max() >= len(items) or pairs.dtype.kind != "i":
-        raise ValueError(
-            "`pairs` must be whole numbers `(n, 2)`, a user and an item of the model in each row. "
-            f"Received: {pairs.dtype} {pairs.shape}, {len(items)} items. Take `.pairs` of ratings "
-            "that were loaded with items=source.item_names."
-        )
+    _, items, centre = tables_of(model)
+    pairs, ratings = check_pairs(pairs, ratings, len(items))
+    rows = pairs[:, 1]
     x = np.hstack([items[:, :-1], np.ones((len(items), 1), items.dtype)])
-    left = np.asarray(ratings, "float64") - centre - items[rows, -1]
+    left = ratings - centre - items[rows, -1]
     users = None if users is None else check_whole("users", users, 1)
     found = ridge_users(pairs[:, 0], x[rows], left, strength, count=users)
     other = build_recommender(len(found), len(items), items.shape[1] - 1, centre)
