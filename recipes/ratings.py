@@ -22,6 +22,7 @@ add("--source", default="movielens-1m", help="a larger one, with the same names 
 for column in ("user", "item", "rating"):
     add(f"--{column}", default=column, help=f"the name of the column of {column}s")
 add("--time", help="the name of a column of numbers; then the latest ratings are the test")
+add("--scale", type=float, nargs=2, help="lowest and highest rating; none: those of the source")
 add("--held", type=int, default=5, help="ratings of each user that are held out for the test")
 
 
@@ -31,26 +32,25 @@ def train(options, results):
         table = tl.make_example("ratings", results.path / "example", 400)
         source = table.with_name("many.csv")
     how = options.user, options.item, options.rating, options.time
-    tl.load_ratings(table, *how, repeated="last")  # what is wrong with it is said at once
-    many = tl.load_ratings(source, *how, repeated="last")
+    tl.load_ratings(table, *how, options.scale, repeated="last")  # what is wrong is said at once
+    many = tl.load_ratings(source, *how, options.scale, repeated="last")
     mine = tl.load_ratings(table, *how, many.scale, many.item_names, "last")
     results.note("data", f"{mine}\nfrom {many}", show=True)
     known, held = tl.draw_known(mine.users, None, options.held, seed=seed, times=mine.times)
-    away = np.flatnonzero(many.users % 8 == seed % 8)  # on them the strength is chosen
-    rest = np.setdiff1d(np.arange(len(many.users)), away)
-    base = tl.fit_recommender(many, rest, epochs=10 if options.quick else 20)
+    people = np.random.default_rng(seed).permutation(len(many.user_names))
+    away = np.isin(many.users, people[: max(1, len(people) // 8)])  # to choose the strength on
+    base = tl.fit_recommender(many, ~away, epochs=10 if options.quick else 20)
 
-    def carry(data, rows, strength):
-        given = data.pairs[rows], data.ratings[rows], strength, len(data.user_names)
-        return tl.fit_users(base, *given)
+    def carry(data, rows, s):
+        return tl.fit_users(base, data.pairs[rows], data.ratings[rows], s, len(data.user_names))
 
     def judge(model, data, rows):
         return tl.evaluate_ratings(model, data.pairs[rows], data.ratings[rows], data.scale)
 
-    drawn = tl.draw_known(many.users[away], None, options.held, seed=seed)
-    tried = [(judge(carry(many, away[drawn.known], s), many, away[drawn.held]).rmse, s)
-             for s in (0.5, 1, 2, 4, 8, 16)]  # fmt: skip
-    strength = min(tried)[1]
+    away, times = np.flatnonzero(away), many.times[away] if options.time else None
+    drawn = tl.draw_known(many.users[away], None, options.held, seed=seed, times=times)
+    _, strength = min((judge(carry(many, away[drawn.known], s), many, away[drawn.held]).rmse, s)
+                      for s in (0.5, 1, 2, 4, 8, 16))  # fmt: skip
     models = {"items carried": carry(mine, known, strength),
               "from scratch": tl.fit_recommender(mine, known),
               "user and item means": tl.fit_recommender(mine, known, dimensions=0)}  # fmt: skip
@@ -68,7 +68,7 @@ def train(options, results):
 
 
 def write(saved, names, file):
-    top = [(name, item, f"{said:.2f}") for name in names for item, said in saved.recommend(name)]
+    top = [(user, item, f"{said:.2f}") for user, item, said in saved.recommend_each(names)]
     csv.writer(file, lineterminator="\n").writerows([("user", "item", "predicted"), *top])
 
 

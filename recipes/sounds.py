@@ -33,7 +33,7 @@ def cepstra(pictures):
 
 
 def train(options, results):
-    if options.seconds < 0.8:
+    if not options.seconds >= 0.8:  # no number is not above it
         raise ValueError(f"`--seconds` must be 0.8 or above. Received: {options.seconds}. Try 1.0.")
     folder, pattern = options.folder, options.group
     if not folder:

@@ -69,6 +69,15 @@ def test_bad_files_are_named(untrained, tmp_path):
         tl.load_forecaster("tourism")
 
 
+def test_no_weight_is_dropped_unsaid(untrained, tmp_path):
+    with pytest.raises(ValueError, match=r"a Forecaster\. Received: Functional"):
+        tl.save_forecaster(tmp_path / "mine.npz", untrained.model)
+    untrained.model.get_layer("correction").enable_lora(2)
+    with pytest.raises(ValueError, match="left over: correction/lora_kernel_a"):
+        tl.save_forecaster(tmp_path / "mine.npz", untrained)
+    assert not list(tmp_path.iterdir())
+
+
 def test_ours_goes_on_with_a_season_and_a_trend_better_than_a_year_ago():
     forecaster = tl.load_forecaster()
     known = tl.Series("made", SEASONS, np.zeros(0), "2020-01").hold_out(12)

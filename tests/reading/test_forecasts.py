@@ -1,6 +1,7 @@
 """The report of forecasts and their figure."""
 
 import json
+from dataclasses import replace
 
 import tlhelpers as tl
 
@@ -28,19 +29,35 @@ def test_its_numbers_are_those_of_the_scores():
 
 @pytest.mark.parametrize(
     ("forecasts", "quantiles", "says"),
-    [(AHEAD[0], (0.1, 0.5, 0.9), "must be quantiles"),
-     (AHEAD, (0.1, 0.4, 0.9), "among them"),
-     (np.repeat(AHEAD, 2, axis=1), (0.1, 0.5, 0.9), r"future: \['tea', 'milk'\]"),
-     (AHEAD[:1], (0.1, 0.5, 0.9), r"must be of (one )?shape")],
+    [(AHEAD[0], (0.1, 0.5, 0.9), r"must be \(2, months, 3\)"),
+     (AHEAD[:, :0], (0.1, 0.5, 0.9), r"must be \(2, months, 3\)"),
+     (AHEAD, (0.1, 0.4, 0.9), "`quantiles` must have 0.5"),
+     (AHEAD, (0.1, 0.2, 0.3, 0.5), r"must be \(2, months, 4\)"),
+     (np.repeat(AHEAD, 2, axis=1), (0.1, 0.5, 0.9), "of 6 months .* less in tea, milk"),
+     (AHEAD[:1], (0.1, 0.5, 0.9), r"must be \(2, months, 3\)")],
 )  # fmt: skip
 def test_what_does_not_fit_is_refused(forecasts, quantiles, says):
     with pytest.raises(ValueError, match=says):
         tl.evaluate_forecasts(forecasts, [TEA, MILK], quantiles, season=3)
 
 
-def test_a_series_shorter_than_a_season_has_no_year_ago():
+@pytest.mark.parametrize(
+    ("history", "says"),
+    [(np.append(TEA.history, np.nan), "finite numbers.* in milk"),
+     (np.ones(12), "Received: milk, which repeats itself exactly"),
+     (np.ones(3), "more than a season of 3")],
+)  # fmt: skip
+def test_a_history_without_a_scale_is_named(history, says):
+    with pytest.raises(ValueError, match=says):
+        tl.evaluate_forecasts(AHEAD, [TEA, replace(MILK, history=history)], season=3)
+
+
+def test_the_year_ago_of_a_short_series_or_of_no_months_is_refused():
     with pytest.raises(ValueError, match=r"a season of 12 or more\. Received: 11"):
         tl.year_ago(np.ones(11))
+    for bad in ({"season": 0}, {"season": -3}, {"months": 0}):
+        with pytest.raises(ValueError, match=f"`{next(iter(bad))}` must be a whole number"):
+            tl.year_ago(np.ones(24), **bad)
 
 
 def test_each_series_has_a_panel_with_its_forecast():
@@ -55,3 +72,19 @@ def test_each_series_has_a_panel_with_its_forecast():
             tl.plot_forecasts(some, AHEAD)
     with pytest.raises(ValueError, match=r"must be \(1, months, 3\)"):
         tl.plot_forecasts([TEA], AHEAD)
+    with pytest.raises(ValueError, match=r"`quantiles` must have 0\.5"):
+        tl.plot_forecasts([TEA], AHEAD[:1], quantiles=(0.1, 0.4, 0.9))
+    with pytest.raises(ValueError, match="`known` must be a whole number, 1 or above"):
+        tl.plot_forecasts([TEA], AHEAD[:1], known=0)
+
+
+@pytest.mark.parametrize("use", [tl.evaluate_forecasts, lambda a, s: tl.plot_forecasts(s, a)])
+def test_a_series_without_brackets_is_refused(use):
+    with pytest.raises(ValueError, match=r"`series` must be a list .*Series\(tea.*brackets"):
+        use(AHEAD[:1], TEA)
+
+
+def test_the_axis_begins_at_0_but_hides_no_forecast_below():
+    figure = tl.plot_forecasts([TEA, MILK], AHEAD - [[[0]], [[100]]])
+    tea, milk = (ax.get_ylim()[0] for ax in figure.axes)
+    assert tea == 0 and milk < -10

@@ -61,6 +61,7 @@ def test_the_interval_holds_the_rate_shrinks_and_is_the_seed_s():
 @pytest.mark.parametrize(
     ("found", "references", "says"),
     [("a", ["a"], "`found` must be a list"), (["a"], "a", "`references` must be a list"),
+     (b"ab", ["a"], "found=b'ab'"), (["a"], None, "`references` must.*NoneType"),
      ([None], ["a"], "`found` must be a list of texts.*None"), ([], [], "one or more.*0 and 0"),
      (["a"], ["a", "b"], "1 and 2"), (["a", "b"], ["a", " ... "], r"references\[1\] without")],
 )  # fmt: skip

@@ -82,6 +82,7 @@ def test_the_report_says_how_it_was_computed():
         (["a"], [" "], r"references\[0\]"),
         ("a", ["a"], "`found` must be a list of texts"),
         (["a"], [None], "`references` must be a list of texts"),
+        (None, ["a"], "`found` must be a list of texts.*NoneType"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(found, references, why):

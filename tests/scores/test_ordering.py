@@ -1,7 +1,9 @@
 """The share of a user's pairs in the right order, against SciPy, scikit-learn and brute force."""
 
+import tracemalloc
 from itertools import combinations
 
+from tlhelpers.scores import ordering
 from tlhelpers.scores.ordering import ordering_score
 
 import numpy as np
@@ -44,10 +46,28 @@ def test_of_likes_it_is_the_auc_of_each_user():
     assert ordering_score(users, likes, said) == pytest.approx(np.mean(each))
 
 
-@pytest.mark.parametrize(("predicted", "said"), [
-    ([1.0, 2.0], r"shapes \(3,\), \(3,\), \(2,\)"),
-    ([1.0, 2.0, np.nan], "1 that aren't"),
+def test_what_is_predicted_may_be_unsigned():
+    assert ordering_score(np.zeros(3, int), [3, 2, 1], np.array([0, 1, 2], "uint8")) == 0
+
+
+def test_a_user_with_many_ratings_is_looked_at_in_parts(monkeypatch):
+    rng = np.random.default_rng(2)
+    users, ratings, said = np.zeros(3_000, int), rng.integers(1, 6, 3_000), rng.normal(size=3_000)
+    tracemalloc.start()
+    whole = ordering_score(users, ratings, said)
+    assert tracemalloc.get_traced_memory()[1] < 40e6  # a square of floats takes 72 MB
+    tracemalloc.stop()
+    monkeypatch.setattr(ordering, "_AT_ONCE", 1_000_000)
+    assert ordering_score(users, ratings, said) == whole
+
+
+@pytest.mark.parametrize(("change", "said"), [
+    ({"predicted": [1.0, 2.0]}, r"shapes \(3,\), \(3,\), \(2,\)"),
+    ({"predicted": [1.0, 2.0, np.nan]}, "`predicted` must be finite. Received: 1 that aren't"),
+    ({"ratings": [1.0, np.nan, np.inf]}, "`ratings` must be finite. Received: 2 that aren't"),
 ])  # fmt: skip
-def test_what_cannot_be_scored_is_refused(predicted, said):
+def test_what_cannot_be_scored_is_refused(change, said):
     with pytest.raises(ValueError, match=said):
-        ordering_score(np.zeros(3, int), np.arange(3), predicted)
+        ordering_score(
+            **{"users": [0, 0, 0], "ratings": [0, 1, 2], "predicted": [0, 1, 2]} | change
+        )

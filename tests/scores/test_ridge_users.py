@@ -38,6 +38,12 @@ def test_with_mean_and_matrix_it_is_the_posterior_mean_of_a_normal_prior():
     np.testing.assert_array_equal(found[1], mean)  # nothing is known of the second
 
 
+def test_users_may_be_unsigned():
+    users, x, t = drawn(8)
+    np.testing.assert_array_equal(ridge_users(users.astype("uint32"), x, t, 1),
+                                  ridge_users(users, x, t, 1))  # fmt: skip
+
+
 def test_the_order_of_the_rows_does_not_count():
     users, x, t = drawn(5)
     order = np.random.default_rng(6).permutation(len(t))
@@ -51,8 +57,12 @@ def test_the_order_of_the_rows_does_not_count():
     ({"strength": np.eye(2)}, r"Received: shape \(2, 2\)"),
     ({"targets": np.zeros(3)}, "Take the same rows"),
     ({"users": np.full(40, 0.5)}, "`users` must be whole numbers"),
-    ({"users": np.full(40, -1)}, "Received: -1 to -1"),
+    ({"users": np.full(40, -1)}, "-1 to -1"),
     ({"count": 2}, "count=2. Number them anew"),
+    ({"count": 6.5}, "`count` must be a whole number"),
+    ({"mean": np.zeros(1)}, r"`mean` must be finite numbers of shape \(3,\).*shape \(1,\)"),
+    ({"mean": np.zeros(2)}, r"Received: shape \(2,\), 0 not finite"),
+    ({"mean": [0, 0, np.nan]}, r"Received: shape \(3,\), 1 not finite"),
     ({"vectors": np.full((40, 3), np.inf)}, "must be finite"),
 ])  # fmt: skip
 def test_what_it_cannot_do_is_refused(change, said):

@@ -79,6 +79,15 @@ def test_pictures_without_classes(tmp_path):
         tl.load_pictures(tmp_path / "empty")
 
 
+def test_it_is_said_where_there_are_fewer_than_asked_for(tmp_path, monkeypatch, capsys):
+    series = [tl.Series(f"t{n}", np.ones(84), np.ones(24)) for n in range(5)]
+    monkeypatch.setattr(examples, "part_tourism", lambda: (None, series))
+    tl.make_example("series", tmp_path / "few", size=5)
+    assert "no more" not in capsys.readouterr().out
+    tl.make_example("series", tmp_path / "many", size=2_000)
+    assert "5 series: there are no more, and 2,000 were asked for" in capsys.readouterr().out
+
+
 def test_masks_say_where_the_ink_is_and_some_pictures_have_none(tmp_path):
     folder = tl.make_example("masks", tmp_path / "digits", size=30)
     files = sorted((folder / "pictures").iterdir())

@@ -1,6 +1,6 @@
 """Folders of pictures as people have them: what is on which side, and what is refused."""
 
-from tlhelpers.sources import folders
+from tlhelpers.sources import class_parts, folders
 from tlhelpers.sources.folders import load_folder, nearly_equal
 
 import numpy as np
@@ -128,7 +128,7 @@ def test_what_is_no_folder_of_classes_is_refused(tmp_path):
     told(tmp_path / "nowhere", "which does not exist")
     (tmp_path / "file").write_text("x")
     told(tmp_path / "file", "a file")
-    told(tmp_path, "with no pictures")
+    told(tmp_path, r"with no pictures \(.*\.jpg.*\)\. Put")
     flat = write_pictures(tmp_path / "flat", {"": 3})
     told(flat, r"3 pictures without such folders.*flat/cat/1\.jpg")
     one = write_pictures(tmp_path / "one", {"cat": 3})
@@ -163,7 +163,7 @@ def test_too_few_pictures_for_three_parts(tmp_path):
 
 def test_pictures_that_do_not_fit_into_memory_are_refused_before_they_are_read(pets, monkeypatch):
     free = type("Memory", (), {"available": 40 * 24 * 24 * 3})
-    monkeypatch.setattr(folders.psutil, "virtual_memory", lambda: free)
+    monkeypatch.setattr(class_parts.psutil, "virtual_memory", lambda: free)
     monkeypatch.setattr(folders, "load_picture", None)
     with pytest.raises(ValueError, match=r"a third of the free memory.*Take a smaller `size`"):
         load_folder(pets, (24, 24))

@@ -48,7 +48,11 @@ def test_with_times_the_latest_are_held_and_those_before_known():
     ({"least": 4}, "`least` must be a whole number, 5 or above"),
     ({"least": 99}, "no user has more than 6 ratings"),
     ({"seed": -1}, "`seed` must be"),
+    ({"users": np.full(6, -1)}, "`users` must be whole numbers.* -1 to -1"),
+    ({"users": np.zeros(6)}, "`users` must be whole numbers.*float64"),
+    ({"users": np.array(["ann"] * 6)}, "`users` must be whole numbers"),
+    ({"times": np.zeros(5)}, r"`times` must have .* Received: shape \(5,\), 6 users"),
 ])  # fmt: skip
 def test_wrong_arguments_are_refused(change, said):
     with pytest.raises(ValueError, match=said):
-        draw_known(np.zeros(6, int), **{"known": 2, "held": 3} | change)
+        draw_known(**{"users": np.zeros(6, int), "known": 2, "held": 3} | change)

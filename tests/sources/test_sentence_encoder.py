@@ -78,7 +78,7 @@ def test_another_script_is_the_unknown_piece(encoder):
 
 @pytest.mark.parametrize(("texts", "said"), [
     ("one", r"must be a list of texts. Received: texts='one'.*\[text\]"),
-    (3, "Received: a int"),
+    (3, "Received: texts of type int"),
     (["a", None], r"Received: texts\[1\]=None of type NoneType"),
     (["a", float("nan")], r"texts\[1\]=nan"),
     (["\ud83d"], r"whole characters. Received: texts\[0\]"),

@@ -48,11 +48,19 @@ def test_a_series_can_be_cut_on_both_sides():
     assert one.last(99).history.tolist() == one.history.tolist()
     assert held.months_ahead(2) == ["2026-11", "2026-12"] and one.months_ahead(1) == ["2027-05"]
     assert repr(held) == "Series(tea, 24 months from 2024-11, 6 ahead)"
-    for bad in (30, 0):
-        with pytest.raises(ValueError, match="tea has 30 months"):
+    for bad, says in [(0, "1 or above"), (30, "leave a month.* tea has 30 months")]:
+        with pytest.raises(ValueError, match=f"`months` must .*{says}"):
             one.hold_out(bad)
+    with pytest.raises(ValueError, match=r"tea has 1 months\. .* take the series out"):
+        one.last(1).hold_out(1)
     with pytest.raises(ValueError, match="`start` must be the first month"):
         replace(one, start="").months_ahead()
+
+
+@pytest.mark.parametrize("start", ["Jan 2015", "2015", "2015-1", "2015-13", "2015-01-31", None])
+def test_a_start_that_is_no_month_is_refused(start):
+    with pytest.raises(ValueError, match="`start` must be a month, written as 2015-01"):
+        tl.Series("tea", np.arange(3.0), np.zeros(0), start)
 
 
 def test_another_name_is_refused():

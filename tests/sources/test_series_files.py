@@ -43,6 +43,7 @@ def test_a_wide_table_and_one_series_alone(write):
         ("2025-01,a,-3\n", "'-3' is no number above 0"),
         ('2025-01,a,"1,5"\n', "'1,5' is no number"),
         ("2025-01,a,nan\n", "'nan' is no number"),
+        ("2025-01,a,inf\n", "'inf' is no number"),
         ("2025-13,a,1\n", "'2025-13' is no month such as 2025-03"),
         ("01/02/2025,a,1\n", "is no month"),
         ("", "rows below the first"),

@@ -3,6 +3,7 @@
 import struct
 
 import tlhelpers as tl
+from tlhelpers.sources import sound_folders
 from tlhelpers.sources.sounds import load_sound, prepare_sound
 from tlhelpers.sources.spoken_digits import from_mu_law, load_spoken_digits
 
@@ -72,10 +73,10 @@ def test_short_ones_stand_in_the_middle_and_of_long_ones_the_loudest_stretch_is_
     assert not silent.any() and np.isfinite(tl.log_mel(silent[None])).all()
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(
     st.lists(st.floats(-1, 1, width=32), min_size=1, max_size=300),
-    st.integers(1_000, 60_000),
+    st.integers(1_000, 768_000),
     st.floats(0.01, 2),
 )
 def test_any_wave_becomes_one_of_the_length_and_peak(samples, rate, seconds):
@@ -83,6 +84,23 @@ def test_any_wave_becomes_one_of_the_length_and_peak(samples, rate, seconds):
     found = prepare_sound(wave, rate, seconds)
     assert found.shape == (max(round(seconds * 16_000), 1),) and np.isfinite(found).all()
     assert not found.any() or np.abs(found).max() == pytest.approx(0.6, rel=1e-5)
+
+
+@pytest.mark.parametrize("rate", [767_999, 59_999, 8_001])
+def test_a_rate_without_a_common_divisor_is_met_within_a_thousandth_and_filters_stay_short(
+    rate, monkeypatch
+):
+    from scipy import signal
+
+    asked, resample = [], signal.resample_poly
+    monkeypatch.setattr(
+        signal, "resample_poly", lambda wave, *by: asked.append(by) or resample(wave, *by)
+    )
+    found = prepare_sound(0.5 * tone(rate, 0.2), rate, seconds=None, peak=None)
+    ((up, down),) = asked
+    assert up / down == pytest.approx(16_000 / rate, rel=1e-3) and max(up, down) <= 16_000
+    there = np.arange(200, 3_000) * down / up / rate  # when each sample was heard
+    np.testing.assert_allclose(found[200:3_000], 0.5 * np.sin(2 * np.pi * 440 * there), atol=2e-3)
 
 
 def no_sound(path):
@@ -119,6 +137,23 @@ def test_bad_lengths_and_peaks_are_the_callers(tmp_path):
         load_sound(tmp_path / "a.wav", seconds=0)
     with pytest.raises(ValueError, match=r"^`peak` must be"):
         load_sound(tmp_path / "a.wav", peak=2)
+    (tmp_path / "`seconds`").mkdir()
+    (tmp_path / "`seconds`" / "b.wav").write_bytes(b"no")
+    with pytest.raises(ValueError, match=r"^`path` must be a.*Save it again as WAV"):
+        load_sound(tmp_path / "`seconds`" / "b.wav")
+
+
+@pytest.mark.parametrize("skip", [False, True])
+@pytest.mark.parametrize("seconds", [0, float("nan"), float("inf"), None])
+def test_a_bad_length_is_the_callers_also_of_a_folder(folder, seconds, skip):
+    with pytest.raises(ValueError, match=r"^`seconds` must be a finite number.*Try 1\.0\.$"):
+        tl.load_sounds(folder, seconds, skip_unreadable=skip)
+
+
+def test_sounds_that_do_not_fit_into_memory_are_refused_before_they_are_read(folder, monkeypatch):
+    monkeypatch.setattr(sound_folders, "load_sound", None)
+    with pytest.raises(ValueError, match=r"24 sounds of 1e\+09 seconds.*fewer `seconds`\.$"):
+        tl.load_sounds(folder, 1e9)
 
 
 @pytest.fixture
@@ -152,6 +187,17 @@ def test_copies_stay_on_one_side(folder):
     for number in range(6):
         copy, first = folder / f"high/z{number}.wav", next(folder.glob(f"high/?_{number}.wav"))
         assert side[copy] == side[first]
+    assert data.held_together == 12 and not data.in_two_classes
+    assert repr(data).endswith("; equal to another, and on its side: 12")
+
+
+def test_one_sound_in_two_classes_is_told(folder, capsys):
+    (folder / "low" / "twin.wav").write_bytes((folder / "high" / "a_0.wav").read_bytes())
+    data = tl.load_sounds(folder)
+    assert [[path.name for path in twins] for twins in data.in_two_classes] == [
+        ["a_0.wav", "twin.wav"]
+    ]
+    assert "in two classes: 1" in capsys.readouterr().out
 
 
 def test_bad_folders_are_told(folder, tmp_path):
@@ -159,8 +205,9 @@ def test_bad_folders_are_told(folder, tmp_path):
     with pytest.raises(ValueError, match=r"bad\.wav.*Or pass skip_unreadable=True"):
         tl.load_sounds(folder)
     assert "not readable: 1" in repr(tl.load_sounds(folder, skip_unreadable=True))
-    (tmp_path / "none").mkdir()
-    with pytest.raises(ValueError, match=r"a folder of sounds for each class.*yes/1\.wav"):
+    (tmp_path / "none" / "yes").mkdir(parents=True)
+    (tmp_path / "none" / "yes" / "1.mp3").write_bytes(b"ID3")
+    with pytest.raises(ValueError, match=r"for each class.*with no sounds \(\.wav\).*yes/1\.wav"):
         tl.load_sounds(tmp_path / "none")
 
 

@@ -62,8 +62,14 @@ def test_what_has_no_logarithm_is_named(bad):
 @pytest.mark.parametrize(
     ("series", "says"),
     [([], "Received: none"), ([LONG[:35]], "36 months or more. Received: 35 in series 0"),
-     (LONG, r"one row of numbers. Received: series 0 of shape \(\)"), ([["a"]], "dtype <U1")],
+     (LONG, r"one row of numbers. Received: series 0 of shape \(\)"), ([["a"]], "dtype <U1"),
+     (tl.Series("tea", LONG, LONG), r"Received: histories=Series\(tea.* in brackets")],
 )  # fmt: skip
 def test_what_is_no_series_is_refused(series, says):
     with pytest.raises(ValueError, match=says):
         to_inputs(series)
+
+
+def test_one_series_has_no_windows_without_brackets():
+    with pytest.raises(ValueError, match="`histories` must be a list of series"):
+        tl.cut_windows(tl.Series("tea", LONG, LONG))

@@ -39,12 +39,26 @@ def test_a_small_penalty_explains_what_was_said(many):
     ({"pairs": PAIRS[:, :1]}, "`pairs` must be whole numbers"),
     ({"pairs": PAIRS[:0]}, "`pairs` must be whole numbers"),
     ({"users": 2}, "`users` must be in"),
-    ({"ratings": SAID[:2]}, "Take the same rows|broadcast"),
+    ({"pairs": PAIRS - np.array([1, 0])}, "`pairs` must be whole numbers.*-1 and above"),
+    ({"ratings": SAID[:2]}, r"`ratings` must have one .*shape \(2,\), 3 pairs"),
+    ({"ratings": SAID[:1]}, r"`ratings` must have one .*shape \(1,\), 3 pairs"),
+    ({"ratings": SAID * np.nan}, "`ratings` must be finite. Received: 3 of 3"),
     ({"strength": -1}, "`strength` must be"),
 ])  # fmt: skip
 def test_what_does_not_fit_is_refused(many, change, said):
     with pytest.raises(ValueError, match=said):
         tl.fit_users(many, **{"pairs": PAIRS, "ratings": SAID, "strength": 1.0} | change)
+
+
+def test_booleans_say_the_same_as_the_numbers_of_rows(tmp_path, monkeypatch):
+    data = tl.load_ratings(tl.make_example("ratings", tmp_path, size=20).with_name("many.csv"))
+    mask, fits = data.users < 3, []
+    monkeypatch.setattr(keras.Model, "fit", lambda self, x, y, **how: fits.append((len(x), how)))
+    penalties = []
+    for rows in (mask, np.flatnonzero(mask)):
+        tl.set_seed(0)
+        penalties.append([float(loss) for loss in tl.fit_recommender(data, rows).losses])
+    assert penalties[0] == penalties[1] and fits[0] == fits[1] and fits[0][0] == mask.sum()
 
 
 def test_another_model_is_refused():

@@ -78,14 +78,26 @@ def check_seed(seed: int) -> int:
     return check_whole("seed", seed, 0, 2**32 - 1)
 
 
-def check_strings(name: str, texts: Iterable[str]) -> list[str]:
-    """Return a list of texts, or say that one isn't a text, or that a single one came alone."""
-    alone = isinstance(texts, str)
-    listed = [] if alone else list(texts)
-    bad = [text for text in listed if not isinstance(text, str)]
-    if alone or bad:
-        raise ValueError(
-            f"`{name}` must be a list of texts. Received: {(texts if alone else bad[0])!r:.60}"
-            ". Put a single one in brackets, and leave out what is missing."
-        )
-    return listed
+def check_texts(name: str, texts: Iterable[str]) -> list[str]:
+    """Return texts as a list, or say which one is none."""
+    required = f"`{name}` must be a list of texts. Received:"
+    if isinstance(texts, str | bytes):
+        raise ValueError(f"{required} {name}={texts!r:.60}. Put a single one in brackets: [text].")
+    try:
+        texts = list(texts)
+    except TypeError:
+        raise ValueError(f"{required} {name} of type {type(texts).__name__}.") from None
+    for number, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise ValueError(
+                f"{required} {name}[{number}]={text!r:.60} of type {type(text).__name__}. Use "
+                "str(...), and leave out what is missing."
+            )
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(
+                f"`{name}` must be whole characters. Received: {name}[{number}]={text!r:.60}: "
+                f"{error.reason}. Read the file with the encoding it was written in."
+            ) from None
+    return [str(text) for text in texts]  # numpy's too

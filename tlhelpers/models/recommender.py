@@ -5,10 +5,12 @@ r"""A recommender: what a user thinks of an item, from a vector of each.
 """
 
 import math
+from typing import NamedTuple
 
 from tlhelpers.checks.words import check_number, check_whole
 
 import keras
+import numpy as np
 
 
 def build_recommender(
@@ -68,6 +70,31 @@ def build_recommender(
         rating = rating + keras.layers.Dot(1)([item[:, :-1], user[:, :-1]])
     rating = keras.layers.Rescaling(1.0, centre, name="task_regression")(rating)
     return keras.Model(pairs, rating, name="recommender")
+
+
+class Tables(NamedTuple):
+    """What a recommender has learnt: a row for each user and item, the bias last; its centre."""
+
+    users: np.ndarray
+    items: np.ndarray
+    centre: float
+
+
+def tables_of(model: keras.Model) -> Tables:
+    """Return the tables of a model of `build_recommender`, or say that it's another one.
+
+    Example:
+        >>> tables_of(build_recommender(users=3, items=5, dimensions=2)).items.shape
+        (5, 3)
+    """
+    try:
+        (users,), (items,) = (model.get_layer(part).get_weights() for part in ("users", "items"))
+        return Tables(users, items, float(model.get_layer("task_regression").offset))
+    except (ValueError, AttributeError) as error:
+        raise ValueError(
+            f"`model` must be a recommender. Received: {model!r}. Build it with "
+            "tl.build_recommender."
+        ) from error
 
 
 def _table(name: str, count: int, width: int, strength: float) -> keras.Model:

@@ -90,7 +90,8 @@ def save_forecaster(path: str | os.PathLike, forecaster: Forecaster) -> Path:
     """Write a forecaster into one file, `.npz`, for `load_forecaster`; return its path.
 
     Raises:
-        ValueError: another ending; a model that `build_forecaster` hasn't built.
+        ValueError: another ending; no `Forecaster`; a model that `build_forecaster` hasn't built,
+            or with more weights than its own, such as LoRA's.
 
     Example:
         >>> saved = tl.save_forecaster("sales.npz", tl.Forecaster(tl.build_forecaster(width=2)))
@@ -101,6 +102,11 @@ def save_forecaster(path: str | os.PathLike, forecaster: Forecaster) -> Path:
     if path.suffix != ".npz":
         raise ValueError(
             f"`path` must end in .npz. Received: path={str(path)!r}. Use {path.stem + '.npz'!r}."
+        )
+    if not isinstance(forecaster, Forecaster):
+        raise ValueError(
+            f"`forecaster` must be a Forecaster. Received: {type(forecaster).__name__}. Wrap the "
+            "model: tl.Forecaster(model, quantiles)."
         )
     arrays = {weight.path: weight.numpy() for weight in forecaster.model.weights}
     _fill(arrays, forecaster.quantiles, forecaster.history, path.name)  # it can be loaded
@@ -120,7 +126,7 @@ def load_forecaster(name: str | os.PathLike = NAME) -> Forecaster:
         name: "forecaster-tourism", or a file that ends in `.npz`.
 
     Raises:
-        ValueError: another name; a file that isn't there, or not whole.
+        ValueError: another name; a file that isn't there, not whole, or with other weights.
 
     Example:
         >>> tl.load_forecaster()
@@ -144,13 +150,16 @@ def load_forecaster(name: str | os.PathLike = NAME) -> Forecaster:
 
 
 def _fill(arrays: dict[str, np.ndarray], quantiles, history: int, name: str) -> keras.Model:
-    """Return the model of these weights."""
+    """Return the model of these weights, all of them."""
+    left = dict(arrays)
     try:
         depth = sum(path.endswith("recurrent_kernel") for path in arrays)
         width = len(next(a for path, a in arrays.items() if path.endswith("recurrent_kernel")))
         horizon = len(arrays["correction/bias"]) // len(quantiles)
         model = build_forecaster(history, horizon, quantiles, width, depth)
-        model.set_weights([arrays[weight.path].astype("float32") for weight in model.weights])
+        model.set_weights([left.pop(weight.path).astype("float32") for weight in model.weights])
+        if left:
+            raise KeyError(f"left over: {', '.join(left)}")
     except (StopIteration, KeyError, ValueError, TypeError) as error:
         raise ValueError(
             f"{name} must hold the weights of a forecaster. Received: {sorted(arrays)}: "

@@ -7,8 +7,9 @@ from tlhelpers.checks.quantiles import check_quantiles
 from tlhelpers.checks.words import check_whole
 from tlhelpers.reading.plots import BLUE, GREY, ORANGE, new_axes
 from tlhelpers.reading.reports import Printed
-from tlhelpers.scores.forecasts import mase, pinball, smape
+from tlhelpers.scores.forecasts import pinball, scaled_error, scales_of, smape
 from tlhelpers.sources.series import Series
+from tlhelpers.sources.windows import listed_series
 
 import numpy as np
 
@@ -63,8 +64,8 @@ def evaluate_forecasts(
         season: months of a season.
 
     Raises:
-        ValueError: what `mase` and `pinball` refuse; no quantile 0.5; a future that is too short; a
-            series that repeats itself exactly, such as a constant one.
+        ValueError: what `mase` and `pinball` refuse; no list of series; other forecasts than one
+            for each series and quantile; no quantile 0.5; a future that is too short.
 
     Example:
         >>> from tlhelpers.sources.series import Series
@@ -73,50 +74,40 @@ def evaluate_forecasts(
         >>> tl.evaluate_forecasts(forecasts, [one], season=4)
         MASE 0.000 (a year ago: 0.513), sMAPE 0.00 (...); 100% of 3 months in an interval for 80%
     """
-    quantiles, season = check_quantiles(quantiles), check_whole("season", season, 1)
-    forecasts = np.asarray(forecasts, float)
-    months = forecasts.shape[1] if forecasts.ndim == 3 else 0
-    short = [one.name for one in series if len(one.future) < months]
-    if not months or 0.5 not in quantiles or short:
+    series = listed_series("series", series)
+    forecasts, quantiles = _check_forecasts(forecasts, quantiles, len(series))
+    months = forecasts.shape[1]
+    if short := [one.name for one in series if len(one.future) < months]:
         raise ValueError(
-            "`forecasts` must be quantiles (series, months, quantiles), 0.5 among them, of months "
-            f"that came. Received: shape {forecasts.shape}, quantiles={quantiles}, without a "
-            f"future: {short[:3]}. Use series.hold_out(12)."
+            f"`series` must have a future of {months} months or more, as the forecasts have. "
+            f"Received: less in {', '.join(short[:5])}. Use series.hold_out({months})."
         )
-    if flat := [one.name for one in series if _repeats(one.history, season)]:
-        raise ValueError(
-            "A history must change from season to season, or MASE divides by 0. Received: "
-            f"{', '.join(flat[:5])}, which repeats itself exactly. Take it out."
-        )
-    truth = np.array([one.future[:months] for one in series]).reshape(-1, months)
     histories = [one.history for one in series]
+    scales = scales_of(histories, season, [one.name for one in series])
+    truth = np.array([one.future[:months] for one in series])
     naive = np.array([year_ago(history, months, season) for history in histories])
-    given = {"truth": truth, "forecast": forecasts[..., quantiles.index(0.5)]}
+    middle = forecasts[..., quantiles.index(0.5)]
     inside = (truth >= forecasts[..., 0]) & (truth <= forecasts[..., -1])
     return Forecasts(
-        mase(**given, histories=histories, season=season), smape(**given),
-        mase(truth=truth, forecast=naive, histories=histories, season=season),
-        smape(truth=truth, forecast=naive),
+        scaled_error(truth, middle, scales), smape(truth=truth, forecast=middle),
+        scaled_error(truth, naive, scales), smape(truth=truth, forecast=naive),
         pinball(truth=truth, forecasts=forecasts, quantiles=quantiles),
         float(inside.mean()), quantiles[-1] - quantiles[0], *truth.shape,
     )  # fmt: skip
-
-
-def _repeats(history: np.ndarray, season: int) -> bool:
-    return len(history) > season and np.array_equal(history[season:], history[:-season])
 
 
 def year_ago(history, months: int = 12, season: int = 12) -> np.ndarray:
     """Return the seasonal naive forecast: the last season, again and again.
 
     Raises:
-        ValueError: a history that is shorter than a season.
+        ValueError: a history that is shorter than a season; `months` or `season` below 1.
 
     Example:
         >>> year_ago([9, 1, 2, 3], months=5, season=3)
         array([1., 2., 3., 1., 2.])
     """
-    history = np.asarray(history, float)
+    history, months = np.asarray(history, float), check_whole("months", months, 1)
+    season = check_whole("season", season, 1)
     if len(history) < season:
         raise ValueError(
             f"A history must have a season of {season} or more. Received: {len(history)} months. "
@@ -131,11 +122,12 @@ def plot_forecasts(series: Sequence[Series], forecasts, known: int = 48, quantil
     Args:
         series: at most 12 of them, a panel each.
         forecasts: `(n, h, quantiles)`.
-        known: months of the history that are shown.
+        known: months of the history that are shown, at least 1.
         quantiles: those of the last axis, 0.5 among them.
 
     Raises:
-        ValueError: no series, more than 12, or another number of forecasts.
+        ValueError: no list of 1 to 12 series; other forecasts than one for each series and
+            quantile; no quantile 0.5; `known` below 1.
 
     Example:
         >>> from tlhelpers.sources.series import Series
@@ -143,13 +135,9 @@ def plot_forecasts(series: Sequence[Series], forecasts, known: int = 48, quantil
         >>> figure = tl.plot_forecasts([one], np.full((1, 3, 3), [20.0, 25.0, 30.0]))
         >>> figure.savefig("tea.png")
     """
-    quantiles, forecasts = check_quantiles(quantiles), np.asarray(forecasts, float)
+    series, known = listed_series("series", series), check_whole("known", known, 1)
     count = check_whole("len(series)", len(series), 1, 12, "Choose some of them.")
-    if forecasts.ndim != 3 or len(forecasts) != count or forecasts.shape[-1] != len(quantiles):
-        raise ValueError(
-            f"`forecasts` must be ({count}, months, {len(quantiles)}). Received: "
-            f"{forecasts.shape}. Pass what the forecaster gave for these series."
-        )
+    forecasts, quantiles = _check_forecasts(forecasts, quantiles, count)
     columns = min(count, 3)
     rows = -(-count // columns)
     figure, axes = new_axes(3.6 * max(columns, 2), 2.5 * rows, rows, columns)
@@ -160,9 +148,27 @@ def plot_forecasts(series: Sequence[Series], forecasts, known: int = 48, quantil
             ax.plot(months, one.future[: len(months)], color=GREY, linestyle=":", label="came")
         ax.fill_between(months, ahead[:, 0], ahead[:, -1], color=BLUE, alpha=0.2, linewidth=0)
         ax.plot(months, ahead[:, quantiles.index(0.5)], color=ORANGE, label="forecast")
-        ax.set(title=one.name, xlabel="months from the forecast on", ylim=(0, None))
+        ax.set(title=one.name, xlabel="months from the forecast on")
+        if ax.dataLim.ymin >= 0:
+            ax.set_ylim(0)
         ax.spines[["top", "right"]].set_visible(False)
     axes[0].legend(frameon=False, fontsize=8)
     for ax in axes[count:]:
         ax.set_axis_off()
     return figure
+
+
+def _check_forecasts(forecasts, quantiles, count: int) -> tuple[np.ndarray, tuple[float, ...]]:
+    """Return forecasts of so many series and their quantiles, or say what doesn't fit."""
+    quantiles, forecasts = check_quantiles(quantiles), np.asarray(forecasts, float)
+    if 0.5 not in quantiles:
+        raise ValueError(
+            f"`quantiles` must have 0.5 among them, the forecast. Received: quantiles={quantiles}. "
+            "Pass those of the forecaster: forecaster.quantiles."
+        )
+    if forecasts.ndim != 3 or forecasts.shape[::2] != (count, len(quantiles)) or not forecasts.size:
+        raise ValueError(
+            f"`forecasts` must be ({count}, months, {len(quantiles)}). Received: "
+            f"{forecasts.shape}. Pass what the forecaster gave for these series."
+        )
+    return forecasts, quantiles

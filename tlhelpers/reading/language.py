@@ -4,13 +4,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from tlhelpers.checks.seeds import check_seed
-from tlhelpers.checks.words import check_whole
+from tlhelpers.checks.words import check_texts, check_whole
 from tlhelpers.reading.reports import Printed
 from tlhelpers.scores.likelihood import bits_per_character, perplexity
 from tlhelpers.scores.sampling import sampling_probabilities
 from tlhelpers.sources.language_models import NOTHING, LanguageModel
-from tlhelpers.sources.pieces import check_texts
-from tlhelpers.sources.speech_recognizers import SpeechRecognizer
 
 import keras
 import numpy as np
@@ -68,7 +66,7 @@ def evaluate_language_model(
     """
     size = check_whole("batch_size", batch_size, 1)
     length = min(check_whole("length", length, 1), language.longest or length)
-    known = [text for text in check_texts(texts) if text]
+    known = [text for text in check_texts("texts", texts) if text]
     numbers = [language.numbers(text) for text in known]
     parts = [(i, one[n : n + length]) for i, one in enumerate(numbers)
              for n in range(0, len(one), length)]  # fmt: skip
@@ -136,7 +134,7 @@ def generate(
     """
     length, count = check_whole("length", length, 1), check_whole("samples", samples, 1)
     rng = np.random.default_rng(check_seed(seed))
-    known = [language.begin, *language.numbers(check_texts([prompt])[0])]
+    known = [language.begin, *language.numbers(check_texts("texts", [prompt])[0])]
     sampling_probabilities(np.zeros(language.vocabulary_size), temperature, top_k, top_p)
     room = -(-(len(known) + length) // _ROOM) * _ROOM
     if language.longest is not None and len(known) + length > language.longest:
@@ -173,19 +171,17 @@ def generate(
             for row, end in zip(ids, ends, strict=True)]  # fmt: skip
 
 
-def traced(
-    language: LanguageModel | SpeechRecognizer, name: str, function: Callable, inputs=None
-) -> Callable:
-    """Return a function of a language model as a graph; traced again where it got adapters."""
-    key = (name, *(id(variable) for variable in language.model.variables))
-    if key not in language.traced:
+def traced(owner, name: str, function: Callable, inputs=None) -> Callable:
+    """Return a function of `owner.model` as a graph; traced again where it got adapters."""
+    key = (name, *(id(variable) for variable in owner.model.variables))
+    if key not in owner.traced:
         if keras.backend.backend() == "tensorflow":
             import tensorflow as tf
 
             spec = inputs and [tf.TensorSpec(shape, kind) for shape, kind in inputs]
             function = tf.function(function, input_signature=spec, reduce_retracing=True)
-        language.traced[key] = function
-    return language.traced[key]
+        owner.traced[key] = function
+    return owner.traced[key]
 
 
 def _scorer(language: LanguageModel) -> Callable:

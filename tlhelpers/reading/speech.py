@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Sequence
 
-from tlhelpers.checks.words import check_whole
+from tlhelpers.checks.words import check_texts, check_whole
 from tlhelpers.models.decoding import Step, greedy_search
 from tlhelpers.reading.language import traced
-from tlhelpers.sources.pieces import check_texts
-from tlhelpers.sources.speech_recognizers import WINDOW, SpeechRecognizer, check_sounds
+from tlhelpers.sources.speech_recognizers import WINDOW, SpeechRecognizer
 
 import keras
 import numpy as np
@@ -28,7 +27,8 @@ def transcribe(
 
     Args:
         recognizer: of `load_speech_recognizer`.
-        sounds: n arrays of one channel, 16,000 samples a second, floats within -1..1.
+        sounds: n arrays of one channel, 16,000 samples a second, floats within -1..1. A filter
+            may have gone beyond, up to 1.5.
         seconds: the window, from 1 to 30. Whisper was trained with 30; a shorter one costs less,
             and is another kind of input: compare before you trust it.
         length: pieces of a transcript at most; about four for three words.
@@ -66,9 +66,9 @@ def decode_greedily(
         >>> len(pieces), len(pieces[0]) <= 5
         (1, True)
     """
-    found, end = [], recognizer.end
+    found, end, size = [], recognizer.end, check_whole("batch_size", batch_size, 1)
     _check_length(recognizer, check_whole("length", length, 1))
-    for some in _in_batches(recognizer, sounds, seconds, batch_size):
+    for some in recognizer.batches(sounds, seconds, size):
         begin = lambda copies, some=some: _listen(recognizer, some, length)[0]  # noqa: E731
         rows = greedy_search(begin, len(some), length, end, end).numbers
         found += [[int(number) for number in row if number != end] for row in rows]
@@ -103,14 +103,15 @@ def transcript_odds(
         >>> tl.transcript_odds(recognizer, [np.zeros(8_000)], ["a", "the"], seconds=1).shape
         (1, 2)
     """
-    rows = [recognizer.numbers(" " + text.strip()) for text in check_texts(texts) if text.strip()]
+    size, texts = check_whole("batch_size", batch_size, 1), check_texts("texts", texts)
+    rows = [recognizer.numbers(" " + text.strip()) for text in texts if text.strip()]
     if len(rows) != len(texts) or not rows:
         raise ValueError(
             f"`texts` must be one text or more, none of them empty. Received: texts={texts!r:.60}."
         )
     _check_length(recognizer, max(map(len, rows)))
     found = []
-    for some in _in_batches(recognizer, sounds, seconds, batch_size):
+    for some in recognizer.batches(sounds, seconds, size):
         step, read = _listen(recognizer, some, max(map(len, rows)))
         odds = np.zeros((len(some), len(rows)), "float32")
         first = step(np.zeros(len(some)), None)
@@ -121,15 +122,6 @@ def transcript_odds(
                 odds[:, column] += sum(after[:, n, piece] for n, piece in enumerate(row[1:]))
         found.append(odds)
     return np.concatenate(found) if found else np.zeros((0, len(rows)), "float32")
-
-
-def _in_batches(recognizer: SpeechRecognizer, sounds, seconds: int, size: int):
-    """Give the spectrograms of some sounds at a time, all of them checked before the first."""
-    size = check_whole("batch_size", size, 1)
-    recognizer.spectrograms([], seconds)
-    sounds = check_sounds(sounds, seconds)
-    for first in range(0, len(sounds), size):
-        yield recognizer.spectrograms(sounds[first : first + size], seconds)
 
 
 def _check_length(recognizer: SpeechRecognizer, length: int) -> None:

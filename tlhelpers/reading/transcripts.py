@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tlhelpers.checks.words import check_seed, check_strings, check_whole
+from tlhelpers.checks.words import check_seed, check_texts, check_whole
 from tlhelpers.reading.reports import Printed
 
 import numpy as np
@@ -89,7 +89,7 @@ def evaluate_transcripts(
     resamples = check_whole("resamples", resamples, 20, None, "1000 is usual.")
     clean = jiwer.Compose([jiwer.ToLowerCase(), jiwer.RemovePunctuation(),
                            jiwer.RemoveMultipleSpaces(), jiwer.Strip()])  # fmt: skip
-    found, references = ([clean(text) for text in check_strings(*one)]
+    found, references = ([clean(text) for text in check_texts(*one)]
                          for one in (("found", found), ("references", references)))  # fmt: skip
     if len(found) != len(references) or not found:
         raise ValueError(

@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from tlhelpers.checks.words import announce, check_choice, check_whole
+from tlhelpers.checks.words import announce, check_choice, check_texts, check_whole
 from tlhelpers.models.decoding import beam_search, greedy_search
 from tlhelpers.models.translator import build_translator, steps_of
 from tlhelpers.sources.assets import fetch, origin_of
-from tlhelpers.sources.pieces import check_texts
 from tlhelpers.sources.sentence_encoder import SentenceEncoder, load_sentence_encoder
 from tlhelpers.sources.words import Words
 
@@ -70,7 +69,7 @@ class Translator:
         Raises:
             ValueError: no list of texts.
         """
-        texts = check_texts(texts)
+        texts = check_texts("texts", texts)
         features, mask = self.encoder.features(texts, self.pieces)
         found = self.decode(features, mask, beam)
         return [out if text.strip() else "" for text, out in zip(texts, found, strict=True)]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tlhelpers.checks.words import check_seed, check_strings, check_whole
+from tlhelpers.checks.words import check_seed, check_texts, check_whole
 from tlhelpers.reading.reports import Printed
 
 import numpy as np
@@ -73,7 +73,7 @@ def evaluate_translations(
         Reporting BLEU Scores", WMT 2018 (sacrebleu).
     """
     resamples = check_whole("resamples", resamples, 20, None, "1000 is usual.")
-    found, references = check_strings("found", found), check_strings("references", references)
+    found, references = check_texts("found", found), check_texts("references", references)
     if len(found) != len(references) or not found:
         raise ValueError(
             "`found` and `references` must be one text for each sentence, one or more. Received: "

@@ -1,6 +1,6 @@
 """How far forecasts miss: MASE and sMAPE, as the M competitions count, and the pinball loss."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from tlhelpers.checks.features import check_samples, to_numpy
 from tlhelpers.checks.quantiles import check_quantiles
@@ -38,14 +38,7 @@ def mase(*, truth, forecast, histories, season: int = 12) -> float:
         Hyndman and Koehler, "Another look at measures of forecast accuracy", International Journal
         of Forecasting 22, 2006, section 3; with the season as in the M4 competition.
     """
-    truth, forecast = _pair(truth, forecast)
-    scales = scales_of(histories, season)
-    if len(scales) != len(truth):
-        raise ValueError(
-            "`histories` must be one for each series. Received: "
-            f"{len(scales)} for {len(truth)} series. Pass what was known before `truth`."
-        )
-    return float((np.abs(truth - forecast).mean(axis=1) / scales).mean())
+    return scaled_error(truth, forecast, scales_of(histories, season))
 
 
 def smape(*, truth, forecast) -> float:
@@ -107,22 +100,48 @@ def pinball(*, truth, forecasts, quantiles: Sequence[float]) -> float:
     return float(np.maximum(quantiles * gap, (np.array(quantiles) - 1) * gap).mean())
 
 
-def scales_of(histories, season: int = 12) -> np.ndarray:
-    """Return the scale of MASE of each history: what the seasonal naive forecast misses in it."""
+def scaled_error(truth, forecast, scales: np.ndarray) -> float:
+    """Return `mase` with the scales of the series, of `scales_of`.
+
+    Raises:
+        ValueError: what `mase` refuses of `truth` and `forecast`; another number of scales.
+    """
+    truth, forecast = _pair(truth, forecast)
+    if len(scales) != len(truth):
+        raise ValueError(
+            "`histories` must be one for each series. Received: "
+            f"{len(scales)} for {len(truth)} series. Pass what was known before `truth`."
+        )
+    return float((np.abs(truth - forecast).mean(axis=1) / scales).mean())
+
+
+def scales_of(
+    histories: Iterable, season: int = 12, names: Sequence[str] | None = None
+) -> np.ndarray:
+    """Return the scale of MASE of each history: what the seasonal naive forecast misses in it.
+
+    Args:
+        histories, season: as for `mase`.
+        names: what an error calls the histories; None: row 0, row 1, ...
+
+    Raises:
+        ValueError: what `mase` refuses of a history.
+    """
     season = check_whole("season", season, 1)
     scales = []
     for number, history in enumerate(histories):
+        name = f"row {number}" if names is None else names[number]
         values = np.asarray(to_numpy(history), float)
         if values.ndim != 1 or len(values) <= season or not np.isfinite(values).all():
             raise ValueError(
                 f"A history must be finite numbers, more than a season of {season}. Received: "
-                f"shape {values.shape} in row {number}. Take a longer one, or a smaller `season`."
+                f"shape {values.shape} in {name}. Take a longer one, or a smaller `season`."
             )
         scales.append(np.abs(values[season:] - values[:-season]).mean())
         if not scales[-1]:
             raise ValueError(
-                f"A history must change from season to season. Received: row {number}, which "
-                "repeats itself exactly, so that MASE divides by 0. Take it out, or use smape."
+                f"A history must change from season to season. Received: {name}, which repeats "
+                "itself exactly, so that MASE divides by 0. Take it out, or use smape."
             )
     return np.array(scales)
 

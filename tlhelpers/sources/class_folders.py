@@ -18,9 +18,10 @@ def find_classes(
         raise ValueError(f"{required} Received: {str(folder)!r}, {what}.")
     inside = sorted(path for path in folder.iterdir() if is_visible(path.name))
     classes = {path.name: files_below(path, suffixes) for path in inside if path.is_dir()}
+    kinds = f"({' '.join(sorted(suffixes))})"
     if not any(classes.values()):
         here = sum(path.suffix.lower() in suffixes for path in inside)
-        got = f"{here} {things} without such folders" if here else f"no {things}"
+        got = f"{here} {things} without such folders" if here else f"no {things} {kinds}"
         raise ValueError(
             f"{required} Received: {str(folder)!r} with {got}. Put the {things} of each class into "
             f"a folder of its name: {folder.name or 'folder'}/{example}."
@@ -28,7 +29,7 @@ def find_classes(
     empty = [name for name, paths in classes.items() if not paths]
     if empty:
         raise ValueError(
-            f"{required} Received: no {things.removesuffix('s')} ({' '.join(sorted(suffixes))}) in "
+            f"{required} Received: no {things.removesuffix('s')} {kinds} in "
             f"{', '.join(map(repr, empty))}. Put some there, or take the folder away."
         )
     if len(classes) < 2:

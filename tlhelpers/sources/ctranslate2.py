@@ -4,29 +4,31 @@ version, kind | each weight: name, axes, type, bytes, numbers | other names of s
 """
 
 import math
-import mmap
 import os
 import struct
 from dataclasses import dataclass
 from pathlib import Path
+
+from tlhelpers.sources.mapped_files import map_file, refusal
 
 import numpy as np
 
 _VERSION = 6
 _TYPES = {0: "<f4", 1: "i1", 2: "<i2", 3: "<i4", 4: "<f2"}
 
+refused = refusal("a Whisper in CTranslate2's form with float16 or float32 numbers")
+
 
 @dataclass(frozen=True)
 class CTranslate2:
     """A file that was opened: its kind of network, such as "WhisperSpec", and arrays by name.
 
-    The arrays are views of the file, in its own types; `aliases` are second names of some.
+    The arrays are views of the file, in its own types.
     """
 
     path: Path
     kind: str
     arrays: dict[str, np.ndarray]
-    aliases: dict[str, str]
 
 
 def read_ctranslate2(path: str | os.PathLike) -> CTranslate2:
@@ -43,13 +45,7 @@ def read_ctranslate2(path: str | os.PathLike) -> CTranslate2:
         The format: CTranslate2's `python/ctranslate2/specs/model_spec.py`.
     """
     path = Path(path)
-    try:
-        with path.open("rb") as file:
-            held = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except (OSError, ValueError) as error:  # an empty file cannot be mapped
-        why = error.strerror if isinstance(error, OSError) else "an empty file"
-        raise refused(path, "a file of CTranslate2", why or str(error)) from error
-    place = 0
+    held, place = map_file(path, "a file of CTranslate2", refused), 0
 
     def take(form: str) -> tuple:
         nonlocal place
@@ -81,17 +77,10 @@ def read_ctranslate2(path: str | os.PathLike) -> CTranslate2:
         for _ in range(count):
             name = word()
             arrays[name] = array(name)
-        aliases = {word(): word() for _ in range(take("I")[0])}
+        for _ in range(2 * take("I")[0]):  # second names of some, which no reader needs
+            word()
     except struct.error:
         raise refused(path, "a whole file", f"{len(held):,} bytes, of which some lack") from None
     if place != len(held):
         raise refused(path, f"a file of {place:,} bytes", f"{len(held):,} bytes")
-    return CTranslate2(path, kind, arrays, aliases)
-
-
-def refused(path: Path, wanted: str, received: str) -> ValueError:
-    """Return the error that a file is not what it must be."""
-    return ValueError(
-        f"`path` must have {wanted}. Received: path={str(path)!r}, {received}. Download it again "
-        "as a whole, or take a Whisper in CTranslate2's form with float16 or float32 numbers."
-    )
+    return CTranslate2(path, kind, arrays)

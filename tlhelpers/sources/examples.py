@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from tlhelpers.checks.words import check_choice, check_seed
+from tlhelpers.checks.words import announce, check_choice, check_seed
 from tlhelpers.sources.datasets import choose_stratified, load_dataset
 from tlhelpers.sources.intents import INTENTS, load_intents
 from tlhelpers.sources.invented import write_invented
@@ -53,7 +53,9 @@ def make_example(kind: str, folder: str | os.PathLike, size: int = 600, seed: in
         kind: "pictures", "domains", "texts", "boxes", "masks", "groups", "entities", "paragraphs",
             "languages", "series", "ratings" or "sounds".
         folder: where; it is made. One that holds the example already stays as it is.
-        size: how many pictures, texts or sentences, in each domain where there are two.
+        size: how many pictures, texts, sentences, series or sounds, in each domain where there are
+            two; for "ratings" the people in `many.csv`. There are 96 series, and 960 sounds of
+            the synthetic voices or 3,000 of people: a line says so where you ask for more.
         seed: integer in 0..2**32-1 that draws them.
 
     Raises:
@@ -110,7 +112,9 @@ def _write_sounds(folder: Path, size: int, seed: int) -> None:
     from scipy.io import wavfile
 
     digits = load_spoken_digits(takes=max(8, -(-size // 60)))
-    for row in choose_stratified(digits.y, size, seed):
+    chosen = choose_stratified(digits.y, size, seed)
+    _tell_if_fewer(len(chosen), size, "sounds")
+    for row in chosen:
         place = folder / digits.class_names[digits.y[row]]
         place.mkdir(exist_ok=True)
         wave = np.round(digits.waves[row] * 32_767).astype("int16")
@@ -143,12 +147,18 @@ def _write_languages(folder: Path, size: int, seed: int) -> None:
 def _write_series(folder: Path, size: int, seed: int) -> None:
     _, aside = part_tourism()
     drawn = np.random.default_rng(seed).permutation(len(aside))[:size]
+    _tell_if_fewer(len(drawn), size, "series")
     with (folder / "series.csv").open("w", newline="", encoding="utf8") as file:
         rows = csv.writer(file)
         rows.writerow(["date", "id", "value"])
         for one in (aside[number].last(84) for number in drawn):
             months = (month_after("2019-01", number) for number in range(len(one)))
             rows.writerows(zip(months, [one.name] * len(one), one.history, strict=True))
+
+
+def _tell_if_fewer(count: int, size: int, things: str) -> None:
+    if count < size:
+        announce(f"{count:,} {things}: there are no more, and {size:,} were asked for")
 
 
 def _write_boxes(folder: Path, size: int, seed: int) -> None:

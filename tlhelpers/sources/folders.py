@@ -2,24 +2,25 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from tlhelpers.checks.words import announce, check_seed
+from tlhelpers.checks.words import check_seed
 from tlhelpers.sources.class_folders import find_classes
-from tlhelpers.sources.parts import PARTS, check_shares, connect, draw_parts
+from tlhelpers.sources.class_parts import ClassParts, check_room, read_parts
+from tlhelpers.sources.parts import check_shares
 from tlhelpers.sources.pictures import SUFFIXES, check_size, load_picture
 
 import numpy as np
-import psutil
 from PIL import Image
 
 _SIDE = 16  # of the small grey pictures that are compared
+_SMALLER = ("Take a smaller `size`, or keras.utils.image_dataset_from_directory, which fine_tune "
+            "takes.")  # fmt: skip
 _NEAR = 3.0  # how far two of these may lie apart, in grey levels, to be one picture
 
 
-@dataclass(frozen=True, repr=False, eq=False)
-class Pictures:
+class Pictures(ClassParts):
     """Pictures in memory, in three parts: images uint8 `(n, height, width, 3)`, labels int64.
 
     `files` names the file of each image: `files["test"][i]` is that of `x_test[i]`. `skipped` says
@@ -28,30 +29,8 @@ class Pictures:
     and the same picture, but lie in folders of different classes: look at them.
     """
 
-    x_train: np.ndarray
-    y_train: np.ndarray
-    x_validation: np.ndarray
-    y_validation: np.ndarray
-    x_test: np.ndarray
-    y_test: np.ndarray
-    class_names: tuple[str, ...]
-    files: dict[str, tuple[Path, ...]]
-    skipped: dict[Path, str]
-    held_together: int
-    in_two_classes: tuple[tuple[Path, ...], ...]
-
-    def __repr__(self) -> str:
-        labels = [getattr(self, f"y_{part}") for part in PARTS]
-        counts = np.bincount(np.concatenate(labels), minlength=len(self.class_names))
-        classes = ", ".join(f"{n} {c:,}" for n, c in zip(self.class_names, counts, strict=True))
-        sizes = ", ".join(f"{len(y):,} {p}" for p, y in zip(PARTS, labels, strict=True))
-        line = f"{counts.sum():,} pictures ({classes}): {sizes}"
-        told = {
-            "nearly equal to another, and on its side": self.held_together,
-            "in two classes": len(self.in_two_classes),
-            "not readable": len(self.skipped),
-        }
-        return line + "".join(f"; {what}: {count}" for what, count in told.items() if count)
+    things = "pictures"
+    alike = "nearly equal"
 
 
 def load_folder(
@@ -101,23 +80,10 @@ def load_folder(
     shares, seed = check_shares(validation, test), check_seed(seed)
     height, width = check_size(size)
     classes = find_classes(Path(folder), SUFFIXES)
-    _check_room(sum(map(len, classes.values())), height, width)
-    x, y, files, skipped = _read(classes, size, fit, skip_unreadable)
-    near = nearly_equal(x)
-    keys = [None if group is None else group(path) for path in files]
-    together = connect(len(x), near, keys)
-    rows = draw_parts(y, together, shares, seed, list(classes), "pictures")
-    train, val, held = rows.values()
-    data = Pictures(
-        *(x[train], y[train], x[val], y[val], x[held], y[held]),
-        class_names=tuple(classes),
-        files={part: tuple(files[row] for row in chosen) for part, chosen in rows.items()},
-        skipped=skipped,
-        held_together=len(np.unique(near)),
-        in_two_classes=_in_two_classes(x, y, files),
-    )
-    announce(repr(data))
-    return data
+    count = sum(map(len, classes.values()))
+    check_room("pictures", count, f"{height} x {width}", height * width * 3, _SMALLER)
+    load = partial(load_picture, size=size, fit=fit)
+    return read_parts(Pictures, classes, load, skip_unreadable, group, shares, seed, nearly_equal)
 
 
 def nearly_equal(x: np.ndarray) -> np.ndarray:
@@ -138,43 +104,3 @@ def nearly_equal(x: np.ndarray) -> np.ndarray:
         one, other = np.nonzero(squares <= bound + 1e-6)
         pairs.append(np.stack([one + start, other], axis=1)[one + start < other])
     return np.concatenate(pairs)
-
-
-def _read(classes: dict[str, list[Path]], size, fit: str, skip: bool) -> tuple:
-    """Return images, labels and files of what can be read, and why the others cannot."""
-    x = np.empty((sum(map(len, classes.values())), *size, 3), "uint8")
-    labels: list[int] = []
-    files: list[Path] = []
-    skipped: dict[Path, str] = {}
-    for label, (name, paths) in enumerate(classes.items()):
-        for path in paths:
-            try:
-                x[len(files)] = load_picture(path, size, fit)
-            except ValueError as error:
-                if not skip:
-                    raise ValueError(f"{error} Or pass skip_unreadable=True.") from error
-                skipped[path] = str(error)
-                continue
-            labels.append(label)
-            files.append(path)
-        if label not in labels:
-            raise ValueError(f"Each class must have pictures. None of {name!r} could be read.")
-    return x[: len(files)], np.array(labels, "int64"), files, skipped
-
-
-def _check_room(count: int, height: int, width: int) -> None:
-    needed, free = count * height * width * 3, psutil.virtual_memory().available
-    if needed > free / 3:  # all of them, and then once more in their parts
-        raise ValueError(
-            f"The pictures must fit into a third of the free memory, {free / 3e9:.1f} GB. "
-            f"Received: {count:,} pictures of {height} x {width}, {needed / 1e9:.1f} GB. Take a "
-            "smaller `size`, or keras.utils.image_dataset_from_directory, which fine_tune takes."
-        )
-
-
-def _in_two_classes(x, y, files) -> tuple[tuple[Path, ...], ...]:
-    equal: dict[bytes, list[int]] = {}
-    for number, image in enumerate(x):
-        equal.setdefault(image.tobytes(), []).append(number)
-    mixed = [rows for rows in equal.values() if len(set(y[rows].tolist())) > 1]
-    return tuple(tuple(files[row] for row in rows) for rows in mixed)

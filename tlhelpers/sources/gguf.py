@@ -14,11 +14,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tlhelpers.sources.mapped_files import map_file, refusal
+
 import numpy as np
 
 _NUMBERS = {0: "u1", 1: "i1", 2: "<u2", 3: "<i2", 4: "<u4", 5: "<i4", 6: "<f4", 7: "?",
             10: "<u8", 11: "<i8", 12: "<f8"}  # fmt: skip
 _STRING, _ARRAY, _VERSIONS, _MOST_AXES = 8, 9, (2, 3), 4
+
+refused = refusal("a Q4_0, Q4_1, Q8_0 or F16 file of a model with Llama's architecture")
 
 
 class _Kind(NamedTuple):
@@ -91,12 +95,7 @@ def read_gguf(path: str | os.PathLike) -> Gguf:
         The format: ggml's docs/gguf.md. The blocks: ggml's quantizations, by their names.
     """
     path = Path(path)
-    try:
-        with path.open("rb") as file:
-            held = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except (OSError, ValueError) as error:  # an empty file cannot be mapped
-        why = error.strerror if isinstance(error, OSError) else "an empty file"
-        raise refused(path, "a GGUF file", why or str(error)) from error
+    held = map_file(path, "a GGUF file", refused)
     cursor = _Cursor(path, held)
     if held[:4] != b"GGUF":
         raise refused(path, "a GGUF file, whose first bytes are b'GGUF'", repr(held[:4]))
@@ -167,14 +166,6 @@ class _Cursor:
             wanted = f"rows of whole blocks of {KINDS[kind].weights} for {KINDS[kind].name}"
             raise refused(self.path, wanted, f"{name!r} of shape {shape}")
         return Tensor(name, shape, kind, start)
-
-
-def refused(path: Path, wanted: str, received: str) -> ValueError:
-    """Return the error that a file is not what it must be."""
-    return ValueError(
-        f"`path` must have {wanted}. Received: path={str(path)!r}, {received}. Download it again "
-        "as a whole, or take a Q4_0, Q4_1, Q8_0 or F16 file of a model with Llama's architecture."
-    )
 
 
 def _half(blocks: np.ndarray, first: int) -> np.ndarray:

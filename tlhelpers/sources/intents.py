@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from tlhelpers.checks.words import announce, check_choice, check_seed, check_whole
-from tlhelpers.sources.assets import catalog, fetch, origin_of
+from tlhelpers.sources.assets import fetch, origin_and_licence
 from tlhelpers.sources.slot_words import LANGUAGES, words_for
 from tlhelpers.sources.templates import sample
 
@@ -109,7 +109,7 @@ def load_intents(
         check_choice("class_names", name, INTENTS)
     per_class, seed = check_whole("per_class", per_class, 1), check_seed(seed)
     folder, asset = fetch("assistant-intents"), "assistant-intents"
-    announce(f"{asset}: {origin_of(asset)}; {catalog()[asset]['licence']}")
+    announce(f"{asset}: {origin_and_licence(asset)}")
     drawn = {}
     for language in languages:
         file = json.loads((folder / f"{language}.json").read_text(encoding="utf-8"))

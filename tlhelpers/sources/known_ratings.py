@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from tlhelpers.checks.ratings import check_users
 from tlhelpers.checks.words import check_seed, check_whole
 
 import numpy as np
@@ -28,7 +29,7 @@ def draw_known(
     among the five: what `known` changes is how much is known, and nothing else.
 
     Args:
-        users: the user of each rating, int `(n,)`.
+        users: the user of each rating, int `(n,)`, 0 or above.
         known: how many ratings of each user to learn from; None for all that aren't held.
         held: how many to hold out.
         least: how many a user must have to be drawn; none of the others is in either part. By
@@ -41,7 +42,8 @@ def draw_known(
         `KnownAndHeld`, two arrays of row numbers, user by user.
 
     Raises:
-        ValueError: a `least` that leaves a user without a known rating; no user with so many.
+        ValueError: users that aren't whole numbers, 0 or above; another number of times; a `least`
+            that leaves a user without a known rating; no user with so many.
 
     Example:
         >>> users = np.array([0, 0, 0, 1, 1, 1, 1, 2])
@@ -53,9 +55,14 @@ def draw_known(
     known = known if known is None else check_whole("known", known, 1)
     needed = held + (known or 1)
     least = check_whole("least", needed if least is None else least, needed)
-    users, rng = np.asarray(users), np.random.default_rng(check_seed(seed))
+    users, rng = check_users(users), np.random.default_rng(check_seed(seed))
     order = rng.permutation(len(users))
     if times is not None:
+        if np.shape(times) != users.shape:
+            raise ValueError(
+                "`times` must have one number for each rating. Received: shape "
+                f"{np.shape(times)}, {len(users)} users. Take both from the same rows."
+            )
         order = order[np.argsort(-np.asarray(times)[order], kind="stable")]
     order = order[np.argsort(users[order], kind="stable")]
     counts = np.bincount(users)

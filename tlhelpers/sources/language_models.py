@@ -5,13 +5,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tlhelpers.checks.words import announce, check_whole, did_you_mean
+from tlhelpers.checks.words import announce, check_texts, check_whole, did_you_mean
 from tlhelpers.sources.assets import catalog, fetch, origin_of
 from tlhelpers.sources.bert import import_keras_hub
 from tlhelpers.sources.gguf import read_gguf
 from tlhelpers.sources.llama import build_llama, build_tokenizer
 from tlhelpers.sources.network import is_reachable
-from tlhelpers.sources.pieces import check_texts
 
 import keras
 import numpy as np
@@ -92,7 +91,7 @@ class LanguageModel:
             ([[0, 1, 0, 0], [0, 0, 0, 0]], [[1, 2, -1, -1], [-1, -1, -1, -1]])
         """
         length = check_whole("length", length, 1)
-        labels = np.full((len(check_texts(texts)), length), NOTHING, "int32")
+        labels = np.full((len(check_texts("texts", texts)), length), NOTHING, "int32")
         for row, text in zip(labels, texts, strict=True):
             numbers = self.numbers(text)
             numbers = ([*numbers, self.begin] if end and numbers else numbers)[:length]
@@ -122,7 +121,7 @@ class LanguageModel:
             ([[0, 1, 2, 0, 3]], [[1, 2, 0, 3, 0]])
         """
         length = check_whole("length", length, 1)
-        parts = [[self.begin, *self.numbers(text)] for text in check_texts(texts) if text]
+        parts = [[self.begin, *self.numbers(text)] for text in check_texts("texts", texts) if text]
         stream = np.array([*(number for part in parts for number in part), self.begin], "int32")
         if (rows := (len(stream) - 1) // length) < 1:
             raise ValueError(

@@ -10,15 +10,11 @@ import numpy as np
 
 RATE = 16_000  # samples a second
 BANDS = 32
-_WINDOW, _FRAME, _HOP = (
-    400,
-    512,
-    160,
-)  # samples: under the window, transformed, from one to the next
+_WINDOW, _FRAME, _HOP = 400, 512, 160  # samples: under the window, transformed, to the next one
 _LOW, _HIGH = 60.0, 3_800.0  # Hz: the ends of the lowest and the highest band
 _RANGE = 80.0  # dB: what is so much weaker than the loudest of its sound counts as silence
-_LOUDEST = 1.5  # room for what a filter adds to a full sound
-_AT_ONCE = 256  # sounds
+LOUDEST = 1.5  # of samples in -1..1; room for what a filter adds to a full sound
+_AT_ONCE = 256  # seconds of sound, 0.3 GB
 
 
 def log_mel(waves: np.ndarray) -> np.ndarray:
@@ -30,13 +26,15 @@ def log_mel(waves: np.ndarray) -> np.ndarray:
 
     Args:
         waves: floats in -1..1, `(n, samples)`, one channel, 16,000 samples a second, at least 512.
+            A filter may have gone beyond, up to 1.5.
 
     Returns:
         float32 `(n, 1 + (samples - 512) // 160, 32, 1)`: time, bands from low to high, a channel.
         A second has 97 rows. Silence is -8 everywhere, a full sound has up to 12.
 
     Raises:
-        ValueError: not such an array; whole numbers; a sample beyond -1..1, or that is no number.
+        ValueError: not such an array; whole numbers; a sample beyond -1.5..1.5, or that is no
+            number.
 
     Example:
         >>> beep = 0.6 * np.sin(2 * np.pi * 440 * np.arange(16_000) / 16_000)
@@ -51,13 +49,14 @@ def log_mel(waves: np.ndarray) -> np.ndarray:
     waves = _check(waves)
     starts = np.arange(0, waves.shape[1] - _FRAME + 1, _HOP)
     found = np.empty((len(waves), len(starts), BANDS, 1), "float32")
-    for first in range(0, len(waves), _AT_ONCE):
-        some = waves[first : first + _AT_ONCE].astype("float64") * 32_768
+    step = max(1, _AT_ONCE * RATE // waves.shape[1])
+    for first in range(0, len(waves), step):
+        some = waves[first : first + step].astype("float64") * 32_768
         frames = some[:, starts[:, None] + np.arange(_FRAME)] * _window()
         power = np.abs(np.fft.rfft(frames)) ** 2
         decibels = 10 * np.log10(np.maximum(power @ mel_bands(), 1e-10))
         floor = decibels.max(axis=(1, 2), keepdims=True) - _RANGE
-        found[first : first + _AT_ONCE, ..., 0] = np.maximum(decibels, floor) / 10 + 2
+        found[first : first + step, ..., 0] = np.maximum(decibels, floor) / 10 + 2
     return found
 
 
@@ -97,7 +96,7 @@ def _check(waves) -> np.ndarray:
             "16-bit numbers by 32768; take the mean of two channels."
         )
     loudest = np.abs(waves).max(initial=0)
-    if not loudest <= _LOUDEST:  # what is no number is not <=
+    if not loudest <= LOUDEST:  # what is no number is not <=
         raise ValueError(
             f"`waves` must be in -1..1. Received: samples up to {loudest:.4g}. Divide 16-bit "
             "samples by 32768, and leave out what is no number."

@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tlhelpers.sources.assets import fetch, find_asset, origin_of
-from tlhelpers.sources.network import NotHere, is_reachable
-from tlhelpers.sources.origins import tfds_folder
+from tlhelpers.sources.network import NotHere
+from tlhelpers.sources.origins import official_folder, prepared_folder
 
 ASSET = "movielens"
 SIZES = {"movielens-1m": "1m", "movielens-100k": "100k"}
+_TABLES = ("ratings", "movies")
 _HOST = "https://files.grouplens.org/datasets/movielens/ml-1m.zip"
 
 
@@ -60,42 +61,40 @@ def _lines(path: Path) -> Iterator[list[str]]:
 
 
 def _prepared(size: str) -> Films:
-    folders = [tfds_folder() / "movielens" / f"{size}-{what}" for what in ("ratings", "movies")]
-    found = [sorted(folder.rglob("dataset_info.json")) for folder in folders]
-    if not all(found):
-        raise NotHere("not prepared for TFDS")
-    return _read_tfds([files[-1].parent for files in found], "prepared, TFDS")
+    ratings, films = (prepared_folder(f"movielens/{size}-{what}") for what in _TABLES)
+    return _read_tfds(ratings[0], films[0], ratings[1])
 
 
 def _official(size: str) -> Films:
-    if not is_reachable(_HOST):
-        raise NotHere("official host does not answer")
-    import tensorflow_datasets as tfds
-
-    try:
-        folders = []
-        for what in ("ratings", "movies"):
-            builder = tfds.builder(f"movielens/{size}-{what}", data_dir=str(tfds_folder()))
-            builder.download_and_prepare()
-            folders.append(Path(builder.data_path))
-    except Exception as error:  # a network fails in many ways
-        raise NotHere(f"TFDS could not prepare it ({type(error).__name__})") from error
-    return _read_tfds(folders, "official, TFDS")
+    ratings, films = (official_folder(f"movielens/{size}-{what}", _HOST) for what in _TABLES)
+    return _read_tfds(ratings[0], films[0], ratings[1])
 
 
-def _read_tfds(folders: list[Path], origin: str) -> Films:
+def _read_tfds(ratings: Path, films: Path, origin: str) -> Films:
     """Read the prepared tables of ratings and of films."""
     import tensorflow_datasets as tfds
 
-    ratings, films = (tfds.builder_from_directory(str(folder)) for folder in folders)
-    names = films.info.features["movie_genres"].feature.names
-    genres = {
-        row["movie_title"].decode(): tuple(names[number] for number in row["movie_genres"])
-        for row in tfds.as_numpy(films.as_dataset(split="train"))
-    }
     keys = ("user_id", "movie_title", "user_rating", "timestamp")
     wanted = tfds.decode.PartialDecoding(dict.fromkeys(keys, True))
-    table = tfds.as_numpy(ratings.as_dataset(split="train", batch_size=-1, decoders=wanted))
-    users, titles = ([each.decode() for each in table[key]] for key in keys[:2])
-    numbers = (table[key].tolist() for key in keys[2:])
-    return Films(zip(users, titles, *numbers, strict=True), genres, origin)
+    try:
+        builders = [tfds.builder_from_directory(str(folder)) for folder in (ratings, films)]
+        ratings_set = builders[0].as_dataset(split="train", batch_size=-1, decoders=wanted)
+        table = tfds.as_numpy(ratings_set)
+        about = list(tfds.as_numpy(builders[1].as_dataset(split="train")))
+        read = [len(table["user_id"]), len(about)]
+        if read != [builder.info.splits["train"].num_examples for builder in builders]:
+            raise EOFError(f"{read[0]} ratings of {read[1]} films")
+        names = builders[1].info.features["movie_genres"].feature.names
+        genres = {
+            row["movie_title"].decode(): tuple(names[number] for number in row["movie_genres"])
+            for row in about
+        }
+        users, titles = ([each.decode() for each in table[key]] for key in keys[:2])
+        numbers = (table[key].tolist() for key in keys[2:])
+        return Films(zip(users, titles, *numbers, strict=True), genres, origin)
+    except Exception as error:  # a damaged folder makes TFDS raise all kinds
+        reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+        raise ValueError(
+            f"The prepared TFDS folders of movielens must be whole. Received: {ratings}, {films}: "
+            f"{reason}. Remove them, or prepare them with tfds.load."
+        ) from error

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from tlhelpers.checks.words import announce, check_choice, check_seed, check_whole
-from tlhelpers.sources.assets import catalog, fetch, origin_of
+from tlhelpers.sources.assets import fetch, origin_and_licence
 
 import numpy as np
 
@@ -54,7 +54,7 @@ def load_pairs(
     least = check_whole("words", words[0], 1)
     most = check_whole("words", words[1], least)
     path = fetch("tatoeba") / f"{language}.tsv"
-    announce(f"tatoeba: {origin_of('tatoeba')}; {catalog()['tatoeba']['licence']}")
+    announce(f"tatoeba: {origin_and_licence('tatoeba')}")
     pairs = [(a, b) for a, b in _each_once(path) if least <= len(a.split()) <= most]
     n = len(pairs) if n is None else check_whole("n", n, 1)
     if n > len(pairs) or not pairs:

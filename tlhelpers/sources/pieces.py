@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from tlhelpers.checks.words import check_whole
+from tlhelpers.checks.words import check_texts, check_whole
 
 import numpy as np
 
@@ -44,7 +44,7 @@ class Pieces:
 
     def split(self, text: str) -> list[str]:
         """Return the pieces of a text as texts; "▁" begins a word."""
-        return self._processor.encode(check_texts([text])[0], out_type=str)
+        return self._processor.encode(check_texts("texts", [text])[0], out_type=str)
 
     def encode(self, texts: Iterable[str], length: int = 256) -> list[list[int]]:
         """Return the numbers of the pieces of each text, both ends included.
@@ -57,37 +57,9 @@ class Pieces:
             ValueError: no list of texts; a text with half a character (a lone surrogate).
         """
         length = check_whole("length", length, 3)
-        texts = check_texts(texts)
+        texts = check_texts("texts", texts)
         rows = self._processor.encode(texts, add_bos=True, add_eos=True) if texts else []
         return [row if len(row) <= length else [*row[: length - 1], row[-1]] for row in rows]
-
-
-def check_texts(texts: Iterable[str]) -> list[str]:
-    """Return texts as a list, or say which one is none."""
-    if isinstance(texts, str | bytes):
-        raise ValueError(
-            f"`texts` must be a list of texts. Received: texts={texts!r:.60}. Put a single one in "
-            "brackets: [text]."
-        )
-    try:
-        texts = list(texts)
-    except TypeError:
-        kind = type(texts).__name__
-        raise ValueError(f"`texts` must be a list of texts. Received: a {kind}.") from None
-    for number, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise ValueError(
-                f"`texts` must be texts. Received: texts[{number}]={text!r:.60} of type "
-                f"{type(text).__name__}. Use str(...), and leave out what is missing."
-            )
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            raise ValueError(
-                f"`texts` must be whole characters. Received: texts[{number}]={text!r:.60}: "
-                f"{error.reason}. Read the file with the encoding it was written in."
-            ) from None
-    return [str(text) for text in texts]  # numpy's too
 
 
 def pad(rows: list[list[int]], length: int) -> tuple[np.ndarray, np.ndarray]:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from tlhelpers.checks.words import announce, check_choice
+from tlhelpers.checks.words import announce, check_choice, did_you_mean
 from tlhelpers.sources.assets import catalog
 from tlhelpers.sources.movielens import ASSET, SIZES, find_films
-from tlhelpers.sources.table_files import listed, read_table
+from tlhelpers.sources.table_files import listed, read_table, to_number
 
 import numpy as np
 
@@ -84,7 +84,8 @@ def load_ratings(
         name: "movielens-1m", "movielens-100k", or a file (CSV, TSV) whose first row names columns.
         user, item, rating: the columns of your file. Users and items are names, case counts.
         time: the column of a number that grows with time; None: there is none.
-        scale: the lowest and highest rating that there may be; None: those that occur.
+        scale: the lowest and highest rating that there may be; None: those that occur, in MovieLens
+            (1, 5).
         items: names that number the items, such as those of a source. Ratings of other items are
             left out, and counted in `left_out`. None: the items that occur, in their order.
         repeated: what to do where a user rates an item again: "error", or "last", the one of the
@@ -93,9 +94,9 @@ def load_ratings(
         separator, encoding: as for `load_table`.
 
     Raises:
-        ValueError: a file or a column that is none; a row without a user, item or rating; a rating
-            or a time that is no number, a rating outside of `scale`; a user who rates an item
-            twice; no rating of the `items`; what `load_table` refuses of a file.
+        ValueError: an unknown data set; a file or a column that is none; a row without a user, item
+            or rating; a rating or a time that is no number, a rating outside of `scale`; a user who
+            rates an item twice; no rating of the `items`; what `load_table` refuses of a file.
 
     Example:
         >>> text = "user,item,rating\\nann,tea,5\\nbob,tea,2\\nann,milk,3\\n"
@@ -113,7 +114,13 @@ def load_ratings(
     if name in SIZES:
         films = find_films(str(name))
         announce(f"{name}: {films.origin}; {catalog()[ASSET]['licence']}")
-        read, scale, repeated, genres = _number(films.rows), (1.0, 5.0), "last", films.genres
+        read, repeated, genres = _number(films.rows), "last", films.genres
+        scale = (1.0, 5.0) if scale is None else scale
+    elif not Path(name).suffix and not Path(name).exists():
+        raise ValueError(
+            f"`name` must be a data set or a file. Received: name={str(name)!r}, which does not "
+            f"exist.{did_you_mean(str(name), SIZES)} A file ends in .csv or .tsv."
+        )
     else:
         read = _read_own(Path(name), user, item, rating, time, separator, encoding)
     scale = _check_scale(scale, read, Path(name).name)
@@ -165,7 +172,7 @@ def _read_own(path: Path, user, item, rating, time, separator, encoding) -> _Rea
         raise ValueError(f"{path.name} must have rows below the first. Received: none. Add some.")
     names, users = list(table.codes), [text.strip() for text in table.texts]
     parts = {"rating": table.groups} | ({"time": table.times} if time else {})
-    numbers = {what: np.array([_as_number(v) for v in values]) for what, values in parts.items()}
+    numbers = {what: np.array([to_number(v) for v in values]) for what, values in parts.items()}
     for what, values in numbers.items():
         if bad := np.asarray(table.rows)[~np.isfinite(values)].tolist():
             raise _bad_rows(path.name, f"a number as its {what}", "another", bad)
@@ -174,13 +181,6 @@ def _read_own(path: Path, user, item, rating, time, separator, encoding) -> _Rea
         zip(users, (names[i] for i in table.labels), numbers["rating"], times, strict=True)
     )
     return read._replace(lines=np.array(table.rows))
-
-
-def _as_number(text: str | None) -> float:
-    try:
-        return float(text or "nan")
-    except ValueError:
-        return float("nan")
 
 
 def _bad_rows(name: str, required: str, received: str, lines: list[int]) -> ValueError:
@@ -197,7 +197,7 @@ def _check_scale(scale, read: _Read, name: str) -> tuple[float, float]:
         return low, high
     try:
         lowest, highest = map(float, scale)
-        fits = lowest < highest
+        fits = lowest <= highest
     except (TypeError, ValueError):
         fits = False
     if not fits:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from tlhelpers.checks.words import announce, check_choice
-from tlhelpers.sources.assets import catalog, fetch, origin_of
+from tlhelpers.sources.assets import fetch, origin_and_licence
 from tlhelpers.sources.pieces import Pieces, pad
 from tlhelpers.sources.use_multilingual import NAME, UseMultilingual, read_use_multilingual
 
@@ -131,7 +131,7 @@ def load_sentence_encoder(name: str = NAME, weights: str | None = "pretrained") 
     model = UseMultilingual()
     if weights == "pretrained":
         read_use_multilingual(model, folder / "weights.npz")
-        origin = f"{origin_of(name)}; {catalog()[name]['licence']}"
+        origin = origin_and_licence(name)
     else:
         origin = "random weights"
     for layer in model._flatten_layers():

@@ -1,6 +1,7 @@
 """Monthly series: those of three forecasting competitions, and the airline's passengers."""
 
 import json
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import numpy as np
 
 ASSET = "monthly-series"
 NAMES = ("tourism", "m1", "m3", "air-passengers")
+_MONTH = re.compile(r"(\d{4}-(0[1-9]|1[0-2]))?")
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +25,9 @@ class Series:
         history: float64 `(n,)`, a number for each month.
         future: float64 `(h,)`, the months after it, for a test; `(0,)` where there are none.
         start: the first month of the history, such as "2015-01"; "" where nobody says.
+
+    Raises:
+        ValueError: a `start` of another form.
 
     Example:
         >>> series = tl.Series("sales", np.arange(1.0, 31.0), np.array([]), start="2024-01")
@@ -36,6 +41,13 @@ class Series:
     future: np.ndarray
     start: str = ""
 
+    def __post_init__(self):
+        if not isinstance(self.start, str) or not _MONTH.fullmatch(self.start):
+            raise ValueError(
+                "`start` must be a month, written as 2015-01. Received: "
+                f"start={self.start!r}. Leave it out where nobody says."
+            )
+
     def __len__(self) -> int:
         return len(self.history)
 
@@ -48,10 +60,15 @@ class Series:
         """Return the series as it was so many months before the history's end.
 
         Raises:
-            ValueError: fewer months in it than that.
+            ValueError: no whole number, 1 or above; no month left before them.
         """
-        most, cure = len(self) - 1, f"{self.name} has {len(self)} months."
-        months = check_whole("months", months, 1, most, cure)
+        months = check_whole("months", months, 1)
+        if months >= len(self):
+            raise ValueError(
+                "`months` must leave a month in the history. Received: "
+                f"months={months}, and {self.name} has {len(self)} months. Hold out fewer, or "
+                "take the series out."
+            )
         return replace(self, history=self.history[:-months], future=self.history[-months:])
 
     def last(self, months: int) -> "Series":

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tlhelpers.checks.words import announce
 from tlhelpers.sources.series import Series, month_after
-from tlhelpers.sources.table_files import listed, read_table
+from tlhelpers.sources.table_files import listed, read_table, to_number
 
 import numpy as np
 
@@ -91,10 +91,10 @@ def _cells(path, date, value, series, alone, separator, encoding):
     names = [alone] * len(table.rows) if series is None else table.groups
     codes, bad, cells = list(table.codes), [], []
     for line, text, label, name in zip(table.rows, table.texts, table.labels, names, strict=True):
-        month, number = _MONTH.fullmatch(text.strip()), _as_number(codes[label])
+        month, number = _MONTH.fullmatch(text.strip()), to_number(codes[label])
         if not month:
             bad.append(f"line {line}: {text.strip()!r:.20} is no month such as 2025-03")
-        elif number is None or number <= 0:
+        elif not 0 < number < math.inf:
             bad.append(f"line {line}: {codes[label]!r:.20} is no number above 0")
         elif not name:
             bad.append(f"line {line}: no {series}")
@@ -106,14 +106,6 @@ def _cells(path, date, value, series, alone, separator, encoding):
             f"{listed(bad)}. Correct them; add a constant to a series that falls to 0 or below."
         )
     return cells
-
-
-def _as_number(text: str) -> float | None:
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None
 
 
 def _whole(path: Path, name: str, months: dict[str, float]) -> Series:

@@ -2,42 +2,27 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from tlhelpers.checks.words import announce, check_seed
+from tlhelpers.checks.words import check_number, check_seed
 from tlhelpers.sources.class_folders import find_classes
-from tlhelpers.sources.parts import PARTS, check_shares, connect, draw_parts
+from tlhelpers.sources.class_parts import ClassParts, check_room, read_parts
+from tlhelpers.sources.log_mel import RATE
+from tlhelpers.sources.parts import check_shares
 from tlhelpers.sources.sounds import SUFFIXES, load_sound
 
-import numpy as np
 
-
-@dataclass(frozen=True, repr=False, eq=False)
-class Sounds:
+class Sounds(ClassParts):
     """Sounds in memory, in three parts: waves float32 `(n, samples)` in -1..1, labels int64.
 
     `files` names the file of each wave: `files["test"][i]` is that of `x_test[i]`. `skipped` says
-    which files could not be read, and why.
+    which files could not be read, and why. `held_together` counts the sounds that are equal to
+    another one, and are on its side. `in_two_classes` are groups of files that hold one and the
+    same sound, but lie in folders of different classes: listen to them.
     """
 
-    x_train: np.ndarray
-    y_train: np.ndarray
-    x_validation: np.ndarray
-    y_validation: np.ndarray
-    x_test: np.ndarray
-    y_test: np.ndarray
-    class_names: tuple[str, ...]
-    files: dict[str, tuple[Path, ...]]
-    skipped: dict[Path, str]
-
-    def __repr__(self) -> str:
-        labels = [getattr(self, f"y_{part}") for part in PARTS]
-        counts = np.bincount(np.concatenate(labels), minlength=len(self.class_names))
-        classes = ", ".join(f"{n} {c:,}" for n, c in zip(self.class_names, counts, strict=True))
-        sizes = ", ".join(f"{len(y):,} {p}" for p, y in zip(PARTS, labels, strict=True))
-        skipped = f"; not readable: {len(self.skipped)}" if self.skipped else ""
-        return f"{counts.sum():,} sounds ({classes}): {sizes}{skipped}"
+    things = "sounds"
 
 
 def load_sounds(
@@ -70,8 +55,8 @@ def load_sounds(
 
     Raises:
         ValueError: a folder that is none, or holds sounds but no classes, or one class only, or a
-            class without sounds; a file that cannot be read; a class too small to be in every part;
-            a bad share or length.
+            class without sounds; a file that cannot be read; sounds that do not fit into a third of
+            the free memory; a class too small to be in every part; a bad share or length.
 
     Example:
         >>> data = tl.load_sounds("sounds", validation=0, test=0.25)
@@ -80,41 +65,9 @@ def load_sounds(
         ((6, 16000), ('high', 'low'))
     """
     shares, seed = check_shares(validation, test), check_seed(seed)
+    seconds = check_number("seconds", seconds, "(0, inf)", "Try 1.0.")
     classes = find_classes(Path(folder), SUFFIXES, "sounds", "yes/1.wav")
-    waves: list[np.ndarray] = []
-    labels: list[int] = []
-    files: list[Path] = []
-    skipped: dict[Path, str] = {}
-    for label, (name, paths) in enumerate(classes.items()):
-        for path in paths:
-            try:
-                waves.append(load_sound(path, seconds))
-            except ValueError as error:
-                if not skip_unreadable:
-                    raise ValueError(f"{error} Or pass skip_unreadable=True.") from error
-                skipped[path] = str(error)
-                continue
-            labels.append(label)
-            files.append(path)
-        if label not in labels:
-            raise ValueError(f"Each class must have sounds. None of {name!r} could be read.")
-    x, y = np.stack(waves), np.array(labels, "int64")
-    keys = [None if group is None else group(path) for path in files]
-    together = connect(len(x), _equal(x), keys)
-    rows = draw_parts(y, together, shares, seed, list(classes), "sounds")
-    train, val, held = rows.values()
-    data = Sounds(
-        *(x[train], y[train], x[val], y[val], x[held], y[held]),
-        class_names=tuple(classes),
-        files={part: tuple(files[row] for row in chosen) for part, chosen in rows.items()},
-        skipped=skipped,
-    )
-    announce(repr(data))
-    return data
-
-
-def _equal(x: np.ndarray) -> np.ndarray:
-    """Return pairs of waves that are the same: each with the first of its kind."""
-    first: dict[bytes, int] = {}
-    pairs = [(first.setdefault(wave.tobytes(), row), row) for row, wave in enumerate(x)]
-    return np.array(pairs, "int64").reshape(-1, 2)
+    count, size = sum(map(len, classes.values())), 4 * RATE * seconds
+    check_room("sounds", count, f"{seconds:,g} seconds", size, "Take fewer `seconds`.")
+    load = partial(load_sound, seconds=seconds)
+    return read_parts(Sounds, classes, load, skip_unreadable, group, shares, seed)

@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from math import gcd
+from fractions import Fraction
 from pathlib import Path
 
 from tlhelpers.checks.words import check_number
@@ -13,6 +13,7 @@ import numpy as np
 SUFFIXES = frozenset([".wav"])
 PEAK = 0.6  # about 20,000 of 32,767
 _RATES = (1_000, 768_000)  # samples a second that a recorder may write
+_SIMPLE = 1_000  # 441 is enough for the usual rates; others are met within 0.1 %
 
 
 def load_sound(
@@ -43,6 +44,7 @@ def load_sound(
     """
     from scipy.io import wavfile
 
+    seconds, peak = check_length_and_peak(seconds, peak)
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"`path` must be a sound's file. Received: {path}, which is no file.")
@@ -53,8 +55,6 @@ def load_sound(
             rate, wave = wavfile.read(path)
         return prepare_sound(_in_one(wave), rate, seconds, peak)
     except (OSError, EOFError, ValueError, ZeroDivisionError, wavfile.WavFileWarning) as error:
-        if "`seconds`" in str(error) or "`peak`" in str(error):
-            raise
         raise ValueError(
             f"`path` must be a whole sound. Received: {path}: {error}. Save it again as WAV with "
             "16 bits, or take it away."
@@ -85,23 +85,29 @@ def prepare_sound(
     """
     from scipy.signal import resample_poly
 
-    if seconds is not None:
-        seconds = check_number("seconds", seconds, "(0, inf)", "Try 1.0.")
-    if peak is not None:
-        peak = check_number("peak", peak, "(0, 1]", "Try 0.6.")
+    seconds, peak = check_length_and_peak(seconds, peak)
     if not len(wave) or not np.isfinite(wave).all():
         raise ValueError("a sample that is no number" if len(wave) else "no sample in it")
     if not _RATES[0] <= rate <= _RATES[1]:
         raise ValueError(f"{rate:,} samples a second")
     if rate != RATE:
-        common = gcd(RATE, int(rate))
-        wave = resample_poly(wave, RATE // common, int(rate) // common)
+        ratio = Fraction(RATE, int(rate)).limit_denominator(_SIMPLE)
+        wave = resample_poly(wave, ratio.numerator, ratio.denominator)
     if seconds is not None:
         wave = _of_length(wave, max(round(seconds * RATE), 1))
     loudest = np.abs(wave).max()
     if peak is not None and loudest > 0:
         wave = wave / loudest * peak
     return wave.astype("float32")
+
+
+def check_length_and_peak(seconds, peak) -> tuple[float | None, float | None]:
+    """Return both as floats, or None where they are; or say which one is none."""
+    if seconds is not None:
+        seconds = check_number("seconds", seconds, "(0, inf)", "Try 1.0.")
+    if peak is not None:
+        peak = check_number("peak", peak, "(0, 1]", "Try 0.6.")
+    return seconds, peak
 
 
 def _in_one(wave: np.ndarray) -> np.ndarray:

@@ -1,16 +1,16 @@
 """A speech recognizer with its tokenizer and its ear, by one name: sounds in, texts out."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tlhelpers.checks.words import announce, check_choice, check_whole, did_you_mean
-from tlhelpers.sources.assets import catalog, fetch, origin_of
+from tlhelpers.sources.assets import fetch, origin_and_licence
 from tlhelpers.sources.bert import import_keras_hub
 from tlhelpers.sources.ctranslate2 import read_ctranslate2
 from tlhelpers.sources.language_models import check_fits, locate_preset
-from tlhelpers.sources.log_mel import RATE
+from tlhelpers.sources.log_mel import LOUDEST, RATE
 from tlhelpers.sources.whisper import build_whisper, read_whisper_tokenizer
 
 import keras
@@ -19,7 +19,6 @@ import numpy as np
 OURS = "whisper-tiny-en"
 WINDOW = 30  # seconds that Whisper was trained to hear at once
 _FRAMES = 100  # columns of the spectrogram in a second; the encoder gives one for two
-_LOUDEST = 1.5  # a sample is within -1..1; filters may go a little beyond
 _AT_ONCE = 16  # sounds
 _REQUIRED = (
     f"`name` must be {OURS!r}, a KerasHub preset of a Whisper, or a folder with one or with "
@@ -70,7 +69,8 @@ class SpeechRecognizer:
         The loudest tenth of a second sets the scale: what is 10^8 weaker counts as silence.
 
         Args:
-            sounds: n arrays of one channel, 16,000 samples a second, floats within -1..1.
+            sounds: n arrays of one channel, 16,000 samples a second, floats within -1..1. A filter
+                may have gone beyond, up to 1.5.
             seconds: the window, from 1 to 30; shorter sounds are filled up with silence. Whisper
                 was trained with 30.
 
@@ -78,27 +78,33 @@ class SpeechRecognizer:
             float32 `(n, 100 * seconds, mels)`.
 
         Raises:
-            ValueError: a sound with two channels, in whole numbers, empty, longer than the window
-                or with something that is no number; a window out of its range.
+            ValueError: a sound with two channels, in whole numbers, empty, longer than the window,
+                with samples beyond 1.5 or something that is no number; a window out of its range.
 
         Example:
             >>> recognizer.spectrograms([np.zeros(16_000)], seconds=2).shape
             (1, 200, 80)
         """
+        parts = list(self.batches(sounds, seconds, _AT_ONCE))
+        empty = np.zeros((0, _FRAMES * seconds, self.model.num_mels), "float32")
+        return np.concatenate([empty, *parts])
+
+    def batches(
+        self, sounds: Sequence[np.ndarray], seconds: int, size: int
+    ) -> Iterator[np.ndarray]:
+        """Give the `spectrograms` of `size` sounds at a time, all checked before the first."""
         longest = self.model.max_encoder_sequence_length // _FRAMES
         seconds = check_whole("seconds", seconds, 1, longest, "30 is what Whisper was taught with.")
         ear = import_keras_hub().layers.WhisperAudioConverter(
             num_mels=self.model.num_mels, sampling_rate=RATE, max_audio_length=seconds
         )
         sounds = check_sounds(sounds, seconds)
-        found = np.zeros((len(sounds), _FRAMES * seconds, self.model.num_mels), "float32")
-        for first in range(0, len(sounds), _AT_ONCE):
-            some = sounds[first : first + _AT_ONCE]
+        for first in range(0, len(sounds), size):
+            some = sounds[first : first + size]
             waves = np.zeros((len(some), RATE * seconds), "float32")
             for wave, sound in zip(waves, some, strict=True):
                 wave[: len(sound)] = sound
-            found[first : first + _AT_ONCE] = keras.ops.convert_to_numpy(ear(waves))
-        return found
+            yield keras.ops.convert_to_numpy(ear(waves))
 
 
 def check_sounds(sounds: Sequence[np.ndarray], seconds: float = WINDOW) -> list[np.ndarray]:
@@ -121,7 +127,7 @@ def check_sounds(sounds: Sequence[np.ndarray], seconds: float = WINDOW) -> list[
             cure = f"Cut it into parts of {seconds} seconds" + (
                 ", or give more `seconds`." if seconds < WINDOW else "."
             )
-        elif not np.abs(sound).max() <= _LOUDEST:  # no number is not <=
+        elif not np.abs(sound).max() <= LOUDEST:  # no number is not <=
             found = f"samples up to {np.abs(sound).max():.4g}"
             cure = "Leave out what is no number, and divide 16-bit samples by 32768."
         else:
@@ -174,7 +180,7 @@ def load_speech_recognizer(
         folder = fetch(name) if name == OURS else Path(name)
         model = build_whisper(read_ctranslate2(folder / "model.bin"), filled=bool(weights))
         tokenizer = read_whisper_tokenizer(folder / "tokenizer.json", model.vocabulary_size)
-        origin = f"{origin_of(name)}; {catalog()[name]['licence']}" if name == OURS else "a folder"
+        origin = origin_and_licence(name) if name == OURS else "a folder"
     else:
         origin = locate_preset(name, hub.models.WhisperBackbone.presets, OURS, _REQUIRED)
         model, tokenizer = _read_preset(name, hub, filled=bool(weights))

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tlhelpers.checks.words import announce, check_choice
-from tlhelpers.sources.assets import catalog, fetch, origin_of
+from tlhelpers.sources.assets import fetch, origin_and_licence, origin_of
 from tlhelpers.sources.log_mel import RATE
 from tlhelpers.sources.sounds import load_sound, prepare_sound
 from tlhelpers.sources.spoken_digits import from_mu_law
@@ -58,7 +58,7 @@ def load_spoken_sentences(name: str = "clips") -> SpokenSentences:
     else:
         asset = "speech-clips"
         sounds, texts = _read_clips(fetch(asset) / _CLIPS[name])
-        origin = f"{origin_of(asset)}; {catalog()[asset]['licence']}"
+        origin = origin_and_licence(asset)
     announce(f"{name}: {origin}")
     return SpokenSentences(sounds, texts, name, origin)
 

@@ -71,6 +71,14 @@ def listed(items: list[str]) -> str:
     return ", ".join(items[:_SHOWN]) + more
 
 
+def to_number(text: str | None) -> float:
+    """Return the number that a cell holds; NaN where it holds none."""
+    try:
+        return float(text or "nan")
+    except ValueError:
+        return float("nan")
+
+
 def _check_separator(separator: str | None) -> None:
     one = isinstance(separator, str) and len(separator) == 1 and separator not in '"\r\n\0'
     if separator is not None and not one:

@@ -48,7 +48,8 @@ def cut_windows(
         `Windows`, series by series, each in the order of time.
 
     Raises:
-        ValueError: a series with what isn't finite or not above 0; none that is long enough.
+        ValueError: no list of series; one with what isn't finite or not above 0; none that is long
+            enough.
 
     Example:
         >>> windows = tl.cut_windows([np.arange(1.0, 51.0)], history=36, horizon=12)
@@ -60,7 +61,7 @@ def cut_windows(
     random = np.random.default_rng(check_seed(seed))
     rows, series, places = [], [], []
     lengths = []
-    for number, given in enumerate(histories):
+    for number, given in enumerate(listed_series("histories", histories)):
         values = check_positive(given, number)
         lengths.append(len(values))
         count = len(values) - history - horizon + 1
@@ -93,7 +94,7 @@ def to_inputs(histories: Iterable, history: int = 36) -> tuple[np.ndarray, np.nd
         Float32 `(n, history)`; float64 `(n, 1)`: `np.exp(x + mean)` are the months again.
 
     Raises:
-        ValueError: no series; a series that is too short, not finite or not above 0.
+        ValueError: no list of series; one that is too short, not finite or not above 0.
 
     Example:
         >>> x, mean = to_inputs([[1.0, 10.0, 1000.0]], history=2)
@@ -102,7 +103,7 @@ def to_inputs(histories: Iterable, history: int = 36) -> tuple[np.ndarray, np.nd
     """
     history = check_whole("history", history, 1)
     rows = []
-    for number, given in enumerate(histories):
+    for number, given in enumerate(listed_series("histories", histories)):
         values = check_positive(given, number)
         if len(values) < history:
             raise ValueError(
@@ -115,6 +116,16 @@ def to_inputs(histories: Iterable, history: int = 36) -> tuple[np.ndarray, np.nd
     logs = np.log(np.array(rows))
     mean = logs.mean(axis=1, keepdims=True)
     return (logs - mean).astype("float32"), mean
+
+
+def listed_series(name: str, given: Iterable) -> list:
+    """Return a list of series, or say that one came alone."""
+    if not isinstance(given, Iterable):
+        raise ValueError(
+            f"`{name}` must be a list of series. Received: {name}={given!r:.60}. Put a single one "
+            "in brackets: [series]."
+        )
+    return list(given)
 
 
 def check_positive(values, number: int) -> np.ndarray:
