@@ -11,7 +11,16 @@ PYTEST := $(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 FAILED := { echo "A test failed: its name and reason are above. One alone:" \
   "$(VENV)/bin/pytest tests/FOLDER/test_NAME.py" >&2; exit 1; }
 
-.PHONY: help course pages test check lab reset bench clean
+# In a classroom, which was unpacked from such an archive, no network is asked for anything.
+ifneq ($(wildcard classroom/wheels),)
+export PIP_NO_INDEX := 1
+export PIP_FIND_LINKS := classroom/wheels
+export TL_CACHE ?= $(CURDIR)/classroom/cache
+export TFDS_DATA_DIR ?= $(CURDIR)/classroom/tfds
+export TL_OFFLINE ?= 1
+endif
+
+.PHONY: help course pages test check lab reset classroom bench clean
 .DEFAULT_GOAL := help
 
 help:
@@ -36,13 +45,13 @@ check: $(READY) ## style, types, imports, unit tests: all but notebooks and reci
 	@echo "All passed. With notebooks and recipes: make test"
 
 lab: $(READY) ## open your own copy of the lessons, work/, in JupyterLab
-	@$(RUN) -m course desk
-	@echo "JupyterLab opens in your browser (else: the address below). Ctrl-C ends it."
-	@JUPYTER_PREFER_ENV_PATH=1 $(RUN) -m jupyterlab --preferred-dir=work \
-	  $$(test "$$(id -u)" -ne 0 || echo --allow-root)
+	@$(RUN) -m course lab
 
 reset: $(READY) ## give one lesson back as it was, and keep yours: make reset LESSON=02
 	@$(RUN) -m course reset "$(LESSON)"
+
+classroom: $(READY) ## pack everything for a room without a network: build/classroom.zip
+	@$(RUN) -m course classroom
 
 bench: $(READY) ## measure against peers: every benchmarks/*.py
 	@mkdir -p build && rm -f build/bench.failed

@@ -2,69 +2,110 @@
 
 import argparse
 import sys
+from argparse import Namespace
+from collections.abc import Callable
 from pathlib import Path
+
+from course.brought import use_what_was_brought
+
+LESSONS, DESK = Path("notebooks"), Path("work")
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one verb and return the exit code: 0, 1 when it failed, 2 when it was asked wrongly."""
     parser = argparse.ArgumentParser(prog="python -m course", description="Tools of the course.")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    text = "execute the notebooks, and build the book from them"
-    run = verbs.add_parser("run", help=text, description=text)
-    run.add_argument("--notebooks", type=Path, default=Path("notebooks"), help="the lessons")
-    run.add_argument("--build", type=Path, default=Path("build"), help="where it goes")
-    text = "build the book from the notebooks as they are"
-    pages = verbs.add_parser("pages", help=text, description=text)
-    pages.add_argument("--notebooks", type=Path, default=Path("notebooks"), help="the lessons")
-    pages.add_argument("--build", type=Path, default=Path("build"), help="where it goes")
-    text = "make notebooks/exercises from notebooks/solutions"
-    verbs.add_parser("exercises", help=text, description=text)
-    text = "lay your own copy of each lesson into work/, where none is yet"
-    desk = verbs.add_parser("desk", help=text, description=text)
-    text = "lay a fresh copy of one lesson into work/, and keep yours beside it"
-    reset = verbs.add_parser("reset", help=text, description=text)
-    reset.add_argument("lesson", help="its number: 02")
-    text = "say what this computer has, what is missing and what to do about it"
-    verbs.add_parser("doctor", help=text, description=text)
+
+    def verb(does: Callable[[Namespace], int | None]) -> Callable:
+        text = (does.__doc__ or "").rstrip(".")
+        one = verbs.add_parser(does.__name__, help=text, description=text)
+        one.set_defaults(does=does, parser=one)
+        return one.add_argument
+
+    for does in (run, pages):
+        add = verb(does)
+        add("--notebooks", type=Path, default=LESSONS, help="the lessons")
+        add("--build", type=Path, default=Path("build"), help="where it goes")
+    for does in (exercises, desk, lab):
+        verb(does)
+    verb(reset)("lesson", help="its number: 02")
+    text = "only this: will it do for a workshop without a network?"
+    verb(doctor)("--workshop", action="store_true", help=text)
+    add = verb(classroom)
+    add("--out", type=Path, default=Path("build/classroom.zip"), help="the archive")
+    text = "the computers there: linux, linux-arm, macos, windows; else like this one"
+    add("--kinds", nargs="+", default=[], metavar="KIND", help=text)
+    add("--pythons", nargs="+", default=[], metavar="VERSION", help="theirs: 3.12; else this one")
+
     options = parser.parse_args(argv)
-    if options.verb == "doctor":
-        from course.doctor import examine
+    use_what_was_brought(Path.cwd())
+    try:
+        return options.does(options) or 0
+    except ValueError as error:
+        return options.parser.error(str(error))  # which ends the program
 
-        print(examine())
-        return 0
-    if options.verb == "exercises":
-        from course.exercises import write_exercises
 
-        for path in write_exercises(Path("notebooks/solutions"), Path("notebooks/exercises")):
-            print(f"written: {path}")
-        return 0
-    if options.verb in ("desk", "reset"):
-        from course.desk import lay_out, put_back
-
-        places = Path("notebooks"), Path("work")
-        try:
-            if options.verb == "desk":
-                print(f"{len(lay_out(*places))} notebooks are new in work/; yours stay as they are")
-                return 0
-            fresh, kept = put_back(options.lesson, *places)
-        except ValueError as error:
-            (desk if options.verb == "desk" else reset).error(str(error))
-        print(f"{fresh} is fresh" + (f"; yours is {kept} now" if kept else ""))
-        return 0
-    if options.verb == "pages":
-        from course.book import build_book
-
-        try:
-            print(f"Look at {build_book(options.notebooks, options.build / 'book')}")
-        except ValueError as error:
-            pages.error(str(error))
-        return 0
+def run(options: Namespace) -> int:
+    """Execute the notebooks, and build the book from them."""
     from course.run import run_course
 
-    try:
-        return run_course(options.notebooks, options.build)
-    except ValueError as error:
-        run.error(str(error))
+    return run_course(options.notebooks, options.build)
+
+
+def pages(options: Namespace) -> None:
+    """Build the book from the notebooks as they are."""
+    from course.book import build_book
+
+    print(f"Look at {build_book(options.notebooks, options.build / 'book')}")
+
+
+def exercises(options: Namespace) -> None:
+    """Make notebooks/exercises from notebooks/solutions."""
+    from course.exercises import write_exercises
+
+    for path in write_exercises(LESSONS / "solutions", LESSONS / "exercises"):
+        print(f"written: {path}")
+
+
+def desk(options: Namespace) -> None:
+    """Lay your own copy of each lesson into work/, where none is yet."""
+    from course.desk import lay_out
+
+    new = lay_out(LESSONS, DESK)
+    print(f"{len(new)} notebooks are new in {DESK}/; yours stay as they are")
+
+
+def lab(options: Namespace) -> int:
+    """Lay your own copy of each lesson into work/, and open it in JupyterLab."""
+    from course.desk import open_lab
+
+    desk(options)
+    return open_lab(DESK)
+
+
+def reset(options: Namespace) -> None:
+    """Lay a fresh copy of one lesson into work/, and keep yours beside it."""
+    from course.desk import put_back
+
+    fresh, kept = put_back(options.lesson, LESSONS, DESK)
+    print(f"{fresh} is fresh" + (f"; yours is {kept} now" if kept else ""))
+
+
+def doctor(options: Namespace) -> int:
+    """Say what this computer has, what is missing and what to do about it."""
+    from course.doctor import examine, judge
+
+    well, said = judge() if options.workshop else (True, examine())
+    print(said)
+    return 0 if well else 1
+
+
+def classroom(options: Namespace) -> None:
+    """Pack the course with wheels, weights, data and book, for a room without a network."""
+    from course.classroom import make_classroom
+
+    made = make_classroom(options.out, options.kinds, options.pythons)
+    print(f"{made}: {made.stat().st_size / 1e6:,.0f} MB. In it, START_HERE.md says what to do.")
 
 
 if __name__ == "__main__":

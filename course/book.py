@@ -11,6 +11,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
+from course.slides import make_slides
+from course.teaching import add_quiz, read_notes, read_plans, write_teaching
+
 import nbformat
 from nbformat import NotebookNode
 
@@ -80,7 +83,7 @@ def build_book(lessons: Path, pages: Path, facts: Mapping[str, str] | None = Non
     sources = pages.with_name(pages.name + "-sources")
     for folder in (pages, sources):
         shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(ROOT / "docs", sources)
+    shutil.copytree(ROOT / "docs", sources, ignore=shutil.ignore_patterns("room"))
     listed = _lay_out_lessons(lessons, sources, facts or {})
     listed += _lay_out_exercises(sources / "exercises")
     _write_recipes(sources / "recipes")
@@ -90,12 +93,22 @@ def build_book(lessons: Path, pages: Path, facts: Mapping[str, str] | None = Non
     quiet = ["-q", "-E", "-d", str(sources / ".doctrees"), "-c", str(sources)]
     if build_main([*quiet, str(sources), str(pages)]):
         raise RuntimeError(f"The book could not be built from {sources}: the reason is above.")
+    _write_slides(lessons, pages / "slides")
     return pages / "index.html"
+
+
+def _write_slides(lessons: Path, folder: Path) -> None:
+    """Write the slides of each lesson that a teacher's page leads to."""
+    folder.mkdir()
+    for path in sorted(lessons.glob("[0-9]*.ipynb")):
+        page = make_slides(nbformat.read(path, as_version=4), ROOT / "notebooks")
+        (folder / f"{path.stem}.html").write_text(page, "utf-8")
 
 
 def _lay_out_lessons(lessons: Path, sources: Path, facts: Mapping[str, str]) -> str:
     """Copy the notebooks as the book needs them, and return the list of them as Markdown."""
     folder, found, taken = sources / "lessons", [], []
+    notes, taught = read_notes(ROOT / "docs" / "room"), {}
     shutil.copytree(ROOT / "notebooks" / "images", folder / "images")
     if (lessons / "images").is_dir():
         shutil.copytree(lessons / "images", folder / "images", dirs_exist_ok=True)
@@ -104,7 +117,11 @@ def _lay_out_lessons(lessons: Path, sources: Path, facts: Mapping[str, str]) -> 
         said = facts.get(path.stem) or facts_of(nb)
         found.append((path.stem, *title_and_goal(nb), said))
         taken.append(f"## {found[-1][1]}\n\n[The lesson](lessons/{path.name})\n\n{_to_copy(nb)}")
+        if path.stem in notes:
+            add_quiz(nb, notes[path.stem])
+            taught[path.stem] = found[-1][1], nb, notes[path.stem]
         nbformat.write(_for_the_book(nb, said), folder / path.name)
+    write_teaching(sources / "teaching", read_plans(ROOT / "docs" / "room"), taught)
     (sources / "glossary.md").write_text(_words(), "utf-8")
     sheet = "# Cheat sheet\n\nFrom each lesson the lines to copy into your own project.\n\n"
     (sources / "cheat_sheet.md").write_text(sheet + "\n\n".join(taken) + "\n", "utf-8")
@@ -113,6 +130,7 @@ def _lay_out_lessons(lessons: Path, sources: Path, facts: Mapping[str, str]) -> 
     trees = [_tree(shelf, [f"lessons/{name}" for name, *_ in found
                            if int(re.findall(r"^\d+", name)[0]) in numbers])
              for shelf, numbers in SHELVES.items()]  # fmt: skip
+    trees.append(_tree("To teach", ["teaching/index"]))
     behind = ["cheat_sheet", "what_goes_wrong", "glossary", "recipes/index", "reference/index"]
     trees.append(_tree("To look things up", behind))
     return f"\n| lesson | what it does | last run |\n|---|---|---|\n{rows}\n{''.join(trees)}"

@@ -1,7 +1,10 @@
 """A learner's desk: `work/` holds copies of the lessons to write in; the lessons stay clean."""
 
 import itertools
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 from nbformat import read, write
@@ -71,6 +74,15 @@ def put_back(lesson: str, notebooks: Path, work: Path) -> tuple[Path, Path | Non
         mine.rename(kept)
     _copy(found[0], mine)
     return mine, kept
+
+
+def open_lab(work: Path) -> int:
+    """Open the desk in JupyterLab, with this Python as its kernel; return its exit code."""
+    command = [sys.executable, "-m", "jupyterlab", f"--preferred-dir={work}"]
+    if hasattr(os, "geteuid") and os.geteuid() == 0:  # in a container
+        command.append("--allow-root")
+    print("JupyterLab opens in your browser (else: the address below). Ctrl-C ends it.", flush=True)
+    return subprocess.call(command, env={**os.environ, "JUPYTER_PREFER_ENV_PATH": "1"})
 
 
 def _copy(lesson: Path, copy: Path) -> None:

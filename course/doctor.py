@@ -14,7 +14,9 @@ from pathlib import Path
 from tlhelpers.sources.assets import cache_folder, catalog, find_asset
 from tlhelpers.sources.network import is_reachable
 from tlhelpers.sources.origins import tfds_folder
+from tlhelpers.sources.preparing import INSTEAD, is_prepared
 
+import nbformat
 import psutil
 from packaging.requirements import Requirement
 
@@ -25,6 +27,14 @@ HOSTS = {
     "CIFAR-10": "https://www.cs.toronto.edu/~kriz/cifar.html",
     "KerasHub presets": "https://api.kaggle.com",
 }
+TRIED = """import tlhelpers as tl
+
+import keras
+
+model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+model.compile("adam", "mse")
+model.fit(keras.ops.zeros((2, 4)), keras.ops.zeros((2, 2)), verbose=0)
+tl.new_axes(3, 2)"""
 NEEDED = {"memory": 6e9, "disk": 2e9}  # bytes that the quick course is comfortable with
 
 
@@ -44,6 +54,28 @@ def examine() -> str:
         "Here already": check_cache(),
     }
     return "\n".join("\n  ".join([title, *lines]) for title, lines in parts.items())
+
+
+def judge() -> tuple[bool, str]:
+    """Say whether the lessons will run here without a network: yes, or what to do before.
+
+    A kernel is started, and a network trained in it for one step.
+    """
+    from course.run import execute
+
+    looked = [*check_packages(), *check_machine(), *check_cache()]
+    todo = [line.removeprefix("note").strip() for line in looked if line.startswith("note")]
+    nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(TRIED)])
+    if failed := execute(nb, Path.cwd())[0]:
+        todo.append(f"a notebook does not run: {failed.splitlines()[0]}")
+    lacking = [f"{name} is not here. Lessons {lessons} take {other}, so their numbers differ"
+               for name, (other, lessons) in INSTEAD.items() if not is_prepared(name)]  # fmt: skip
+    lines = [f"  {line}" for line in todo + lacking]
+    if todo:
+        return False, "\n".join(["Not yet. Before the workshop:", *lines])
+    if lacking:
+        return True, "\n".join(["Yes, this computer will do without a network. But:", *lines])
+    return True, "Yes, this computer will do without a network: all is here."
 
 
 def check_packages() -> Iterator[str]:

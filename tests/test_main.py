@@ -3,7 +3,7 @@ import sys
 from pathlib import Path
 
 from tlhelpers.__main__ import main
-from tlhelpers.sources import assets
+from tlhelpers.sources import assets, preparing
 
 import pytest
 
@@ -13,6 +13,7 @@ RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.py"))
 @pytest.fixture(autouse=True)
 def small_catalog(monkeypatch):
     monkeypatch.setattr(assets, "catalog", lambda: {"vgg16": {}, "mnist": {}})
+    monkeypatch.setattr(preparing, "SETS", {})
 
 
 def test_fetch_fetches_what_is_named(monkeypatch, capsys):

@@ -6,7 +6,7 @@ import sys
 
 from tlhelpers.checks.files import folder_beside
 from tlhelpers.checks.words import did_you_mean
-from tlhelpers.sources import assets
+from tlhelpers.sources import assets, preparing
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -16,7 +16,8 @@ def main(argv: list[str] | None = None) -> int:
     text = "download weights and data before they are needed"
     fetch = verbs.add_parser("fetch", help=text, description=text)
     fetch.add_argument("assets", nargs="*", metavar="ASSET", help=", ".join(assets.catalog()))
-    fetch.add_argument("--all", action="store_true", help="every asset of the catalog")
+    text = "every asset of the catalog, and the data sets that TFDS prepares"
+    fetch.add_argument("--all", action="store_true", help=text)
     text = "list the recipes, or print one: tlhelpers recipe fine_tuning > mine.py"
     recipe = verbs.add_parser("recipe", help=text, description=text)
     recipe.add_argument("name", nargs="?", metavar="NAME", help="one of the list")
@@ -29,6 +30,8 @@ def main(argv: list[str] | None = None) -> int:
         if asset not in assets.catalog():
             fetch.error(f"unknown asset {asset!r}.{did_you_mean(asset, assets.catalog())}")
     try:
+        if options.all:
+            preparing.prepare_all()
         assets.fetch_all(options.assets or None)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)

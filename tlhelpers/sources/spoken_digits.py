@@ -12,7 +12,7 @@ from tlhelpers.sources.sounds import prepare_sound
 import numpy as np
 
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-_TFDS = (
+OFFICIAL = (
     "spoken_digit",
     "https://github.com/Jakobovski/free-spoken-digit-dataset/archive/v1.0.9.tar.gz",
 )
@@ -75,7 +75,7 @@ def load_spoken_digits(takes: int | None = None, synthetic: bool = False) -> Spo
     """
     takes = None if takes is None else check_whole("takes", takes, 1)
     tried = []
-    sources = [lambda: prepared_folder(_TFDS[0]), lambda: official_folder(*_TFDS)]
+    sources = [lambda: prepared_folder(OFFICIAL[0]), lambda: official_folder(*OFFICIAL)]
     for find in [] if synthetic else sources:
         try:
             folder, origin = find()
@@ -91,7 +91,7 @@ def load_spoken_digits(takes: int | None = None, synthetic: bool = False) -> Spo
     rows = sorted(rows, key=lambda row: row[:3])
     rows = [row for row in rows if takes is None or row[2] < takes]
     speaker, y, take, waves = zip(*rows, strict=True)
-    announce(f"{_TFDS[0]}: {origin}")
+    announce(f"{OFFICIAL[0]}: {origin}")
     return SpokenDigits(
         np.stack([prepare_sound(wave, _RATE) for wave in waves]),
         np.array(y, "int64"), np.array(speaker), np.array(take, "int64"),
