@@ -11,13 +11,10 @@ PYTEST := $(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 FAILED := { echo "A test failed: its name and reason are above. One alone:" \
   "$(VENV)/bin/pytest tests/FOLDER/test_NAME.py" >&2; exit 1; }
 
-# In a classroom, which was unpacked from such an archive, no network is asked for anything.
+# In a classroom, which was unpacked from such an archive, packages come from its folder.
 ifneq ($(wildcard classroom/wheels),)
 export PIP_NO_INDEX := 1
 export PIP_FIND_LINKS := classroom/wheels
-export TL_CACHE ?= $(CURDIR)/classroom/cache
-export TFDS_DATA_DIR ?= $(CURDIR)/classroom/tfds
-export TL_OFFLINE ?= 1
 endif
 
 .PHONY: help course pages test check lab reset classroom bench clean

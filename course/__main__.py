@@ -6,8 +6,6 @@ from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 
-from course.brought import use_what_was_brought
-
 LESSONS, DESK = Path("notebooks"), Path("work")
 
 
@@ -38,7 +36,6 @@ def main(argv: list[str] | None = None) -> int:
     add("--pythons", nargs="+", default=[], metavar="VERSION", help="theirs: 3.12; else this one")
 
     options = parser.parse_args(argv)
-    use_what_was_brought(Path.cwd())
     try:
         return options.does(options) or 0
     except ValueError as error:

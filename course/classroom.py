@@ -13,13 +13,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from course.book import ROOT, build_book
-from course.brought import FOLDER
 from course.room_wheels import KINDS, download_wheels
 from tlhelpers.checks.files import sha256
 from tlhelpers.sources.assets import cache_folder, catalog, fetch_all
 from tlhelpers.sources.origins import prepared_folder
 from tlhelpers.sources.preparing import SETS, prepare_all
 
+FOLDER = "classroom"  # of what comes along; tlhelpers looks for it
 _LEFT = shutil.ignore_patterns(
     ".git", ".venv*", "build", "dist", "work", FOLDER, "*.egg-info", "__pycache__", ".*_cache",
     ".hypothesis", ".ipynb_checkpoints", "*.zip",

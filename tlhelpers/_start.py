@@ -4,13 +4,31 @@ TensorFlow writes some ten lines to the standard error of every process that imp
 any of its own log settings is read, and a notebook would keep them among its outputs. They are
 caught here during the import, and shown only if the import fails. Of its later warnings one is
 dropped: it takes the training step of each new model for a step that is traced again and again.
+
+Before that: in an unpacked classroom weights and data come from its own folder.
 """
 
 import logging
 import os
 import sys
 import tempfile
+from collections.abc import MutableMapping
+from pathlib import Path
 
+
+def use_what_was_brought(course: Path, environ: MutableMapping[str, str] = os.environ) -> None:
+    """Take weights and data from `classroom/` in the course, where it is, and ask no network.
+
+    What is set already stays.
+    """
+    brought = course.absolute() / "classroom"
+    if (brought / "wheels").is_dir():
+        environ.setdefault("TL_CACHE", str(brought / "cache"))
+        environ.setdefault("TFDS_DATA_DIR", str(brought / "tfds"))
+        environ.setdefault("TL_OFFLINE", "1")
+
+
+use_what_was_brought(Path(__file__).parents[1])
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what fails still raises
 # TensorFlow's fast convolutions; by itself it takes them only where the processor has AVX-512.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 from course import classroom
 from course.__main__ import main
-from course.brought import use_what_was_brought
+from tlhelpers._start import use_what_was_brought
 
 import pytest
 

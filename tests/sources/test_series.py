@@ -4,7 +4,6 @@ import json
 from dataclasses import replace
 
 import tlhelpers as tl
-from tlhelpers.sources.assets import find_asset
 from tlhelpers.sources.series import month_after, read_series
 
 import numpy as np
@@ -68,7 +67,6 @@ def test_another_name_is_refused():
         tl.load_series("turism")
 
 
-@pytest.mark.skipif(find_asset("monthly-series") is None, reason="monthly-series isn't fetched")
 def test_the_competitions_have_their_sizes():
     sizes = {"tourism": (366, 24), "m1": (617, 18), "m3": (1428, 18), "air-passengers": (1, 12)}
     for name, (count, ahead) in sizes.items():
