@@ -89,9 +89,9 @@ def notes_page(name: str, title: str, nb: NotebookNode, notes: dict) -> str:
     """Return a lesson's page for the teacher as Markdown."""
     seconds = seconds_by_heading(nb)
     taught, computed = minutes_of(nb, notes)
-    rows = "".join(
-        f"| {part['heading']} | {part['minutes']} | {_time(seconds[part['heading']])} "
-        f"| {part['say']} |\n"
+    parts = "".join(
+        f"- **{part['heading']}**, {part['minutes']} min{_time(seconds[part['heading']])}. "
+        f"{part['say']}\n"
         for part in notes["parts"]
     )
     aims = "".join(f"- {aim}\n" for aim in notes["aims"])
@@ -102,8 +102,7 @@ def notes_page(name: str, title: str, nb: NotebookNode, notes: dict) -> str:
         f"# {title}\n\n[The lesson](../lessons/{name}.ipynb), with the outputs that you should see,"
         f' and <a href="../slides/{name}.html">its slides</a>.'
         f" {taught} minutes in the room; its cells compute for {computed:.1f} minutes on two "
-        f"cores.\n\n## Who has done it can\n\n{aims}\n## Part by part\n\n"
-        f"| part | minutes | computing | what to do |\n|---|---|---|---|\n{rows}\n"
+        f"cores.\n\n## Aims\n\n{aims}\n## Part by part\n\n{parts}\n"
         f"## Questions to ask\n\n{ask}\n## What goes wrong\n\n"
         f"| you see or hear | do or say |\n|---|---|\n{wrong}"
     )
@@ -137,7 +136,7 @@ def plan_page(plan: dict, minutes: dict[str, int], titles: dict[str, str]) -> st
 
 
 def _time(seconds: float) -> str:
-    return "" if seconds < 1 else f"{seconds:.0f} s"
+    return "" if seconds < 1 else f" (its cells compute for {seconds:.0f} s)"
 
 
 def _inline(text: str) -> str:

@@ -54,7 +54,7 @@ def test_the_page_of_notes_has_the_measured_time_of_each_part(nb):
              "ask": [{"before": "Data", "question": "Why?", "expect": "So."}],
              "wrong": [{"sign": "red", "cure": "green"}]}  # fmt: skip
     page = teaching.notes_page("01_a", "A lesson", nb, notes)
-    assert "| Data | 7 | 30 s | Look. |" in page and "- See." in page
+    assert "- **Data**, 7 min (its cells compute for 30 s). Look.\n" in page and "- See." in page
     assert "7 minutes in the room; its cells compute for 0.6 minutes" in page
     assert "- Before *Data*: **Why?** So." in page and "| red | green |" in page
 
