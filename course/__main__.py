@@ -29,6 +29,9 @@ def main(argv: list[str] | None = None) -> int:
     verb(reset)("lesson", help="its number: 02")
     text = "only this: will it do for a workshop without a network?"
     verb(doctor)("--workshop", action="store_true", help=text)
+    add = verb(doors)
+    add("address", help="of your public copy: https://github.com/OWNER/NAME")
+    add("--out", type=Path, default=Path("build/doors"), help="where they go")
     add = verb(classroom)
     add("--out", type=Path, default=Path("build/classroom.zip"), help="the archive")
     text = "the computers there: linux, linux-arm, macos, windows; else like this one"
@@ -103,6 +106,14 @@ def classroom(options: Namespace) -> None:
 
     made = make_classroom(options.out, options.kinds, options.pythons)
     print(f"{made}: {made.stat().st_size / 1e6:,.0f} MB. In it, START_HERE.md says what to do.")
+
+
+def doors(options: Namespace) -> None:
+    """Write the lessons as Colab, Kaggle and Binder can open them, with a page of links."""
+    from course.doors import BRANCH, write_doors
+
+    made = write_doors(options.address, LESSONS, options.out)
+    print(f"{len(made)} notebooks in {options.out}: push them as branch {BRANCH!r} of your copy.")
 
 
 if __name__ == "__main__":
