@@ -101,8 +101,8 @@ def _write_slides(lessons: Path, folder: Path) -> None:
     """Write the slides of each lesson that a teacher's page leads to."""
     folder.mkdir()
     for path in sorted(lessons.glob("[0-9]*.ipynb")):
-        page = make_slides(nbformat.read(path, as_version=4), ROOT / "notebooks")
-        (folder / f"{path.stem}.html").write_text(page, "utf-8")
+        if page := make_slides(nbformat.read(path, as_version=4), ROOT / "notebooks"):
+            (folder / f"{path.stem}.html").write_text(page, "utf-8")
 
 
 def _lay_out_lessons(lessons: Path, sources: Path, facts: Mapping[str, str]) -> str:

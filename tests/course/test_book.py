@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlparse
 import tlhelpers as tl
 from course.book import build_book, duration, title_and_goal
 from course.mathml import formula
+from course.teaching import read_notes
 
 import nbformat
 import pytest
@@ -127,9 +128,11 @@ def test_every_answer_is_folded_until_it_is_asked_for(book):
     folded = re.compile(r"<details>\s*<summary>.*?</summary>(.*?)</details>", re.S)
     (answer,) = folded.findall(book[0]["lessons/39_own.html"])
     assert "<p>Be<em>cause</em>.</p>" in answer and "On." not in answer
+    notes = read_notes(ROOT / "docs" / "room")
     for path in (ROOT / "notebooks").glob("[0-9]*.ipynb"):
         nb = nbformat.read(path, 4)
         asked = sum(c.source.count("<details>") for c in nb.cells if c.cell_type == "markdown")
+        asked += sum(len(one["options"]) for one in notes[path.stem]["quiz"])
         answers = folded.findall(book[0][f"lessons/{path.stem}.html"])
         assert len(answers) == asked and all(answer.strip() for answer in answers), path.name
 
@@ -176,3 +179,13 @@ def test_duration():
         "1 min 0 s",
         "3 min 5 s",
     ]
+
+
+def test_a_teacher_finds_notes_slides_and_plans(book):
+    pages, _, _ = book
+    assert "Half a day" in pages["teaching/index.html"]
+    for path in (ROOT / "notebooks").glob("[0-9]*.ipynb"):
+        assert f'href="../slides/{path.stem}.html"' in pages[f"teaching/{path.stem}.html"]
+        assert "<section>" in pages[f"slides/{path.stem}.html"]
+        assert pages[f"lessons/{path.stem}.html"].count('class="quiz"') == 3
+    assert "slides/39_own.html" not in pages, "no cell of it is tagged"
