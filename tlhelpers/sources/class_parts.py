@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import ClassVar, TypeVar
 
 from tlhelpers.checks.words import announce
-from tlhelpers.sources.parts import PARTS, connect, draw_parts
+from tlhelpers.sources.parts import Parts, connect, draw_parts
 
 import numpy as np
 import psutil
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class ClassParts:
+class ClassParts(Parts):
     """Samples in memory, in three parts, with their labels and files.
 
     `files["test"][i]` is that of `x_test[i]`. `skipped` says which files could not be read, and
@@ -22,13 +22,6 @@ class ClassParts:
     `in_two_classes` are groups of files of different classes that hold the very same sample.
     """
 
-    x_train: np.ndarray
-    y_train: np.ndarray
-    x_validation: np.ndarray
-    y_validation: np.ndarray
-    x_test: np.ndarray
-    y_test: np.ndarray
-    class_names: tuple[str, ...]
     files: dict[str, tuple[Path, ...]]
     skipped: dict[Path, str]
     held_together: int
@@ -38,11 +31,9 @@ class ClassParts:
     alike: ClassVar[str] = "equal"
 
     def __repr__(self) -> str:
-        labels = [getattr(self, f"y_{part}") for part in PARTS]
-        counts = np.bincount(np.concatenate(labels), minlength=len(self.class_names))
+        counts = np.bincount(self._labels(), minlength=len(self.class_names))
         classes = ", ".join(f"{n} {c:,}" for n, c in zip(self.class_names, counts, strict=True))
-        sizes = ", ".join(f"{len(y):,} {p}" for p, y in zip(PARTS, labels, strict=True))
-        line = f"{counts.sum():,} {self.things} ({classes}): {sizes}"
+        line = f"{counts.sum():,} {self.things} ({classes}): {self._sizes()}"
         told = {
             f"{self.alike} to another, and on its side": self.held_together,
             "in two classes": len(self.in_two_classes),

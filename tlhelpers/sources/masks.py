@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tlhelpers.checks.words import check_seed
 from tlhelpers.sources.folders import nearly_equal
-from tlhelpers.sources.parts import PARTS, check_shares, connect, draw_parts
+from tlhelpers.sources.parts import PARTS, Parts, check_shares, connect, draw_parts
 from tlhelpers.sources.pictures import check_size, load_picture, pictures_below
 
 import numpy as np
@@ -22,29 +22,21 @@ _LOSSY = (".jpg", ".jpeg", ".webp")
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class MaskedPictures:
+class MaskedPictures(Parts):
     """Pictures with masks in memory, in three parts: both uint8, masks `(n, height, width)`.
 
     `files` names the file of each picture: `files["test"][i]` is that of `x_test[i]`. `values` are
     the numbers in the files of the masks that became the classes 0, 1, 2, ...
     """
 
-    x_train: np.ndarray
-    y_train: np.ndarray
-    x_validation: np.ndarray
-    y_validation: np.ndarray
-    x_test: np.ndarray
-    y_test: np.ndarray
-    class_names: tuple[str, ...]
     values: tuple[int, ...]
     files: dict[str, tuple[Path, ...]]
 
     def __repr__(self) -> str:
-        masks = np.concatenate([getattr(self, f"y_{part}") for part in PARTS])
+        masks = self._labels()
         shares = np.bincount(masks.ravel(), minlength=len(self.class_names)) / masks.size
         told = ", ".join(f"{n} {s:.1%}" for n, s in zip(self.class_names, shares, strict=True))
-        sizes = ", ".join(f"{len(self.files[part]):,} {part}" for part in PARTS)
-        return f"{len(masks):,} pictures with masks ({told} of the pixels): {sizes}"
+        return f"{len(masks):,} pictures with masks ({told} of the pixels): {self._sizes()}"
 
 
 def load_masks(

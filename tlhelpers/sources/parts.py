@@ -1,6 +1,7 @@
 """Train, validation and test: parts of data of which no sample stands on two sides."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from tlhelpers.checks.words import check_number
 
@@ -8,6 +9,25 @@ import numpy as np
 
 PARTS = ("train", "validation", "test")
 _URGENT = 1e9  # above every lack
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Parts:
+    """Samples and their labels in memory, in three parts."""
+
+    x_train: np.ndarray
+    y_train: np.ndarray
+    x_validation: np.ndarray
+    y_validation: np.ndarray
+    x_test: np.ndarray
+    y_test: np.ndarray
+    class_names: tuple[str, ...]
+
+    def _labels(self) -> np.ndarray:
+        return np.concatenate([getattr(self, f"y_{part}") for part in PARTS])
+
+    def _sizes(self) -> str:
+        return ", ".join(f"{len(getattr(self, f'y_{part}')):,} {part}" for part in PARTS)
 
 
 def check_shares(validation, test) -> tuple[float, float, float]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tlhelpers.checks.words import announce, check_seed, check_whole
-from tlhelpers.sources.parts import PARTS, check_shares, connect, draw_parts
+from tlhelpers.sources.parts import Parts, check_shares, connect, draw_parts
 from tlhelpers.sources.table_files import listed, read_table
 
 import numpy as np
@@ -18,7 +18,7 @@ _LEAST = 3  # rows of a class that `most` leaves: one for each part
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Texts:
+class Texts(Parts):
     """Texts in memory, in three parts: arrays of `str` (dtype object) `(n,)`, labels int64.
 
     `rows` names the line of the file where each text's row begins: `rows["test"][i]` is that of
@@ -28,13 +28,6 @@ class Texts:
     rows that `most` left out.
     """
 
-    x_train: np.ndarray
-    y_train: np.ndarray
-    x_validation: np.ndarray
-    y_validation: np.ndarray
-    x_test: np.ndarray
-    y_test: np.ndarray
-    class_names: tuple[str, ...]
     rows: dict[str, np.ndarray]
     skipped: dict[int, str]
     held_together: int
@@ -42,11 +35,9 @@ class Texts:
     not_taken: int
 
     def __repr__(self) -> str:
-        labels = [getattr(self, f"y_{part}") for part in PARTS]
-        counts = np.bincount(np.concatenate(labels), minlength=len(self.class_names))
+        counts = np.bincount(self._labels(), minlength=len(self.class_names))
         pairs = zip(self.class_names, counts, strict=True)
         classes = listed([f"{name} {count:,}" for name, count in pairs])
-        sizes = ", ".join(f"{len(y):,} {p}" for p, y in zip(PARTS, labels, strict=True))
         told = {
             "nearly equal to another, and on its side: {:,}": self.held_together,
             "in two classes: {:,}": len(self.in_two_classes),
@@ -54,7 +45,7 @@ class Texts:
             "{:,} more not taken": self.not_taken,
         }
         notes = "".join(f"; {what.format(count)}" for what, count in told.items() if count)
-        return f"{counts.sum():,} texts ({classes}): {sizes}{notes}"
+        return f"{counts.sum():,} texts ({classes}): {self._sizes()}{notes}"
 
 
 def load_table(
