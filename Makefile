@@ -44,7 +44,7 @@ check: $(READY) ## style, types, imports, unit tests: all but notebooks and reci
 lab: $(READY) ## open your own copy of the lessons, work/, in JupyterLab
 	@$(RUN) -m course lab
 
-reset: $(READY) ## give one lesson back as it was, and keep yours: make reset LESSON=02
+reset: $(READY) ## give one lesson back as it was, and keep yours: make reset LESSON=02, or exercises/02
 	@$(RUN) -m course reset "$(LESSON)"
 
 classroom: $(READY) ## pack everything for a room without a network: build/classroom.zip

@@ -12,7 +12,7 @@ LESSONS, DESK = Path("notebooks"), Path("work")
 def main(argv: list[str] | None = None) -> int:
     """Run one verb and return the exit code: 0, 1 when it failed, 2 when it was asked wrongly."""
     parser = argparse.ArgumentParser(prog="python -m course", description="Tools of the course.")
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB")
 
     def verb(does: Callable[[Namespace], int | None]) -> Callable:
         text = (does.__doc__ or "").rstrip(".")
@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> int:
         add("--build", type=Path, default=Path("build"), help="where it goes")
     for does in (exercises, desk, lab):
         verb(does)
-    verb(reset)("lesson", help="its number: 02")
+    verb(reset)("lesson", help="its number: 02, or exercises/02")
     text = "only this: will it do for a workshop without a network?"
     verb(doctor)("--workshop", action="store_true", help=text)
     add = verb(doors)
@@ -39,6 +39,9 @@ def main(argv: list[str] | None = None) -> int:
     add("--pythons", nargs="+", default=[], metavar="VERSION", help="theirs: 3.12; else this one")
 
     options = parser.parse_args(argv)
+    if options.verb is None:
+        parser.print_help(sys.stderr)
+        parser.exit(2)
     try:
         return options.does(options) or 0
     except ValueError as error:

@@ -158,6 +158,7 @@ def _for_the_book(nb: NotebookNode, facts: str) -> NotebookNode:
     """Return a notebook with a line about its execution, and what each figure shows beside it."""
     nb.metadata.setdefault("language_info", {"name": "python", "pygments_lexer": "ipython3"})
     for cell in nb.cells:
+        cell.source = cell.source.replace("](exercises/", "](../exercises/")
         kinds = [kind for output in cell.get("outputs", []) for kind in _metadata(output)]
         told = [kind["alt"] for kind in kinds if kind.get("alt")]
         if told:

@@ -3,11 +3,14 @@
 import itertools
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 from nbformat import read, write
+
+_RESET = ("", "exercises")  # folders of what can be given back
 
 
 def lay_out(notebooks: Path, work: Path) -> list[str]:
@@ -49,7 +52,7 @@ def put_back(lesson: str, notebooks: Path, work: Path) -> tuple[Path, Path | Non
     """Lay a fresh copy of one lesson on the desk, and keep the learner's beside it.
 
     Args:
-        lesson: its number or name: "02", "01b", "02_strategies".
+        lesson: its number or name: "02", "01b", "02_strategies"; "exercises/02" for its exercises.
         notebooks, work: as in `lay_out`.
 
     Returns:
@@ -58,18 +61,20 @@ def put_back(lesson: str, notebooks: Path, work: Path) -> tuple[Path, Path | Non
     Raises:
         ValueError: no lesson has this number or name.
     """
-    name, there = lesson.removesuffix(".ipynb"), sorted(notebooks.glob("[0-9]*.ipynb"))
+    folder, _, name = lesson.removesuffix(".ipynb").rpartition("/")
+    there = sorted((notebooks / folder).glob("[0-9]*.ipynb")) if folder in _RESET else []
     found = [path for path in there if name in (path.stem, path.stem.partition("_")[0])]
     if len(found) != 1:
-        numbers = ", ".join(path.stem.partition("_")[0] for path in there)
+        lessons = sorted(notebooks.glob("[0-9]*.ipynb"))
+        numbers = ", ".join(path.stem.partition("_")[0] for path in lessons)
         raise ValueError(
             f"`lesson` must be the number of a lesson: {numbers}. Received: lesson={lesson!r}. "
-            "For instance: make reset LESSON=02"
+            "For instance: make reset LESSON=02, or LESSON=exercises/02"
         )
-    work.mkdir(parents=True, exist_ok=True)
-    mine, kept = work / found[0].name, None
+    (work / folder).mkdir(parents=True, exist_ok=True)
+    mine, kept = work / folder / found[0].name, None
     if mine.exists():
-        names = (work / f"{mine.stem}.before-{number}.ipynb" for number in itertools.count(1))
+        names = (mine.with_suffix(f".before-{number}.ipynb") for number in itertools.count(1))
         kept = next(path for path in names if not path.exists())
         mine.rename(kept)
     _copy(found[0], mine)
@@ -78,11 +83,18 @@ def put_back(lesson: str, notebooks: Path, work: Path) -> tuple[Path, Path | Non
 
 def open_lab(work: Path) -> int:
     """Open the desk in JupyterLab, with this Python as its kernel; return its exit code."""
-    command = [sys.executable, "-m", "jupyterlab", f"--preferred-dir={work}"]
+    command = [sys.executable, "-m", "jupyterlab", f"--FileContentsManager.preferred_dir={work}"]
     if hasattr(os, "geteuid") and os.geteuid() == 0:  # in a container
         command.append("--allow-root")
-    print("JupyterLab opens in your browser (else: the address below). Ctrl-C ends it.", flush=True)
-    return subprocess.call(command, env={**os.environ, "JUPYTER_PREFER_ENV_PATH": "1"})
+    print("JupyterLab opens in your browser (else: the address below). Ctrl-C twice ends it.",
+          flush=True)  # fmt: skip
+    with subprocess.Popen(command, env={**os.environ, "JUPYTER_PREFER_ENV_PATH": "1"}) as server:
+        signal.signal(signal.SIGTERM, lambda *_: server.terminate())
+        while True:
+            try:
+                return server.wait()
+            except KeyboardInterrupt:  # the server has it, too, and asks whether to stop
+                continue
 
 
 def _copy(lesson: Path, copy: Path) -> None:

@@ -56,7 +56,16 @@ def test_a_lesson_that_is_not_on_the_desk_is_laid_there(places):
     assert put_back("01b", *places) == (places[1] / "01b_c.ipynb", None)
 
 
-@pytest.mark.parametrize("lesson", ["", "0", "3", "strategies", "../02"])
+def test_exercises_are_given_back_too(places):
+    _, work = places
+    lay_out(*places)
+    (work / "exercises" / "01_a.ipynb").write_text("mine")
+    fresh, kept = put_back("exercises/01", *places)
+    assert fresh == work / "exercises" / "01_a.ipynb" and kept.read_text() == "mine"
+    assert kept.name == "01_a.before-1.ipynb" and nbformat.read(fresh, 4).cells
+
+
+@pytest.mark.parametrize("lesson", ["", "0", "3", "strategies", "../02", "exercises/02"])
 def test_an_unknown_lesson_is_an_error_that_names_those_there_are(places, lesson):
     with pytest.raises(ValueError, match="01, 01b, 02"):
         put_back(lesson, *places)

@@ -26,6 +26,15 @@ def test_an_exercise_has_neither_answers_nor_outputs():
     assert nb.cells[2].outputs, "the solution itself stays"
 
 
+def test_the_check_of_a_task_is_one_cell():
+    tags = {"tags": ["check"]}
+    checks = [new_code_cell(text, metadata=tags) for text in ("a = 1", "b = a", "c = b")]
+    cells = [*solution().cells, *checks[:2], new_markdown_cell("next"), checks[2]]
+    made = without_answers(new_notebook(cells=cells), "00_a.ipynb").cells
+    assert [cell.source for cell in made[2:5]] == ["a = 1\n\n\nb = a", "next", "c = b"]
+    assert made[2].metadata == tags and "`notebooks/solutions/00_a.ipynb`" in made[5].source
+
+
 def test_a_solution_without_answers_is_an_error():
     with pytest.raises(ValueError, match="none among 1 cells"):
         without_answers(new_notebook(cells=[new_code_cell("1")]))
@@ -44,7 +53,7 @@ def test_made_twice_changes_nothing(tmp_path):
 
 @each
 def test_the_committed_exercises_are_those_of_the_solutions(path):
-    made = nbformat.writes(without_answers(nbformat.read(path, 4))) + "\n"
+    made = nbformat.writes(without_answers(nbformat.read(path, 4), path.name)) + "\n"
     there = ROOT / "notebooks" / "exercises" / path.name
     assert there.read_text("utf-8") == made, "run: python -m course exercises"
 
