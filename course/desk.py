@@ -88,13 +88,10 @@ def open_lab(work: Path) -> int:
         command.append("--allow-root")
     print("JupyterLab opens in your browser (else: the address below). Ctrl-C twice ends it.",
           flush=True)  # fmt: skip
+    signal.signal(signal.SIGINT, lambda *_: None)  # the server has it, too, and asks what to do
     with subprocess.Popen(command, env={**os.environ, "JUPYTER_PREFER_ENV_PATH": "1"}) as server:
         signal.signal(signal.SIGTERM, lambda *_: server.terminate())
-        while True:
-            try:
-                return server.wait()
-            except KeyboardInterrupt:  # the server has it, too, and asks whether to stop
-                continue
+        return server.wait()
 
 
 def _copy(lesson: Path, copy: Path) -> None:

@@ -90,7 +90,7 @@ def notes_page(name: str, title: str, nb: NotebookNode, notes: dict) -> str:
     seconds = seconds_by_heading(nb)
     taught, computed = minutes_of(nb, notes)
     parts = "".join(
-        f"- **{part['heading']}**, {part['minutes']} min{_time(seconds[part['heading']])}. "
+        f"- **{part['heading']}**, {part['minutes']} min{_time(seconds.get(part['heading'], 0))}. "
         f"{part['say']}\n"
         for part in notes["parts"]
     )
