@@ -12,7 +12,9 @@ FAILED := { echo "A test failed: its name and reason are above. One alone:" \
   "$(VENV)/bin/pytest tests/FOLDER/test_NAME.py" >&2; exit 1; }
 
 # In a classroom, which was unpacked from such an archive, packages come from its folder.
-ifneq ($(wildcard classroom/wheels),)
+PYTHONS := python3.12 python3.11 python3
+ifneq ($(wildcard classroom/pythons),)
+PYTHONS := $(shell cat classroom/pythons)
 export PIP_NO_INDEX := 1
 export PIP_FIND_LINKS := classroom/wheels
 endif
@@ -66,7 +68,7 @@ clean: ## remove what was built (not .venv, not the downloads)
 
 # $(VENV) is ready when everything is installed; an interrupted installation is taken up again.
 $(READY): requirements.txt pyproject.toml
-	@set -- $(if $(PYTHON),"$(PYTHON)",python3.12 python3.11 python3); \
+	@set -- $(if $(PYTHON),"$(PYTHON)",$(PYTHONS)); \
 	supported='import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))'; \
 	if $(RUN) -c "$$supported" 2>/dev/null && $(RUN) -m pip -V >/dev/null 2>&1; \
 	then exit 0; fi; \
@@ -75,6 +77,8 @@ $(READY): requirements.txt pyproject.toml
 	  "Install one, or name it: make PYTHON=/path/to/python3.12" >&2; exit 1; }; \
 	"$$python" -c 'import venv, ensurepip' 2>/dev/null || { echo "error: $$python has no venv" \
 	  "module. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }; \
+	"$$python" -c 'import shutil, sys; sys.exit(shutil.disk_usage(".").free < 4e9)' || { \
+	  echo "error: 4 GB of free disk are needed here for the packages." >&2; exit 1; }; \
 	echo "Making $(VENV) with $$("$$python" --version)"; \
 	"$$python" -m venv --clear $(VENV)
 	@echo "Installing requirements.txt into $(VENV) (once; about 3 GB on disk; a few minutes)"

@@ -94,6 +94,7 @@ def build_book(lessons: Path, pages: Path, facts: Mapping[str, str] | None = Non
     if build_main([*quiet, str(sources), str(pages)]):
         raise RuntimeError(f"The book could not be built from {sources}: the reason is above.")
     _write_slides(lessons, pages / "slides")
+    shutil.rmtree(pages.with_name("jupyter_execute"), ignore_errors=True)  # myst-nb's leftovers
     return pages / "index.html"
 
 

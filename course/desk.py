@@ -83,13 +83,16 @@ def put_back(lesson: str, notebooks: Path, work: Path) -> tuple[Path, Path | Non
 
 def open_lab(work: Path) -> int:
     """Open the desk in JupyterLab, with this Python as its kernel; return its exit code."""
-    command = [sys.executable, "-m", "jupyterlab", f"--FileContentsManager.preferred_dir={work}"]
+    command = [sys.executable, "-m", "jupyterlab", f"--FileContentsManager.preferred_dir={work}",
+               "--ServerApp.log_level=WARN"]  # fmt: skip
     if hasattr(os, "geteuid") and os.geteuid() == 0:  # in a container
         command.append("--allow-root")
     print("JupyterLab opens in your browser (else: the address below). Ctrl-C twice ends it.",
           flush=True)  # fmt: skip
     signal.signal(signal.SIGINT, lambda *_: None)  # the server has it, too, and asks what to do
-    with subprocess.Popen(command, env={**os.environ, "JUPYTER_PREFER_ENV_PATH": "1"}) as server:
+    tools = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    environment = {**os.environ, "PATH": tools, "JUPYTER_PREFER_ENV_PATH": "1"}
+    with subprocess.Popen(command, env=environment) as server:
         signal.signal(signal.SIGTERM, lambda *_: server.terminate())
         return server.wait()
 

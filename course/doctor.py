@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tlhelpers.sources.assets import cache_folder, catalog, find_asset
+from tlhelpers.sources.assets import SUMS, cache_folder, catalog, find_asset
 from tlhelpers.sources.network import is_reachable
 from tlhelpers.sources.origins import tfds_folder
 from tlhelpers.sources.preparing import INSTEAD, is_prepared
@@ -35,6 +35,8 @@ model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
 model.compile("adam", "mse")
 model.fit(keras.ops.zeros((2, 4)), keras.ops.zeros((2, 2)), verbose=0)
 tl.new_axes(3, 2)"""
+BROUGHT = Path(__file__).parents[1] / "classroom"  # where the course was unpacked from an archive
+_AGAIN = "unpack the archive again"
 NEEDED = {"memory": 6e9, "disk": 2e9}  # bytes that the quick course is comfortable with
 
 
@@ -59,11 +61,15 @@ def examine() -> str:
 def judge() -> tuple[bool, str]:
     """Say whether the lessons will run here without a network: yes, or what to do before.
 
-    A kernel is started, and a network trained in it for one step.
+    A kernel is started, and a network trained in it for one step. In a classroom that was unpacked
+    from an archive each of its files is compared with what was packed.
     """
+    from course.classroom import altered
     from course.run import execute
 
+    wrong = altered(BROUGHT)
     looked = [*check_packages(), *check_machine(), *check_cache()]
+    looked += [f"note  {name} is missing or altered; do: {_AGAIN}" for name in wrong]
     todo = [line.removeprefix("note").strip() for line in looked if line.startswith("note")]
     nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(TRIED)])
     if failed := execute(nb, Path.cwd())[0]:
@@ -105,8 +111,8 @@ def check_machine() -> Iterator[str]:
     memory = psutil.virtual_memory()
     yield _size_line("memory", memory.available, f"of {_size(memory.total)} free", "close programs")
     folder = _nearest(cache_folder())
-    disk = shutil.disk_usage(folder).free
-    yield _size_line("disk", disk, "free for the cache", "set TL_CACHE to another disk")
+    disk, cure = shutil.disk_usage(folder).free, "set TL_CACHE to another disk"
+    yield _size_line("disk", disk, "free for the cache", "free some" if _in_classroom() else cure)
     if not os.access(folder, os.W_OK):
         yield f"note  {folder} cannot be written; do: set TL_CACHE to a folder that can"
     gpus = tf.config.list_physical_devices("GPU")
@@ -114,7 +120,10 @@ def check_machine() -> Iterator[str]:
 
 
 def check_sources() -> Iterator[str]:
-    """Ask the package index and the official hosts, all at once."""
+    """Ask the package index and the official hosts, all at once; none from a classroom."""
+    if _in_classroom():
+        yield "ok    none is asked: weights and data were brought in classroom/"
+        return
     with ThreadPoolExecutor() as pool:
         index = pool.submit(_ask_package_index)
         answers = dict(zip(HOSTS, pool.map(is_reachable, HOSTS.values()), strict=True))
@@ -146,8 +155,16 @@ def check_cache() -> Iterator[str]:
 
 
 def fetch_command(asset: str) -> str:
-    """Return the command that fetches `asset`."""
-    return f"{Path(sys.executable).name} -m tlhelpers fetch {asset}"
+    """Return what gets `asset`: a command; in a classroom, its archive."""
+    if _in_classroom():
+        return _AGAIN
+    inside = Path(sys.executable).is_relative_to(Path.cwd())
+    python = Path(sys.executable).relative_to(Path.cwd()) if inside else Path(sys.executable).name
+    return f"{python} -m tlhelpers fetch {asset}"
+
+
+def _in_classroom() -> bool:
+    return (BROUGHT / SUMS).is_file()
 
 
 def _installed(name: str) -> str:

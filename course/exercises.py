@@ -10,6 +10,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
+ROOT = Path(__file__).parents[1]
 ANSWER, CHECK = "answer", "check"
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 

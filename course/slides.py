@@ -17,14 +17,14 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
 SLIDE, WITH_CODE = "slide", "slide-code"  # the second shows the code, too
-_NOT_SHOWN = ("Set-up", "Exercises", "References")  # sections that are no slides
+_NOT_SHOWN = ("Set-up", "Words", "Exercises", "References")  # sections that are no slides
 _MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable("table")
 _HEADING = re.compile(r"^#{1,2} +(.+?)\s*$", re.MULTILINE)
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <style>
-html {{ scroll-snap-type: y mandatory; font: 1.35rem/1.45 system-ui, sans-serif; color-scheme: light dark }}
+html {{ scroll-snap-type: y proximity; font: 1.35rem/1.45 system-ui, sans-serif; color-scheme: light dark }}
 body {{ margin: 0; background: #fff }}
 section {{ min-height: 100vh; box-sizing: border-box; padding: 4vh 6vw; scroll-snap-align: start; border-bottom: 1px solid #8886 }}
 h2 {{ font-size: 1.7em; margin: 0 0 .6em; line-height: 1.2 }}
@@ -44,6 +44,8 @@ addEventListener("keydown", press => {{
   const step = {{ArrowRight: 1, PageDown: 1, " ": 1, ArrowLeft: -1, PageUp: -1}}[press.key];
   if (!step || press.ctrlKey || press.metaKey) return;
   press.preventDefault();
+  const box = all[here()].getBoundingClientRect(), rest = step > 0 ? box.bottom - innerHeight : box.top;
+  if (step * rest > 8) return scrollBy(0, step * Math.min(step * rest, innerHeight * .85));  // a tall slide
   all[Math.min(all.length - 1, Math.max(0, here() + step))].scrollIntoView();
 }});
 </script></body></html>

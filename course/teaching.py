@@ -9,6 +9,9 @@ import tomllib
 from datetime import datetime
 from pathlib import Path
 
+from course.exercises import ROOT
+
+import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
 
@@ -60,10 +63,18 @@ def add_quiz(nb: NotebookNode, notes: dict) -> None:
                 f'<p class="{kind}">{word}{_inline(option["why"])}</p></details>'
             )
         lines.append("</div>")
-    places = [n for n, cell in enumerate(nb.cells) if cell.source.startswith("## Exercises")]
-    cell = new_markdown_cell("\n".join(lines))
-    cell.id = "quiz"
-    nb.cells.insert(places[0] if places else len(nb.cells), cell)
+    quiz = new_markdown_cell("\n".join(lines), id="quiz")
+    for number, cell in enumerate(nb.cells):
+        before, heading, after = f"\n{cell.source}\n".partition("\n## Exercises\n")
+        if cell.cell_type == "markdown" and heading:
+            parts = [(before, cell.id), (heading + after, "exercises")]
+            nb.cells[number : number + 1] = [
+                new_markdown_cell(text.strip("\n"), id=name, metadata=cell.metadata)
+                for text, name in parts if text.strip()
+            ]  # fmt: skip
+            nb.cells.insert(number + bool(before.strip()), quiz)
+            return
+    nb.cells.append(quiz)
 
 
 def write_teaching(
@@ -99,11 +110,11 @@ def notes_page(name: str, title: str, nb: NotebookNode, notes: dict) -> str:
                   for one in notes["ask"])  # fmt: skip
     wrong = "".join(f"| {one['sign']} | {one['cure']} |\n" for one in notes["wrong"])
     return (
-        f"# {title}\n\n[The lesson](../lessons/{name}.ipynb), with the outputs that you should see,"
-        f' and <a href="../slides/{name}.html">its slides</a>.'
+        f"# Notes: {title}\n\n[The lesson](../lessons/{name}.ipynb), with the outputs that you"
+        f' should see, and <a href="../slides/{name}.html">its slides</a>.'
         f" {taught} minutes in the room; its cells compute for {computed:.1f} minutes on two "
-        f"cores.\n\n## Aims\n\n{aims}\n## Part by part\n\n{parts}\n"
-        f"## Questions to ask\n\n{ask}\n## What goes wrong\n\n"
+        f"cores, while you talk.\n\n{_exercises(name)}## Aims\n\n{aims}\n"
+        f"## Part by part\n\n{parts}\n## Questions to ask\n\n{ask}\n## What goes wrong\n\n"
         f"| you see or hear | do or say |\n|---|---|\n{wrong}"
     )
 
@@ -133,6 +144,22 @@ def plan_page(plan: dict, minutes: dict[str, int], titles: dict[str, str]) -> st
             clock += lasts
         text += f"| {clock // 60}:{clock % 60:02} | | The end |\n"
     return text
+
+
+def _exercises(name: str, folder: Path = ROOT / "notebooks" / "solutions") -> str:
+    """Return what a teacher has to know about the exercises of a lesson; "" where it has none."""
+    path = folder / f"{name}.ipynb"
+    if not path.is_file():
+        return ""
+    nb = nbformat.read(path, as_version=4)
+    tasks = [found[1] for cell in nb.cells if (found := re.match(r"## \d (.+)", cell.source))]
+    minutes = sum(seconds_by_heading(nb).values()) / 60
+    listed = "".join(f"- {task}\n" for task in tasks)
+    return (
+        f"[Exercises](../exercises/{name}.ipynb): {len(tasks)} tasks, not counted above; "
+        f"the answers compute for {minutes:.1f} minutes. They are in "
+        f"`notebooks/solutions/{name}.ipynb`, with reasons.\n\n{listed}\n"
+    )
 
 
 def _time(seconds: float) -> str:

@@ -56,6 +56,7 @@ def test_all_is_in_it_and_nothing_of_the_teachers_own(made):
         "notebooks/01_a.ipynb", "requirements.txt", "START_HERE.md", "classroom/SHA256SUMS",
         "classroom/wheels/numpy.whl", "classroom/cache/net/weights.bin",
         "classroom/tfds/mnist/3.0.1/dataset_info.json", "classroom/book/index.html",
+        "classroom/pythons",
     }  # fmt: skip
     pairs = [(kind, python) for kind in ("linux", "windows") for python in ("3.11", "3.12")]
     assert made.asked == [(["numpy==2"], *pair) for pair in pairs]
@@ -64,7 +65,51 @@ def test_all_is_in_it_and_nothing_of_the_teachers_own(made):
 def test_its_page_says_what_it_is_for_and_what_is_not_in_it(made):
     page = zipfile.ZipFile(made.target).read("room/START_HERE.md").decode()
     assert "3.11 or 3.12" in page and "for linux, windows" in page
+    assert "| | Linux, macOS | Windows |" in page and page.count("\n| ") == 6
+    assert r"`.venv\Scripts\python -m course run`" in page and "{" not in page
     assert "Not in it: cifar10." in page and "Not in it: mnist." not in page
+
+
+@pytest.mark.parametrize(
+    ("kinds", "heads"), [(["linux-arm"], "| | Linux, macOS |"), (["windows"], "| | Windows |")]
+)
+def test_its_page_has_no_column_for_computers_that_cannot_use_it(made, kinds, heads):
+    classroom.make_classroom(made.target, kinds, root=made.folder / "course")
+    page = zipfile.ZipFile(made.target).read("room/START_HERE.md").decode()
+    assert f"{heads}\n" in page
+
+
+@pytest.fixture
+def unpacked(made):
+    zipfile.ZipFile(made.target).extractall(made.folder)
+    return made.folder / "room"
+
+
+def test_it_names_the_pythons_that_it_has_wheels_for(unpacked):
+    assert (unpacked / "classroom/pythons").read_text() == "python3.11 python3.12\n"
+
+
+def test_what_was_read_only_can_be_mended_and_removed(made):
+    source = made.folder / "tfds/mnist/3.0.1"
+    (source / "dataset_info.json").chmod(0o444)
+    source.chmod(0o555)
+    classroom.make_classroom(made.target, root=made.folder / "course")
+    source.chmod(0o755)
+    modes = {
+        info.filename: info.external_attr >> 16
+        for info in zipfile.ZipFile(made.target).infolist() if "3.0.1" in info.filename
+    }  # fmt: skip
+    assert len(modes) == 2 and all(mode & 0o200 for mode in modes.values())
+
+
+def test_what_differs_from_the_archive_is_named(unpacked):
+    brought = unpacked / "classroom"
+    assert classroom.altered(brought) == [] == classroom.altered(unpacked)
+    (brought / "cache/net/weights.bin").write_text("v")
+    (brought / "wheels/numpy.whl").unlink()
+    (unpacked / "notebooks/01_a.ipynb").write_text("a learner's")
+    names = ["classroom/cache/net/weights.bin", "classroom/wheels/numpy.whl"]
+    assert classroom.altered(brought) == names
 
 
 def test_the_sums_are_those_of_its_files(made):

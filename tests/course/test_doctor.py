@@ -101,6 +101,17 @@ def test_small_machine_is_told_what_to_do(monkeypatch):
     assert lines[2].startswith("note  disk: 5.0 MB free") and "TL_CACHE" in lines[2]
 
 
+def test_in_a_classroom_the_cure_is_its_archive(alone, monkeypatch):
+    monkeypatch.setattr(doctor, "BROUGHT", alone)
+    (alone / "SHA256SUMS").touch()
+    assert list(doctor.check_sources()) == [
+        "ok    none is asked: weights and data were brought in classroom/"
+    ]
+    lines = [*doctor.check_cache(), *doctor.check_machine()]
+    assert any("vgg16 is missing; do: unpack the archive again" in line for line in lines)
+    assert not any("TL_CACHE" in line or "fetch" in line for line in lines)
+
+
 @pytest.fixture
 def well(monkeypatch):
     """A computer with everything, but what a test takes away."""
@@ -112,6 +123,16 @@ def well(monkeypatch):
 
 def test_a_computer_with_everything_will_do(well):
     assert doctor.judge() == (True, "Yes, this computer will do without a network: all is here.")
+
+
+def test_an_altered_file_of_a_classroom_means_no(well, alone, monkeypatch):
+    (alone / "classroom").mkdir()
+    (alone / "classroom/SHA256SUMS").write_text("0  classroom/cache/vgg16/vgg16.onnx\n")
+    monkeypatch.setattr(doctor, "BROUGHT", alone / "classroom")
+    good, said = doctor.judge()
+    assert not good and said.splitlines()[1:] == [
+        "  classroom/cache/vgg16/vgg16.onnx is missing or altered; do: unpack the archive again"
+    ]
 
 
 def test_stand_ins_are_told_but_no_reason_to_say_no(well, monkeypatch):

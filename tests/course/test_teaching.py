@@ -44,6 +44,12 @@ def test_a_quiz_stands_before_the_exercises_and_says_why_for_each_answer(nb):
     assert '<summary>No</summary><p class="wrong">No. Look at <code>b</code>.</p>' in page
     assert '<summary>Yes</summary><p class="right">Right. It *is*.</p>' in page
     assert "<script" not in page
+    both = new_markdown_cell("## Summary\n\nSo.\n\n## Exercises\n\n1. Try.")
+    mixed = new_notebook(cells=[new_markdown_cell("# T"), both])
+    teaching.add_quiz(mixed, {"quiz": QUIZ})
+    shown = ["# T", "## Summary\n\nSo.", page, "## Exercises\n\n1. Try."]
+    assert [cell.source for cell in mixed.cells] == shown
+    assert len({cell.id for cell in mixed.cells}) == 4
     bare = new_notebook(cells=[new_markdown_cell("# T")])
     teaching.add_quiz(bare, {"quiz": QUIZ})
     assert bare.cells[-1].source == page
@@ -57,6 +63,13 @@ def test_the_page_of_notes_has_the_measured_time_of_each_part(nb):
     assert "- **Data**, 7 min (its cells compute for 30 s). Look.\n" in page and "- See." in page
     assert "7 minutes in the room; its cells compute for 0.6 minutes" in page
     assert "- Before *Data*: **Why?** So." in page and "| red | green |" in page
+
+
+def test_a_page_of_notes_leads_to_the_exercises_and_their_answers():
+    path = LESSONS[1]
+    page = teaching.notes_page(path.stem, "T", nbformat.read(path, 4), NOTES[path.stem])
+    assert f"[Exercises](../exercises/{path.name}): 3 tasks" in page
+    assert "\n- Predict: " in page and f"`notebooks/solutions/{path.name}`" in page
 
 
 def test_a_plan_adds_up_its_blocks_and_begins_again_each_day():

