@@ -30,7 +30,7 @@ _ABOUT = """# The course, for a room without a network
 No network is needed, and none is asked. Each computer needs Python {pythons}, and {disk:.1f} GB of free disk beside this folder, which has {size:.1f} GB: that's for the packages. Made for {kinds}; other computers can read the book, but not run the lessons.{absent}
 
 1. Unpack the archive on each computer, and open a terminal in the folder where this page lies.
-2. Are all files whole? `sha256sum -c {brought}/SHA256SUMS` says so (macOS: `shasum -a 256 -c`; step 4 looks at them, too).
+2. Are all files whole? `sha256sum -c {brought}/SHA256SUMS` says so (macOS: `shasum -a 256 -c`). The doctor below looks at those that were brought, too.
 3. Follow the table from top to bottom.
 
 | |{heads}
