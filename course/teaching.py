@@ -146,9 +146,9 @@ def plan_page(plan: dict, minutes: dict[str, int], titles: dict[str, str]) -> st
     return text
 
 
-def _exercises(name: str, folder: Path = ROOT / "notebooks" / "solutions") -> str:
+def _exercises(name: str) -> str:
     """Return what a teacher has to know about the exercises of a lesson; "" where it has none."""
-    path = folder / f"{name}.ipynb"
+    path = ROOT / "notebooks" / "solutions" / f"{name}.ipynb"
     if not path.is_file():
         return ""
     nb = nbformat.read(path, as_version=4)

@@ -151,7 +151,8 @@ def test_what_was_brought_is_used_unless_something_else_is_set(tmp_path):
     environment = {}
     use_what_was_brought(tmp_path, environment)
     assert environment == {}
-    (tmp_path / "classroom/wheels").mkdir(parents=True)
+    (tmp_path / "classroom").mkdir()
+    (tmp_path / "classroom/SHA256SUMS").touch()
     environment = {"TL_CACHE": "mine"}
     use_what_was_brought(tmp_path, environment)
     tfds = str(tmp_path / "classroom/tfds")

@@ -53,8 +53,8 @@ def fetch(asset: str) -> Path:
     """Return the local path of a catalog entry, and download it first if it is not here yet.
 
     A cached file is verified each time (size and SHA-256); if it was altered, it is fetched again,
-    and a line says so. The copy stays until the new one is whole. Two processes that ask at once make one download. An interrupted download
-    leaves nothing behind.
+    and a line says so; it stays until the new one is whole. Two processes that ask at once make one
+    download. An interrupted download leaves nothing behind.
 
     Args:
         asset: Name of an entry of the catalog, such as "vgg16".
