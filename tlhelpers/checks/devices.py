@@ -49,7 +49,7 @@ def _strategy_of(model: Any):
             "`model` must be made on one machine: MultiWorkerMirroredStrategy doesn't work with "
             f"Keras 3 (its issue #20585). Received: model={model.name!r} of that strategy. For all "
             "GPUs of one machine use tf.distribute.MirroredStrategy(); for features on many "
-            "machines tl.extract_shards(..., ray=...); for Keras code of your own "
-            "keras.distribution with KERAS_BACKEND=jax."
+            'machines tl.extract_shards(..., cluster="auto") on Ray; for Keras code of your '
+            "own keras.distribution with KERAS_BACKEND=jax."
         )
     return strategy
