@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
+from course.costs import MARK, read_measured, say_costs
 from course.slides import make_slides
 from course.teaching import add_quiz, read_notes, read_plans, write_teaching
 
@@ -83,7 +84,8 @@ def build_book(lessons: Path, pages: Path, facts: Mapping[str, str] | None = Non
     sources = pages.with_name(pages.name + "-sources")
     for folder in (pages, sources):
         shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(ROOT / "docs", sources, ignore=shutil.ignore_patterns("room"))
+    shutil.copytree(ROOT / "docs", sources, ignore=shutil.ignore_patterns("room", "measured"))
+    _write_costs(sources / "past_one_machine.md")
     listed = _lay_out_lessons(lessons, sources, facts or {})
     listed += _lay_out_exercises(sources / "exercises")
     _write_recipes(sources / "recipes")
@@ -96,6 +98,12 @@ def build_book(lessons: Path, pages: Path, facts: Mapping[str, str] | None = Non
     _write_slides(lessons, pages / "slides")
     shutil.rmtree(pages.with_name("jupyter_execute"), ignore_errors=True)  # myst-nb's leftovers
     return pages / "index.html"
+
+
+def _write_costs(page: Path) -> None:
+    """Put what was measured, and what follows from it, into the page about many machines."""
+    said = say_costs(read_measured(ROOT / "docs" / "measured" / "shards.json"))
+    page.write_text(page.read_text("utf-8").replace(MARK, said), "utf-8")
 
 
 def _write_slides(lessons: Path, folder: Path) -> None:
@@ -132,7 +140,8 @@ def _lay_out_lessons(lessons: Path, sources: Path, facts: Mapping[str, str]) -> 
                            if int(re.findall(r"^\d+", name)[0]) in numbers])
              for shelf, numbers in SHELVES.items()]  # fmt: skip
     trees.append(_tree("To teach", ["teaching/index"]))
-    behind = ["cheat_sheet", "what_goes_wrong", "glossary", "recipes/index", "reference/index"]
+    behind = ["cheat_sheet", "what_goes_wrong", "past_one_machine", "glossary"]
+    behind += ["recipes/index", "reference/index"]
     trees.append(_tree("To look things up", behind))
     return f"\n| lesson | what it does | last run |\n|---|---|---|\n{rows}\n{''.join(trees)}"
 

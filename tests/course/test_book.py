@@ -1,6 +1,7 @@
 """The book: built once from the committed lessons and two of our own."""
 
 import html
+import json
 import re
 import shutil
 import subprocess
@@ -74,6 +75,14 @@ def test_nothing_is_asked_of_another_host(book):
         loaded = re.findall(r'<(?:script|img|link|iframe)[^>]*(?:src|href)="([^"]+)"', text)
         assert not [it for it in loaded if urlparse(it).scheme not in ("", "data")], name
         assert "@import" not in text
+
+
+def test_the_page_about_many_machines_says_what_was_measured(book):
+    measured = json.loads((ROOT / "docs" / "measured" / "shards.json").read_text("utf-8"))
+    page = book[0]["past_one_machine.html"]
+    assert measured["machine"] in page and "<!-- costs -->" not in page
+    assert page.count("<td") == 4 * 6
+    assert 'href="past_one_machine.html"' in book[0]["index.html"]
 
 
 def test_a_folder_of_other_files_is_not_emptied(tmp_path):

@@ -8,6 +8,7 @@ from tlhelpers.checks.words import check_number
 
 import keras
 from keras import ops
+from keras.src.losses.loss import scale_loss_for_distribution
 
 
 @keras.saving.register_keras_serializable("tlhelpers")
@@ -119,7 +120,8 @@ class ConsistentDANN(DANN):
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         loss = super().compute_loss(x, y, y_pred, sample_weight, training)
         if isinstance(y_pred, dict):
-            loss = loss + self.consistency * y_pred["consistency"]
+            more = self.consistency * y_pred["consistency"]
+            loss = loss + scale_loss_for_distribution(more)
         return loss
 
     def get_config(self):

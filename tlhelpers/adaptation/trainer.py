@@ -10,6 +10,7 @@ from tlhelpers.adaptation.normalization import DOMAINS, DomainBatchNormalization
 from tlhelpers.adaptation.parts import check_logits, check_part
 from tlhelpers.adaptation.reversal import GradientReversal, reversal_schedule
 from tlhelpers.adaptation.samples import (
+    LABELLED,
     Watch,
     check_domain,
     check_finite,
@@ -21,6 +22,7 @@ from tlhelpers.adaptation.samples import (
     to_weights,
 )
 from tlhelpers.checks.data import as_classes, check_labels, count_samples, to_array
+from tlhelpers.checks.devices import check_optimizer, count_devices, scope_of
 from tlhelpers.checks.features import to_numpy
 from tlhelpers.checks.words import check_choice, check_number, check_whole
 from tlhelpers.models.ends import End, task_of
@@ -32,6 +34,7 @@ from tlhelpers.tuning.freezing import flags_of, restore_flags
 import keras
 import numpy as np
 from keras import ops
+from keras.src.losses.loss import scale_loss_for_distribution
 
 PARTS = ("encoder", "classifier", "discriminator", "view")
 QUIET = {"batch_size": 256, "verbose": 0}  # of predict
@@ -94,9 +97,11 @@ class Adaptation(keras.Model):
                 f"`loss` must be None: {type(self).__name__} has a loss of its own. Received: "
                 f"loss={loss!r}. Use model.compile(optimizer, metrics=[...]), or no metrics."
             )
-        first = loss_of(End(self.task, "logits", 0), None)[1]
-        others = [m for m in metrics or () if m not in ("accuracy", "acc", first[0].name)]
-        super().compile(optimizer, metrics=[*first, *others], **kwargs)
+        check_optimizer(self, optimizer)
+        with scope_of(self):
+            first = loss_of(End(self.task, "logits", 0), None)[1]
+            others = [m for m in metrics or () if m not in ("accuracy", "acc", first[0].name)]
+            super().compile(optimizer, metrics=[*first, *others], **kwargs)
 
     def compile_from_config(self, config):
         """Compile a model that was loaded as it was compiled when it was saved."""
@@ -207,7 +212,7 @@ class Adaptation(keras.Model):
         if paired and "alignment" in y_pred:
             weight = 1 if self.reverses else ops.cast(self.weight, "float32")
             loss = loss + weight * y_pred["alignment"]
-        return sum(self.losses, loss)
+        return scale_loss_for_distribution(sum(self.losses, loss))  # devices add their gradients
 
     def _label_loss(self, y, logits, sample_weight=None):
         if self.task == "multiclass":
@@ -269,11 +274,11 @@ class Adaptation(keras.Model):
             )
         if pair is not None:
             check_pair(pair)
+        self._check_shared(domains_of(x.samples if pair is None else pair))
         kwargs["shuffle"] = False  # the batches have an order of their own
         with self._watch() as watch:
             data = self._looked_at(x, None, None, watch)[0]
-            strategy = getattr(self, "distribute_strategy", None)  # TensorFlow's, where it has one
-            with contextlib.nullcontext() if strategy is None else strategy.scope():
+            with scope_of(self):
                 self._prepare(x if pair is None else pair["source"])
             validation = self._validation(kwargs.pop("validation_data", None), watch)
             first = [Readiness(validation), WeightSchedule(x)]
@@ -292,6 +297,16 @@ class Adaptation(keras.Model):
         with self._watch() as watch:
             x, y, weights = self._looked_at(x, y, sample_weight, watch)
             return super().evaluate(x, y, batch_size, verbose, weights, *args, **kwargs)
+
+    def _check_shared(self, parts: dict) -> None:
+        """Refuse, on several devices, batches whose slices have not all that a batch has."""
+        devices = count_devices(self)
+        if devices > 1 and (self.sources > 1 or LABELLED in parts):
+            raise ValueError(
+                "`x` must be batches of one source and the target on several devices, which cut "
+                f"each batch into slices. Received: parts {sorted(parts)}, sources={self.sources}, "
+                f"{devices} devices. Make the model outside the strategy's scope, for one device."
+            )
 
     def _watch(self) -> Watch:
         return Watch(self._read, "int32" if self.task in ("multiclass", "binary") else "float32")
@@ -370,7 +385,8 @@ class Adaptation(keras.Model):
         """Build model and optimizer for batches, or a specification; check what is then known."""
         if isinstance(x, PairedBatches):
             cure = f"{type(self).__name__} compares several samples of each domain. Use 64, say."
-            check_whole("batch_size", x.batch_size, self.least_rows * self.sources, cure=cure)
+            least = self.least_rows * self.sources * count_devices(self)
+            check_whole("batch_size", x.batch_size, least, cure=cure)
             if self.sources not in (1, len(x.sources)):
                 raise ValueError(
                     f"`x` must have the {self.sources} sources of the model. Received: "

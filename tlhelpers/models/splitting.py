@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from tlhelpers.checks.devices import scope_of
 from tlhelpers.models.graph import Graph, Step, find_layer, inputs_of, operations
 
 import keras
@@ -53,11 +54,16 @@ def split(graph: Graph, target: keras.Operation) -> tuple[keras.Model, keras.Mod
             f"`layer` must be one on which the output of {model.name!r} depends. Received: "
             f"layer={target.name!r}. Choose another one of model.summary(expand_nested=True)."
         )
+    with scope_of(model):
+        return _parts(model, target.name, cut)
+
+
+def _parts(model: keras.Model, place: str, cut: "_Cut") -> tuple[keras.Model, keras.Model]:
     names = {"prefix": f"{model.name}_prefix", "tail": f"{model.name}_tail"}
     if not cut.needed:
         prefix = keras.Model(inputs_of(model), cut.features, name=names["prefix"])
         return prefix, keras.Model(cut.tail.input, cut.tail.output, name=names["tail"])
-    between = {target.name: cut.features, **{tensor.name: tensor for tensor in cut.needed}}
+    between = {place: cut.features, **{tensor.name: tensor for tensor in cut.needed}}
     fresh = {name: _fresh(tensor, name) for name, tensor in between.items()}
     prefix = keras.Model(inputs_of(model), between, name=names["prefix"])
     return prefix, keras.Model(fresh, cut.tail(list(fresh.values())), name=names["tail"])

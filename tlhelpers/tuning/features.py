@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tlhelpers.checks.data import count_samples
+from tlhelpers.checks.devices import count_devices, scope_of
 from tlhelpers.checks.features import to_numpy
 from tlhelpers.checks.files import write_atomically
 from tlhelpers.checks.words import check_whole
@@ -54,7 +55,8 @@ def extract_features(model, x, y=None, batch_size: int = 64, cache=None):
     Raises:
         ValueError: images out of 0..255 or of another shape; not one label for each input; labels
             beside a dataset; a dataset that is endless, or gives features of several lengths; with
-            a cache, one that shuffles; a model with several outputs without names; no data.
+            a cache, one that shuffles; a model with several outputs without names; no data; a model
+            of a strategy of several machines.
 
     Example:
         >>> features, labels = tl.extract_features(base, x_train, y_train, cache="build/features")
@@ -62,7 +64,8 @@ def extract_features(model, x, y=None, batch_size: int = 64, cache=None):
         ((12, 8, 8, 5), (12,))
     """
     batch_size = check_whole("batch_size", batch_size, 1)
-    model = _with_preprocessing(model)
+    with scope_of(model):
+        model = _with_preprocessing(model)
     if len(model.outputs) != 1 and not isinstance(model.output, dict):
         raise ValueError(
             f"`model` must have one output, or a dictionary. Received: model={model.name!r} with "
@@ -228,10 +231,14 @@ def _predict(model: keras.Model, inputs) -> list[np.ndarray]:
 
 def predict_batch(model: keras.Model, inputs):
     """Return what a model predicts for one batch; several devices share it, as in `predict`."""
-    strategy = getattr(model, "distribute_strategy", None)
-    if getattr(strategy, "num_replicas_in_sync", 1) > 1:  # or each of them gets the whole batch
-        return model.predict(inputs, batch_size=count_samples(inputs), verbose=0)
-    return model.predict_on_batch(inputs)
+    devices = count_devices(model)
+    if devices == 1:
+        return model.predict_on_batch(inputs)  # which would give each of them the whole batch
+    n = count_samples(inputs)
+    rows = np.arange(n + -n % devices) % n  # none may have nothing: convolutions fail there
+    shared = keras.tree.map_structure(lambda part: to_numpy(part)[rows], inputs)
+    outputs = model.predict(shared, batch_size=len(rows), verbose=0)
+    return keras.tree.map_structure(lambda part: part[:n], outputs)
 
 
 def _like_output(model: keras.Model, parts: list):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from pathlib import Path
 
+from tlhelpers.checks.devices import scope_of
 from tlhelpers.checks.words import check_number, check_whole
 from tlhelpers.models.anatomy import Anatomy
 from tlhelpers.models.graph import Graph
@@ -102,7 +103,8 @@ def fine_tune(
             a head that is no such layer; a bad amount to unfreeze; data that are endless or do not
             fit the model, such as images out of 0..255 or labels above the classes (of a dataset
             that is not cached, those of the first batch); numbers out of range; passes where
-            nothing augments or is cached; a folder of another model, other data or another plan.
+            nothing augments or is cached; a folder of another model, other data or another plan; a
+            model of a strategy of several machines.
 
     Example:
         >>> history = tl.fine_tune(model, (x_train, y_train), (x_val, y_val), unfreeze=1)
@@ -157,7 +159,8 @@ def fine_tune(
     if verbose:
         print(result.plan + keeper.behind)
     fit = {"verbose": 2 if verbose > 1 else 0, "class_weight": class_weight}
-    _train(plan, first, cache, whole, keeper, _Run(compiled, optimizer, fit, callbacks, size))
+    with scope_of(model):
+        _train(plan, first, cache, whole, keeper, _Run(compiled, optimizer, fit, callbacks, size))
     return result
 
 

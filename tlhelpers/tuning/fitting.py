@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from tlhelpers.checks.data import count_samples, to_array
+from tlhelpers.checks.devices import scope_of
 from tlhelpers.models.ends import End, end_of
 from tlhelpers.models.inputs import read_inputs, read_labels
 from tlhelpers.scores.classification import to_probabilities
@@ -22,14 +23,17 @@ def prepare(model: keras.Model, train, validation, loss, metrics, size=None) -> 
         size: samples per batch of the training data, as in `read_data`.
 
     Raises:
-        ValueError: what `read_data` raises; several outputs without a loss for each.
+        ValueError: what `read_data` raises; several outputs without a loss for each; a model of a
+            strategy of several machines.
     """
+    scope = scope_of(model)
     end = end_for_loss(model, loss)
     train = read_data(model, train, "train", end, size)
     if validation is not None:
         validation = read_data(model, validation, "validation", end)
     end = end and _with_kind(end, model, train)
-    return train, validation, compiled_with(end, loss, metrics)
+    with scope:  # of the metrics
+        return train, validation, compiled_with(end, loss, metrics)
 
 
 def compiled_with(end: End | None, loss, metrics) -> dict:

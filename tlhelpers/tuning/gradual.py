@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tlhelpers.checks.devices import scope_of
 from tlhelpers.checks.words import check_choice, check_seed, check_whole
 from tlhelpers.models.anatomy import Anatomy
 from tlhelpers.models.graph import learns
@@ -125,7 +126,8 @@ class GradualUnfreezing:
             optimizer = layerwise(
                 renew(self.optimizer, schedule), model, decay=self.decay, head=self.head
             )
-            compile_afresh(model, optimizer, **compiled)
+            with scope_of(model):
+                compile_afresh(model, optimizer, **compiled)
             epoch = keeper.enter(model)
             if epoch < phase.epochs:
                 part = Part(model, [train], validation, seed=(self.seed, number))

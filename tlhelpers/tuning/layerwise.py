@@ -7,6 +7,7 @@ multiplies the learning rate of every single update, and that of the weight deca
 import weakref
 from collections.abc import Callable, Mapping
 
+from tlhelpers.checks.devices import scope_of
 from tlhelpers.checks.words import check_choice, check_number, did_you_mean
 from tlhelpers.models.anatomy import Anatomy
 from tlhelpers.models.state import check_built
@@ -67,20 +68,15 @@ class _Layerwise(keras.Optimizer):
         return self.factors[self._get_variable_index(variable)][2]
 
     def update_step(self, gradient, variable, learning_rate):
-        """Take the base optimizer's step with this variable's own rate."""
+        """Take the base optimizer's step, and its weight decay, with this variable's own rate."""
         rate = keras.ops.multiply(learning_rate, self._factor(variable))
+        if self.weight_decay and self._use_weight_decay(variable):
+            share = keras.ops.cast(rate * self.weight_decay, variable.dtype)
+            self.assign_sub(variable, variable * share)
         super().update_step(gradient, variable, rate)
 
     def _apply_weight_decay(self, variables):
-        decay = self.weight_decay
-        if not decay:
-            return
-        try:
-            for variable in variables:
-                self.weight_decay = decay * self._factor(variable)
-                super()._apply_weight_decay([variable])
-        finally:
-            self.weight_decay = decay
+        """Leave it to the step of each variable: here several devices would share a setting."""
 
     def get_config(self):
         """Return the base optimizer's settings and the factors."""
@@ -157,7 +153,8 @@ def layerwise(
     factors = dict.fromkeys(map(id, model.variables), 1.0)
     anatomy = Anatomy(model, head)
     factors |= _by_decay(anatomy, decay) if decay is not None else _by_name(anatomy, multipliers)
-    result = renew(optimizer, kind=_KINDS[type(own)])
+    with scope_of(model):
+        result = renew(optimizer, kind=_KINDS[type(own)])
     getattr(result, "inner_optimizer", result).bind(model, factors)
     return result
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from tlhelpers.checks.devices import scope_of
 from tlhelpers.checks.words import check_number, check_whole, did_you_mean
 from tlhelpers.models.anatomy import Anatomy
 from tlhelpers.tuning.describing import Trainability, table_of
@@ -185,7 +186,7 @@ def _choose(places: list[Place], targets: str | Sequence[str]) -> list[Place]:
 def enable(anatomy: Anatomy, chosen: list[tuple[Place, int, float | None]]) -> Trainability:
     """Freeze the base and put an adapter of a rank and alpha on each place."""
     adapted = {id(place.layer) for place, _, _ in chosen}
-    with asking_for_compile():
+    with asking_for_compile(), scope_of(anatomy.model):
         Choice(anatomy, []).apply()
         for part in anatomy.model._flatten_layers():
             if any(id(layer) in adapted for layer in part._flatten_layers()):

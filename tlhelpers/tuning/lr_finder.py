@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from tlhelpers.checks.devices import scope_of
 from tlhelpers.checks.words import check_number, check_seed, check_whole
 from tlhelpers.models.inputs import read_inputs
 from tlhelpers.models.state import preserved
@@ -119,7 +120,8 @@ def _borrowed(model: keras.Model, rate: float) -> Iterator[None]:
     """Lend the model an optimizer and a trace of its own."""
     own = {name: getattr(model, name) for name in ("optimizer", "train_function")}
     own["steps_per_execution"] = model.steps_per_execution
-    model.optimizer = renew(model.optimizer, learning_rate=rate)
+    with scope_of(model):
+        model.optimizer = renew(model.optimizer, learning_rate=rate)
     model.train_function, model.steps_per_execution = None, 1
     try:
         yield

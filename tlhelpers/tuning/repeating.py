@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from tlhelpers.checks.devices import count_devices
 from tlhelpers.checks.features import to_numpy
 from tlhelpers.checks.seeds import check_seed
 from tlhelpers.checks.words import check_number, check_whole
@@ -84,6 +85,11 @@ class Repeated:
 
     def __init__(self, model, behind=None, optimizer=None, loss=None, metrics=None, batch_size=32):
         check_built(model)
+        if (devices := count_devices(model)) > 1:
+            raise ValueError(
+                f"`model` must be on one device. Received: model={model.name!r} on {devices}. Make "
+                "it outside the strategy's scope, or use tl.fine_tune."
+            )
         if own := own_methods(model):
             raise ValueError(
                 f"`model` must train as Keras does. Received: model={model.name!r} with its own "
