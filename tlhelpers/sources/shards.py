@@ -14,6 +14,7 @@ from tlhelpers.sources.pictures import SUFFIXES, decode_picture
 import numpy as np
 
 _IMAGES = ("image", "x", "img", "jpg", "png", "image/encoded", "features")
+_TAR_END = 1024  # bytes, all zero
 _LABELS = ("label", "y", "labels", "cls", "image/class/label")
 
 
@@ -122,7 +123,7 @@ def _read_parquet(path: Path, size, fit):
 
     names = parquet.read_schema(path).names
     wanted = [_first(_IMAGES, names), *[name for name in _LABELS if name in names][:1]]
-    x, *rest = (column_to_array(column) for column in parquet.read_table(path, wanted).columns)
+    x, *rest = map(column_to_array, parquet.read_table(path, columns=wanted).columns)
     if x.dtype == object:
         pictures = [one["bytes"] if isinstance(one, dict) else one for one in x]
         x = _stack(pictures, [f"row {n}" for n in range(len(x))], size, fit)
@@ -146,6 +147,10 @@ def column_to_array(column) -> np.ndarray:
 def _read_tar(path: Path, size, fit):
     pictures: dict[str, tuple[str, bytes]] = {}
     labels: dict[str, str] = {}
+    with path.open("rb") as file:
+        file.seek(-min(_TAR_END, path.stat().st_size), os.SEEK_END)
+        if file.read().strip(b"\0"):  # tarfile takes what is left of it for the whole
+            raise ValueError("cut off: no two empty blocks at its end.")
     with tarfile.open(path) as archive:
         for member in archive:
             folder, _, name = member.name.rpartition("/")

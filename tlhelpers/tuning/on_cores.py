@@ -1,7 +1,7 @@
 """Shards on the cores of this computer: processes that open the model once."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
@@ -14,7 +14,7 @@ _MODELS: list[keras.Model] = []  # of this process, where it is a worker
 
 def run_on_cores(
     work: ShardWork, model: keras.Model, files: list[Path], workers: int
-) -> Iterator[dict]:
+) -> Generator[dict, None, None]:
     """Yield what the manifest says of each shard, in the order in which they are done.
 
     One worker is this process. More are fresh ones, which share the cores.

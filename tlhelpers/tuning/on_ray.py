@@ -8,7 +8,7 @@ would wait for ever where no other node has room. What is missing goes to what i
 import json
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,7 +21,7 @@ _ROUNDS_WITHOUT_A_SHARD = 3  # a node that has just died may still count as aliv
 
 def run_on_ray(
     work: ShardWork, model: keras.Model, files: list[Path], workers: int, cluster: str
-) -> Iterator[dict]:
+) -> Generator[dict, None, None]:
     """Yield what the manifest says of each shard, in the order in which they are done.
 
     Raises:

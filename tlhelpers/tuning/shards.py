@@ -35,6 +35,15 @@ class FeatureShards:
         rows: how many each has.
         labelled: whether they have labels.
         made: how many of them this call computed; the others were there.
+
+    Example:
+        >>> np.savez("train-0.npz", x=x_train, y=y_train)
+        >>> shards = tl.extract_shards(base, ["train-0.npz"], "features")
+        >>> for features, labels in shards:
+        ...     print(features.shape, labels.shape)
+        (12, 8, 8, 5) (12,)
+        >>> len(shards), shards.rows, shards.made
+        (12, (12,), 1)
     """
 
     folder: Path
@@ -152,10 +161,8 @@ def extract_shards(
     """
     from filelock import FileLock
 
-    batch_size, workers = (
-        check_whole("batch_size", batch_size, 1),
-        check_whole("workers", workers, 1),
-    )
+    batch_size = check_whole("batch_size", batch_size, 1)
+    workers = check_whole("workers", workers, 1)
     check_choice("format", format, FORMATS)
     check_choice("fit", fit, FITS)
     files = [file.absolute() for file in list_shards(shards)]
@@ -173,7 +180,8 @@ def extract_shards(
         for left in folder.glob("*.part"):  # by one that was killed
             left.unlink()
         rows = _run(work, model, files, workers, cluster)
-        rows.sort(key=lambda row: files.index(Path(row["shard"])))
+        place = {str(file): number for number, file in enumerate(files)}
+        rows.sort(key=lambda row: place[row["shard"]])
         manifest = json.dumps({"model": model.name, "shards": rows}, indent=1)
         write_atomically(folder / "manifest.json", methodcaller("write", manifest.encode()))
     return _as_shards(folder, rows)
