@@ -15,7 +15,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "tlhelpers"
 
 # Imported inside the functions that need them.
-HEAVY = {"matplotlib", "sklearn", "scipy", "tensorflow_datasets", "onnx", "h5py", "keras_hub"}
+HEAVY = {"matplotlib", "sklearn", "scipy", "tensorflow_datasets", "onnx", "h5py", "keras_hub",
+         "ray"}  # fmt: skip
 TOOLS = {"course", "jupyter_client", "nbclient", "nbformat", "sphinx"}
 
 

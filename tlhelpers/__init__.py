@@ -124,11 +124,12 @@ from tlhelpers.tuning.quantile_loss import QuantileLoss
 from tlhelpers.tuning.repeating import compile_once
 from tlhelpers.tuning.schedules import one_cycle, warmup_cosine
 from tlhelpers.tuning.segmentation_loss import SegmentationLoss
+from tlhelpers.tuning.shards import FeatureShards, extract_shards
 
 __all__ = [
-    "CentreLoss", "FitGuard", "Forecaster", "GradualUnfreezing", "Preprocess", "QuantileLoss",
-    "SegmentationLoss", "Series", "Translator", "WordAligner", "Words", "add_lora", "advise",
-    "attention_between", "attention_maps", "bits_per_character", "bucket_by_length",
+    "CentreLoss", "FeatureShards", "FitGuard", "Forecaster", "GradualUnfreezing", "Preprocess",
+    "QuantileLoss", "SegmentationLoss", "Series", "Translator", "WordAligner", "Words", "add_lora",
+    "advise", "attention_between", "attention_maps", "bits_per_character", "bucket_by_length",
     "build_classifier", "build_detector", "build_forecaster", "build_head", "build_recommender",
     "build_segmenter", "build_text_classifier", "build_token_classifier", "build_translator",
     "calibrate", "check_groups", "choose_threshold", "classify_pictures", "classify_texts",
@@ -136,8 +137,8 @@ __all__ = [
     "describe", "describe_figure", "detect", "draw_centres", "draw_known", "evaluate",
     "evaluate_boxes", "evaluate_decisions", "evaluate_entities", "evaluate_forecasts",
     "evaluate_language_model", "evaluate_masks", "evaluate_ratings", "evaluate_transcripts",
-    "evaluate_translations", "export", "extract_features", "fetch", "fetch_all", "find_base",
-    "find_blocks", "find_entities", "find_learning_rate", "fine_tune", "fit_detector",
+    "evaluate_translations", "export", "extract_features", "extract_shards", "fetch", "fetch_all",
+    "find_base", "find_blocks", "find_entities", "find_learning_rate", "fine_tune", "fit_detector",
     "fit_recommender", "fit_users", "freeze", "generate", "grad_cam", "group_by", "group_split",
     "h_score", "held_out", "knn_probe", "layerwise", "learn_words", "leep", "linear_cka",
     "linear_probe", "load_adapters", "load_audio_encoder", "load_backbone", "load_bert",

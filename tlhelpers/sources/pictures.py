@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import BinaryIO
 
 from tlhelpers.checks.words import check_choice, check_whole
 from tlhelpers.sources.class_folders import files_below
@@ -38,19 +39,26 @@ def load_picture(
         >>> load_picture("cat.jpg", (96, 128)).shape
         (96, 128, 3)
     """
-    height, width = (0, 0) if size is None else check_size(size)
-    check_choice("fit", fit, FITS)
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"`path` must be a picture's file. Received: {path}, which is no file.")
+    return decode_picture(path, size, fit, str(path))
+
+
+def decode_picture(
+    source: Path | BinaryIO, size: tuple[int, int] | None, fit: str, name: str
+) -> np.ndarray:
+    """Return what `load_picture` does for a file, or the bytes of one; errors call it `name`."""
+    height, width = (0, 0) if size is None else check_size(size)
+    check_choice("fit", fit, FITS)
     try:
-        with Image.open(path) as image:
+        with Image.open(source) as image:
             if size is not None:  # a large JPEG is decoded smaller
                 image.draft(None, (2 * max(size), 2 * max(size)))
             rgb = _as_rgb(ImageOps.exif_transpose(image))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ValueError(
-            f"`path` must be a whole picture. Received: {path}: {error}. Save it again as PNG or "
+            f"`path` must be a whole picture. Received: {name}: {error}. Save it again as PNG or "
             "JPEG, or take it away."
         ) from error
     if size is None:

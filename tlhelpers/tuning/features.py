@@ -65,7 +65,7 @@ def extract_features(model, x, y=None, batch_size: int = 64, cache=None):
     """
     batch_size = check_whole("batch_size", batch_size, 1)
     with scope_of(model):
-        model = _with_preprocessing(model)
+        model = with_preprocessing(model)
     if len(model.outputs) != 1 and not isinstance(model.output, dict):
         raise ValueError(
             f"`model` must have one output, or a dictionary. Received: model={model.name!r} with "
@@ -98,7 +98,7 @@ def run_arrays(model: keras.Model, x, batch_size: int = 64, cache=None):
             pass  # the parts are filled in passing
         return _like_output(model, parts)
     samples = count_samples(x)
-    digest = _digest_of(model)
+    digest = digest_model(model)
     for begin in range(0, samples, _ROWS_BETWEEN_SAVES):
         _add(digest, _rows(x, begin, begin + _ROWS_BETWEEN_SAVES))
     files = _Files(Path(cache), digest.hexdigest(), len(model.outputs))
@@ -127,7 +127,7 @@ def _check_batch(model: keras.Model, batch: tuple) -> tuple:
     return (read_inputs(model, batch[0]), *(part for part in batch[1:] if part is not None))
 
 
-def _with_preprocessing(model: keras.Model) -> keras.Model:
+def with_preprocessing(model: keras.Model) -> keras.Model:
     """Put the preprocessing in front of a bare backbone; return any other model unchanged."""
     rgb = len(model.inputs) == 1 and len(model.input_shape) == 4 and model.input_shape[-1] == 3
     if not rgb or images_of(model) is not None:
@@ -199,7 +199,7 @@ def _kept_batches(model: keras.Model, batches: Iterable[tuple], cache) -> tuple:
         if done < len(positions):
             raise _other_batches()
 
-    digest = _digest_of(model)
+    digest = digest_model(model)
     digest.update("".join(seen).encode())
     files = _Files(Path(cache), digest.hexdigest(), len(model.outputs))
     return (_like_output(model, files.get(len(positions), fill)), *beside)
@@ -326,7 +326,7 @@ def _open(path: Path, samples: int, mode: str = "r") -> np.memmap:
     return features
 
 
-def _digest_of(model: keras.Model):
+def digest_model(model: keras.Model):
     """Return the begin of a name for features: of architecture and weights; data come behind."""
     digest = hashlib.blake2b(digest_size=16)
     digest.update(json.dumps(_architecture(model), sort_keys=True, default=str).encode())

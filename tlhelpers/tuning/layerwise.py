@@ -69,11 +69,12 @@ class _Layerwise(keras.Optimizer):
 
     def update_step(self, gradient, variable, learning_rate):
         """Take the base optimizer's step, and its weight decay, with this variable's own rate."""
-        rate = keras.ops.multiply(learning_rate, self._factor(variable))
+        factor = self._factor(variable)
         if self.weight_decay and self._use_weight_decay(variable):
-            share = keras.ops.cast(rate * self.weight_decay, variable.dtype)
-            self.assign_sub(variable, variable * share)
-        super().update_step(gradient, variable, rate)
+            decay = keras.ops.cast(self.weight_decay * factor, variable.dtype)
+            rate = keras.ops.cast(learning_rate, variable.dtype)
+            self.assign_sub(variable, variable * decay * rate)
+        super().update_step(gradient, variable, keras.ops.multiply(learning_rate, factor))
 
     def _apply_weight_decay(self, variables):
         """Leave it to the step of each variable: here several devices would share a setting."""
