@@ -18,10 +18,10 @@ from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
-from benchmarks.frame import Row
+from benchmarks.frame import Promise, Row
 from benchmarks.machine import describe_machine
+from benchmarks.report import number, to_markdown
 from benchmarks.running import FAILED, LEFT_OUT, ROOT, SHORT, available_cores, run_row
-from course.how_fast import number, to_markdown
 
 MODULES = tuple(
     f"benchmarks.{name}" for name in ("fitting", "growing", "texts", "files", "memory")
@@ -80,11 +80,10 @@ def line_of(row: dict) -> str:
     if "median" not in row:
         return f"{row['name']:15}{row['verdict']}: {row['reason']}"
     low, high = map(number, row["quartiles"])
-    promise = row["promise"]
-    words = f", at {'least' if promise['least'] else 'most'} {promise['bound']:g}" if promise else ""
+    promise = f", {Promise(**row['promise'])}" if row["promise"] else ""
     facts = "; ".join(f"{name} {fact}" for name, fact in row["facts"].items())
     return (
-        f"{row['name']:15}{number(row['median'])} ({low} to {high}, {row['turns']} turns{words}): "
+        f"{row['name']:15}{number(row['median'])} ({low} to {high}, {row['turns']} turns{promise}): "
         f"{row['verdict']}" + f"\n{'':15}{facts}" * bool(facts)
     )
 

@@ -4,6 +4,8 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from benchmarks.frame import Promise
+
 PLACE = "<!-- measured -->"  # in docs/how_fast.md
 _COLOURS = {"kept": "#1b7837", "falls short": "#c51b7d", "no promise": "#555555"}
 
@@ -23,11 +25,10 @@ def to_markdown(report: Mapping) -> str:
     lines = ["| compared | ratio: median (quartiles) | promise | |", "|---|---|---|---|"]
     for row in report["rows"]:
         low, high = row["quartiles"]
-        promise = row["promise"]
-        words = f"at {'least' if promise['least'] else 'most'} {promise['bound']:g}" if promise else ""
+        promise = Promise(**row["promise"]) if row["promise"] else ""
         verdict = "**falls short**" if row["verdict"] == "falls short" else row["verdict"]
         ratio = f"**{number(row['median'])}** ({number(low)} to {number(high)})"
-        lines.append(f"| {row['title']} | {ratio} | {words} | {verdict} |")
+        lines.append(f"| {row['title']} | {ratio} | {promise} | {verdict} |")
     machine = report["machine"]
     versions = ", ".join(f"{name} {said}" for name, said in machine["versions"].items())
     lines += ["", f"{machine['processor']}, {machine['cores']} cores, {machine['system']}, Python "
