@@ -23,9 +23,7 @@ from benchmarks.machine import describe_machine
 from benchmarks.report import number, to_markdown
 from benchmarks.running import FAILED, LEFT_OUT, ROOT, SHORT, available_cores, run_row
 
-MODULES = tuple(
-    f"benchmarks.{name}" for name in ("fitting", "growing", "texts", "files", "memory")
-)
+MODULES = tuple(f"benchmarks.{name}" for name in ("fitting", "growing", "texts", "files", "memory"))
 BEGIN, END = "<!-- measured: make bench -->", "<!-- end of what was measured -->"
 
 
@@ -82,10 +80,9 @@ def line_of(row: dict) -> str:
     low, high = map(number, row["quartiles"])
     promise = f", {Promise(**row['promise'])}" if row["promise"] else ""
     facts = "; ".join(f"{name} {fact}" for name, fact in row["facts"].items())
-    return (
-        f"{row['name']:15}{number(row['median'])} ({low} to {high}, {row['turns']} turns{promise}): "
-        f"{row['verdict']}" + f"\n{'':15}{facts}" * bool(facts)
-    )
+    spread = f"{low} to {high}, {row['turns']} turns{promise}"
+    said = f"{row['name']:15}{number(row['median'])} ({spread}): {row['verdict']}"
+    return f"{said}\n{'':15}{facts}" if facts else said
 
 
 def write(report: dict, folder: Path) -> None:

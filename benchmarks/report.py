@@ -30,9 +30,10 @@ def to_markdown(report: Mapping) -> str:
         ratio = f"**{number(row['median'])}** ({number(low)} to {number(high)})"
         lines.append(f"| {row['title']} | {ratio} | {promise} | {verdict} |")
     machine = report["machine"]
-    versions = ", ".join(f"{name} {said}" for name, said in machine["versions"].items())
-    lines += ["", f"{machine['processor']}, {machine['cores']} cores, {machine['system']}, Python "
-              f"{machine['python']}, {versions}; {report['form']} form, {report['date']}."]  # fmt: skip
+    versions = [f"{name} {said}" for name, said in machine["versions"].items()]
+    place = [machine["processor"], f"{machine['cores']} cores", machine["system"]]
+    told = ", ".join([*place, f"Python {machine['python']}", *versions])
+    lines += ["", f"{told}; {report['form']} form, {report['date']}."]
     return "\n".join(lines)
 
 

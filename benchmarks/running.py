@@ -60,7 +60,9 @@ def judge(row: Row, measured: Measured) -> dict:
     """Return median, quartiles and verdict of the ratios, with the facts beside them."""
     ratios = sorted(measured.ratios)
     median = statistics.median(ratios)
-    low, _, high = statistics.quantiles(ratios, n=4, method="inclusive") if ratios[1:] else ratios * 3
+    low, high = median, median
+    if len(ratios) > 1:
+        low, _, high = statistics.quantiles(ratios, n=4, method="inclusive")
     kept = row.promise is None or row.promise.kept(median)
     verdict = (KEPT if row.promise else OPEN) if kept else SHORT
     numbers = {"median": median, "quartiles": [low, high], "turns": len(ratios)}
