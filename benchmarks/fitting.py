@@ -81,8 +81,8 @@ def last_block(quick: bool) -> Measured:
 
     def peer(x=x, y=y, head_epochs=head_epochs, epochs=epochs):
         back()
-        for blocks, epochs_of_phase, rate in ((0, head_epochs, 5e-3), (1, epochs, 1e-4)):
-            set_trainable(model, blocks)
+        for block, epochs_of_phase, rate in ((None, head_epochs, 5e-3), ("block5", epochs, 1e-4)):
+            set_trainable(model, block)
             compile_plain(model, falling(rate, epochs_of_phase, len(x)))
             model.fit(x, y, batch_size=BATCH, epochs=epochs_of_phase, verbose=0)
         learned["accuracy of the guide's loop"] = model.get_weights()
@@ -99,11 +99,12 @@ def falling(rate: float, epochs: int, samples: int) -> keras.optimizers.schedule
     return keras.optimizers.schedules.CosineDecay(rate, epochs * -(-samples // BATCH))
 
 
-def set_trainable(model: keras.Model, blocks: int) -> None:
-    if blocks:
-        tl.unfreeze(model, blocks=blocks)
-    else:
-        tl.freeze(model)
+def set_trainable(model: keras.Model, block: str | None) -> None:
+    """As the guide does: the base is frozen, but for the layers of one block."""
+    base = model.get_layer("vgg16")
+    base.trainable = block is not None
+    for layer in base.layers:
+        layer.trainable = block is not None and layer.name.startswith(block)
 
 
 def way_back_of_weights(model: keras.Model):
@@ -125,7 +126,7 @@ def overhead(quick: bool) -> Measured:
 
     def peer():
         back()
-        set_trainable(model, 1)
+        set_trainable(model, "block5")
         compile_plain(model, falling(1e-4, epochs, len(x)))
         model.fit(x, y, batch_size=BATCH, epochs=epochs, verbose=0)
 

@@ -1,6 +1,5 @@
 """On what a benchmark ran: ratios of another machine differ."""
 
-import os
 import platform
 import re
 from importlib.metadata import PackageNotFoundError, version
@@ -17,7 +16,6 @@ def describe_machine(cores: int) -> dict:
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "versions": {name: found for name in VERSIONS if (found := _version(name))},
-        "load": round(os.getloadavg()[0] / cores, 1) if hasattr(os, "getloadavg") else None,
     }
 
 

@@ -60,7 +60,8 @@ def draw(report: Mapping):
             ax.plot(row["promise"]["bound"], place, mark, color="#2b6cb0", fillstyle="none")
     ax.axvline(1, color="#999999", linewidth=0.8)
     ax.set_xscale("log")
-    ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    for set_formatter in (ax.xaxis.set_major_formatter, ax.xaxis.set_minor_formatter):
+        set_formatter(lambda value, _: f"{value:g}")
     ax.set_yticks(range(len(rows)), [row["name"] for row in rows])
     ax.invert_yaxis()
     ax.set_xlabel("ratio: median and quartiles; a triangle points to where the promise is kept")

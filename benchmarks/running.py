@@ -45,8 +45,8 @@ def run_row(module: str, row: Row, quick: bool) -> dict:
             errors="replace",
         )
         if done.returncode:
-            last = "\n".join(done.stdout.splitlines()[-LAST_LINES:])
-            return describe(row) | {"verdict": FAILED, "reason": last}
+            last = [f"exit status {done.returncode}", *done.stdout.splitlines()[-LAST_LINES:]]
+            return describe(row) | {"verdict": FAILED, "reason": "\n".join(last)}
         measured = Measured(**json.loads(file.read_text("utf-8")))
     return judge(row, measured) | {"threads": len(cores)}
 
