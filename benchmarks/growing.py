@@ -5,7 +5,7 @@ import time
 
 import tlhelpers as tl
 from benchmarks.frame import Measured, Promise, Row
-from benchmarks.pictures import CLASSES, PIXELS, draw_pictures, make_base
+from benchmarks.pictures import CLASSES, PIXELS, draw_pictures, make_encoder
 
 import keras
 
@@ -16,9 +16,7 @@ def growth(quick: bool) -> Measured:
     """Features with a cache, then a head, of n, 2n and 4n pictures, in turns."""
     samples = 128 if quick else 512
     x, y = draw_pictures(4 * samples, PIXELS["MobileNetV2"])
-    base = make_base("MobileNetV2")
-    features = keras.layers.GlobalAveragePooling2D()(base.output)
-    encoder = keras.Model(base.input, features)
+    encoder = make_encoder()
     head = keras.Sequential([keras.layers.Dense(CLASSES)])
     head.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
 

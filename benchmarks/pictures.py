@@ -38,6 +38,14 @@ def make_base(name: str) -> keras.Model:
     return base
 
 
+def make_encoder() -> keras.Model:
+    """Return MobileNetV2 as the guide calls it: scaling, frozen base, mean over the picture."""
+    base = make_base("MobileNetV2")
+    images = keras.Input(base.input_shape[1:])
+    maps = base(keras.layers.Rescaling(1 / 127.5, -1)(images), training=False)
+    return keras.Model(images, keras.layers.GlobalAveragePooling2D()(maps))
+
+
 def way_back(model: keras.Model) -> Callable[[], None]:
     """Return a function that gives model and optimizer the values that they have now."""
     model.optimizer.build(model.trainable_variables)
