@@ -4,6 +4,7 @@
 SHELL := /bin/sh
 PYTHON ?=
 VENV := .venv
+PEERS := .venv-bench
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 TESTS := tests --ignore=tests/test_recipes.py
@@ -52,13 +53,8 @@ reset: $(READY) ## give one lesson back as it was, and keep yours: make reset LE
 classroom: $(READY) ## pack everything for a room without a network: build/classroom.zip
 	@$(RUN) -m course classroom
 
-bench: $(READY) ## measure against peers: every benchmarks/*.py
-	@mkdir -p build && rm -f build/bench.failed
-	@for script in benchmarks/*.py; do \
-	  echo "== $$script"; $(RUN) "$$script" || touch build/bench.failed; \
-	done 2>&1 | tee build/bench.txt
-	@test ! -e build/bench.failed || { echo "A benchmark failed: look at build/bench.txt" >&2; exit 1; }
-	@echo "Look at build/bench.txt"
+bench: $(PEERS)/.ready ## measure against peers: make bench ROWS="head text", make bench FULL=1
+	@$(PEERS)/bin/python -m benchmarks $(ROWS) $(if $(FULL),--full) $(if $(PUBLISH),--publish)
 
 clean: ## remove what was built (not .venv, not the downloads)
 	@rm -rf build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
@@ -90,3 +86,14 @@ $(READY): requirements.txt pyproject.toml
 	@test -e $(READY) || { echo "error: the installation did not finish: the reason is above." \
 	  "The same command takes it up again." >&2; exit 1; }
 	@echo "Installed."
+
+# The peers stand on what is in $(VENV), and leave it as it is.
+$(PEERS)/.ready: $(READY) benchmarks/requirements.txt
+	@echo "Installing benchmarks/requirements.txt into $(PEERS) (once; 1 to 5 GB on disk)"
+	@rm -f $(PEERS)/.ready
+	@$(RUN) -m venv --clear $(PEERS)
+	@where='import sysconfig; print(sysconfig.get_path("purelib"))'; \
+	$(RUN) -c "$$where" > "$$($(PEERS)/bin/python -c "$$where")/packages.pth"
+	@$(PEERS)/bin/python -m pip install --disable-pip-version-check --progress-bar off -q \
+	  -c requirements.txt -r benchmarks/requirements.txt
+	@touch $(PEERS)/.ready

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
+from benchmarks.report import write_how_fast
 from course.costs import MARK, read_measured, say_costs
 from course.slides import make_slides
 from course.teaching import add_quiz, read_notes, read_plans, write_teaching
@@ -86,6 +87,7 @@ def build_book(lessons: Path, pages: Path, facts: Mapping[str, str] | None = Non
         shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(ROOT / "docs", sources, ignore=shutil.ignore_patterns("room", "measured"))
     _write_costs(sources / "past_one_machine.md")
+    write_how_fast(ROOT / "docs" / "measured" / "bench.json", sources / "how_fast.md")
     listed = _lay_out_lessons(lessons, sources, facts or {})
     listed += _lay_out_exercises(sources / "exercises")
     _write_recipes(sources / "recipes")
@@ -140,7 +142,7 @@ def _lay_out_lessons(lessons: Path, sources: Path, facts: Mapping[str, str]) -> 
                            if int(re.findall(r"^\d+", name)[0]) in numbers])
              for shelf, numbers in SHELVES.items()]  # fmt: skip
     trees.append(_tree("To teach", ["teaching/index"]))
-    behind = ["cheat_sheet", "what_goes_wrong", "past_one_machine", "glossary"]
+    behind = ["cheat_sheet", "what_goes_wrong", "how_fast", "past_one_machine", "glossary"]
     behind += ["recipes/index", "reference/index"]
     trees.append(_tree("To look things up", behind))
     return f"\n| lesson | what it does | last run |\n|---|---|---|\n{rows}\n{''.join(trees)}"
