@@ -1,9 +1,12 @@
-"""Tall matrices in bounded memory: read in blocks of rows, kept as a D x D triangle."""
+"""Tall matrices in bounded memory: read in blocks of rows, kept as D x D numbers."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+
+_EPS = np.finfo("float64").eps
+_LEAST_SQUARE = 1e-6  # least eigenvalue of X'X beside the largest: ten digits of each remain
 
 
 @dataclass(frozen=True)
@@ -33,30 +36,43 @@ class Tall:
             yield block
 
     def decomposed(self) -> tuple[np.ndarray, Callable]:
-        """Return s of the thin SVD U S V', and what gives `w @ U` for the weights of `weighted`.
+        """Return s of the thin SVD U S V', and what gives `w' U` for `sums(rows, block)`.
 
-        Directions that are only rounding are left out. For more rows than columns S and V are those
-        of the triangle R of a QR decomposition, made block by block, which is as exact as the SVD
-        of the whole, and U = X V / S is never held.
+        `sums` returns `w' block`, `(t, D)`, for weights w of those rows. Directions that are only
+        rounding are left out. U = X V / S of more rows than columns is never held.
         """
         n, width = self.x.shape
-        if n > width:
-            part = np.zeros((0, width))
-            for block in self.blocks():
-                part = np.asarray(np.linalg.qr(np.vstack([part, block]), mode="r"))
-        else:
-            part = np.vstack(list(self.blocks()))
-        u, s, vt = np.linalg.svd(part, full_matrices=False)
-        real = s > s[0] * max(n, width) * np.finfo("float64").eps
-        u, s, v = u[:, real], s[real], vt[real].T
         if n <= width:
-            return s, lambda weights: weights(slice(0, n)) @ u
-        return s, lambda weights: self.weighted(weights) @ v / s
+            u, s, _ = np.linalg.svd(np.vstack(list(self.blocks())), full_matrices=False)
+            real = s > s[0] * width * _EPS
+            u, s = u[:, real], s[real]
+            return s, lambda sums: sums(slice(0, n), u)
+        s, v = self._by_eigenvalues() or self._by_triangle()
+        return s, lambda sums: self.summed(sums) @ v / s
 
-    def weighted(self, weights: Callable[[slice], np.ndarray]) -> np.ndarray:
-        """Return `w @ x`, `(t, D)`, for what gives the weights of some rows, `(t, rows)`."""
+    def _by_eigenvalues(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return S and V from X'X, or None where squaring would cost too many digits of them."""
+        squares, v = np.linalg.eigh(sum(block.T @ block for block in self.blocks()))
+        if squares[0] < squares[-1] * _LEAST_SQUARE:
+            return None
+        return np.sqrt(squares[::-1]), v[:, ::-1]
+
+    def _by_triangle(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return S and V of the triangle of a QR decomposition: as exact as the SVD of the whole.
+
+        It is made block by block, which takes four times as long as X'X.
+        """
+        part = np.zeros((0, self.x.shape[1]))
+        for block in self.blocks():
+            part = np.asarray(np.linalg.qr(np.vstack([part, block]), mode="r"))
+        _, s, vt = np.linalg.svd(part, full_matrices=False)
+        real = s > s[0] * len(self.x) * _EPS
+        return s[real], vt[real].T
+
+    def summed(self, sums: Callable[[slice, np.ndarray], np.ndarray]) -> np.ndarray:
+        """Return the total of `sums(rows, block)` over all blocks."""
         total, start = 0.0, 0
         for block in self.blocks():
-            total = total + weights(slice(start, start + len(block))) @ block
+            total = total + sums(slice(start, start + len(block)), block)
             start += len(block)
         return np.asarray(total)
