@@ -15,13 +15,12 @@ class Tall:
 
     x: np.ndarray
     scale: float = 1.0
-    mean: np.ndarray | float = 0.0
+    mean: np.ndarray | None = None
 
     @classmethod
     def of(cls, x: np.ndarray, center: bool = False) -> "Tall":
         """Return a matrix scaled to values of 1 at most, and centered if that is asked for."""
-        tall = cls(x)
-        tall = cls(x, max(float(np.abs(block).max()) for block in tall.blocks()))
+        tall = cls(x, max(float(x.max()), -float(x.min())))
         if not center:
             return tall
         return cls(x, tall.scale, sum(b.sum(axis=0) for b in tall.blocks()) / len(x))
@@ -30,32 +29,29 @@ class Tall:
         """Yield some rows at a time, as float64."""
         rows = max(2 * self.x.shape[1], 256)
         for start in range(0, len(self.x), rows):
-            block = self.x[start : start + rows].astype("float64")
-            block /= self.scale
-            block -= self.mean
+            block = np.divide(self.x[start : start + rows], self.scale, dtype="float64")
+            if self.mean is not None:
+                block -= self.mean
             yield block
 
-    def decomposed(self) -> tuple[np.ndarray, Callable]:
-        """Return s of the thin SVD U S V', and what gives `w' U` for `sums(rows, block)`.
+    def decomposed(self, sums: Callable) -> tuple[np.ndarray, np.ndarray]:
+        """Return s of the thin SVD U S V', and `w' U` for what gives `w' block` of some rows.
 
-        `sums` returns `w' block`, `(t, D)`, for weights w of those rows. Directions that are only
-        rounding are left out. U = X V / S of more rows than columns is never held.
+        `sums(rows, block)` is `(t, D)` for the weights w of these rows, `(rows, t)`. Directions
+        that are only rounding are left out. U = X V / S of more rows than columns is never held.
         """
         n, width = self.x.shape
         if n <= width:
             u, s, _ = np.linalg.svd(np.vstack(list(self.blocks())), full_matrices=False)
             real = s > s[0] * width * _EPS
-            u, s = u[:, real], s[real]
-            return s, lambda sums: sums(slice(0, n), u)
-        s, v = self._by_eigenvalues() or self._by_triangle()
-        return s, lambda sums: self.summed(sums) @ v / s
-
-    def _by_eigenvalues(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """Return S and V from X'X, or None where squaring would cost too many digits of them."""
-        squares, v = np.linalg.eigh(sum(block.T @ block for block in self.blocks()))
-        if squares[0] < squares[-1] * _LEAST_SQUARE:
-            return None
-        return np.sqrt(squares[::-1]), v[:, ::-1]
+            return s[real], sums(slice(0, n), u[:, real])
+        squared, weighted, start = np.zeros((width, width)), 0.0, 0
+        for block in self.blocks():
+            squared += block.T @ block
+            weighted = weighted + sums(slice(start, start + len(block)), block)
+            start += len(block)
+        s, v = eigenvalues_of(squared) or self._by_triangle()
+        return s, weighted @ v / s
 
     def _by_triangle(self) -> tuple[np.ndarray, np.ndarray]:
         """Return S and V of the triangle of a QR decomposition: as exact as the SVD of the whole.
@@ -69,10 +65,10 @@ class Tall:
         real = s > s[0] * len(self.x) * _EPS
         return s[real], vt[real].T
 
-    def summed(self, sums: Callable[[slice, np.ndarray], np.ndarray]) -> np.ndarray:
-        """Return the total of `sums(rows, block)` over all blocks."""
-        total, start = 0.0, 0
-        for block in self.blocks():
-            total = total + sums(slice(start, start + len(block)), block)
-            start += len(block)
-        return np.asarray(total)
+
+def eigenvalues_of(squared: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return S and V from X'X, or None where squaring has cost too many digits of them."""
+    squares, v = np.linalg.eigh(squared)
+    if squares[0] < squares[-1] * _LEAST_SQUARE:
+        return None
+    return np.sqrt(squares[::-1]), v[:, ::-1]

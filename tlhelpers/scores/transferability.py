@@ -144,8 +144,8 @@ def h_score(*, features, labels, shrinkage: bool = False) -> float:
     labels = check_classes(labels, n=len(f))
     n, dimensions = f.shape
     tall = Tall.of(f, center=True)
-    s, project = tall.decomposed()
-    squares = project(_class_sums(labels)) ** 2
+    s, along = tall.decomposed(_class_sums(labels))
+    squares = along**2
     between = (squares / np.bincount(labels)[:, None]).sum(axis=0)  # per direction, in units of s^2
     if not shrinkage:
         return float(between.sum())
@@ -209,37 +209,37 @@ def logme(*, features, labels=None, targets=None) -> float:
     else:
         y = _check_targets(targets, len(f))
         sums, squares = (lambda rows, block: y[rows].T @ block), (y**2).sum(axis=0)
-    s, project = Tall.of(f).decomposed()
-    along = project(sums)
-    each = [
-        _log_evidence((s / s[0]) ** 2, a**2, square, len(f))
-        for a, square in zip(along, squares, strict=True)
-    ]
+    s, along = Tall.of(f).decomposed(sums)
+    each = _log_evidences((s / s[0]) ** 2, along.T**2, squares, len(f))
     return float(np.mean(each) / len(f))
 
 
-def _log_evidence(s2: np.ndarray, u2: np.ndarray, square: float, n: int) -> float:
-    """Return the maximal log-evidence of one target: a grid of log r, then finer ones inside it.
+def _log_evidences(s2: np.ndarray, u2: np.ndarray, squares: np.ndarray, n: int) -> list[float]:
+    """Return the maximal log-evidence of each target: of a grid of log r, then finer ones inside.
 
-    A search, and no fixed-point iteration, because that may take thousands of steps (or never end)
-    where the best noise or the best prior is nearly nothing; its bounds keep both finite.
+    `u2` is `(directions, targets)`. The first grid serves all targets. A search, and no fixed-point
+    iteration, because that may take thousands of steps (or never end) where the best noise or the
+    best prior is nearly nothing; its bounds keep both finite.
     """
-    outside = max(square - u2.sum(), 0.0)
+    outside = np.maximum(squares - u2.sum(axis=0), 0.0)
 
-    def evidence(log_r):
+    def evidence(log_r, some):
         r = np.exp(log_r)[:, None]
-        residual = (r / (r + s2)) @ u2 + outside
-        noise = np.maximum(residual, _LEAST_NOISE * square) / n
-        spread = np.log1p(s2 / r).sum(axis=1)
+        residual = (r / (r + s2)) @ u2[:, some] + outside[some]
+        noise = np.maximum(residual, _LEAST_NOISE * squares[some]) / n
+        spread = np.log1p(s2 / r).sum(axis=1, keepdims=True)
         return -(n * np.log(2 * np.pi * noise) + residual / noise + spread) / 2
 
-    step = 0.5
-    grid = np.arange(np.log(s2.min() * _LEAST_NOISE), np.log(s2.sum() / _LEAST_NOISE), step)
-    while step > 1e-6:
-        best = grid[evidence(grid).argmax()]
-        grid = np.linspace(best - step, best + step, 21)
-        step /= 10
-    return float(evidence(grid).max())
+    first = np.arange(np.log(s2.min() * _LEAST_NOISE), np.log(s2.sum() / _LEAST_NOISE), 0.5)
+    each = []
+    for target, start in enumerate(first[evidence(first, slice(None)).argmax(axis=0)]):
+        best, step = start, 0.5
+        while step > 1e-6:
+            grid = np.linspace(best - step, best + step, 21)
+            values = evidence(grid, [target])
+            best, step = grid[values.argmax()], step / 10
+        each.append(float(values.max()))
+    return each
 
 
 def _check_features(features) -> np.ndarray:

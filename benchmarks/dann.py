@@ -1,18 +1,13 @@
-"""The time of a DANN step, relative to the same step written by hand in Keras, adapt and torch.
-
-    python benchmarks/dann_step.py [turns]
+"""The time of a DANN step, relative to the same step by hand in Keras, adapt, torch and skada.
 
 The paper's small network, 64 + 64 images of 28 x 28 x 3, SGD with momentum, one core and one
-thread. All take turns in one process, in changing order, so that the machine's other work slows
-them all. A ratio is the median over the turns. Processor time stands beside the time on the clock:
-other programs disturb it less. The package doesn't require its peers; those that aren't installed
-are left out (`pip install adapt==0.4.5`, `pip install torch`).
+thread. A turn is an epoch of 60 steps.
 """
 
-import os
-import sys
+
 import time
-from importlib.util import find_spec
+
+from benchmarks.frame import Measured, Promise, Row, take_turns
 
 import tlhelpers as tl
 
@@ -22,9 +17,9 @@ import tensorflow as tf
 
 STEPS, BATCH = 60, 64
 L = keras.layers
-rng = np.random.default_rng(0)
-XS, XT = (rng.normal(size=(STEPS * BATCH, 28, 28, 3)).astype("float32") for _ in range(2))
-YS = rng.integers(0, 10, STEPS * BATCH)
+RNG = np.random.default_rng(0)
+XS, XT = (RNG.normal(size=(STEPS * BATCH, 28, 28, 3)).astype("float32") for _ in range(2))
+YS = RNG.integers(0, 10, STEPS * BATCH)
 
 
 def parts() -> list[keras.Sequential]:
@@ -153,37 +148,90 @@ def torch_loop():
     return epoch
 
 
-def main(turns: int) -> None:
-    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+def skada_dann():
+    import torch
+    from skada.deep import DANN
+    from torch import nn
+
+    torch.set_num_threads(1)
+
+    class Network(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.encoder = nn.Sequential(
+                nn.Conv2d(3, 32, 5), nn.ReLU(), nn.MaxPool2d(2),
+                nn.Conv2d(32, 48, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
+            )  # fmt: skip
+            hidden = (nn.Linear(768, 100), nn.ReLU(), nn.Linear(100, 100), nn.ReLU())
+            self.classifier = nn.Sequential(*hidden, nn.Linear(100, 10))
+
+        def forward(self, x, sample_weight=None):
+            return self.classifier(self.encoder(x))
+
+    discriminator = nn.Sequential(
+        nn.Linear(768, 100), nn.ReLU(), nn.Linear(100, 1), nn.Sigmoid(), nn.Flatten(0)
+    )
+    net = DANN(
+        Network(),
+        layer_name="encoder",
+        domain_classifier=discriminator,
+        num_features=768,
+        batch_size=2 * BATCH,  # of both domains together
+        max_epochs=1,
+        lr=0.01,
+        optimizer=torch.optim.SGD,
+        optimizer__momentum=0.9,
+        train_split=None,
+        verbose=0,
+    )
+    x = np.concatenate([XS, XT]).transpose(0, 3, 1, 2).copy()
+    y = np.concatenate([YS, np.full(len(XT), -1)])
+    domain = np.concatenate([np.ones(len(XS)), np.full(len(XT), -2)])
+    net.initialize()
+    return lambda: net.partial_fit(x, y, sample_domain=domain)
+
+
+def against(peer, quick: bool, reverse: bool = False) -> Measured:
+    """Return their time over ours of an epoch, or ours over theirs; processor time beside it."""
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
-    makers = {"DANN": ours, "Keras by hand": by_hand}
-    for name, module, maker in (("adapt", "adapt", adapt_dann), ("torch", "torch", torch_loop)):
-        if find_spec(module):
-            makers[name] = maker
-        else:
-            print(f"{name}: not installed, left out")
-    epochs = {name: make() for name, make in makers.items()}
-    for epoch in epochs.values():  # traces before the clock runs
-        epoch()
-        epoch()
-    seconds = {name: [] for name in epochs}
-    for turn in range(turns):
-        order = list(epochs)[turn % len(epochs) :] + list(epochs)[: turn % len(epochs)]
-        for name in order:
-            begin = np.array([time.perf_counter(), time.process_time()])
-            epochs[name]()
-            seconds[name].append(np.array([time.perf_counter(), time.process_time()]) - begin)
-    for name, its in seconds.items():
-        ratios = np.divide(its, seconds["DANN"])
-        clock, processor = np.median(ratios, axis=0)
-        low, high = np.quantile(ratios[:, 0], [0.25, 0.75])
-        print(
-            f"{name}: {STEPS / np.median(its, axis=0)[0]:.1f} steps/s. In its time DANN does "
-            f"{clock:.3f} steps (quartiles {low:.3f} to {high:.3f}); in its processor time "
-            f"{processor:.3f}."
-        )
+    sides = (peer(), ours()) if reverse else (ours(), peer())
+    turns = 7 if quick else 20
+    ratios = take_turns(*sides, turns, warm_ups=2)  # traces before the clock runs
+    processor = take_turns(*sides, turns // 2, warm_ups=0, clock=time.process_time)
+    return Measured(ratios, {"in processor time": round(float(np.median(processor)), 3)})
 
 
-if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 20)
+ROWS = (
+    Row(
+        "dann-hand",
+        "A DANN step: our time over that of the same step by hand in Keras",
+        lambda quick: against(by_hand, quick, reverse=True),
+        Promise(1.05, least=False),
+        threads=1,
+    ),
+    Row(
+        "dann-adapt",
+        "A DANN step: ours against adapt's",
+        lambda quick: against(adapt_dann, quick),
+        Promise(1),
+        needs=("adapt",),
+        threads=1,
+    ),
+    Row(
+        "dann-torch",
+        "A DANN step: ours against a loop in torch",
+        lambda quick: against(torch_loop, quick),
+        Promise(1.5),
+        needs=("torch",),
+        threads=1,
+    ),
+    Row(
+        "dann-skada",
+        "A DANN step: ours against skada's (torch, skorch)",
+        lambda quick: against(skada_dann, quick),
+        Promise(1),
+        needs=("skada", "torch"),
+        threads=1,
+    ),
+)
