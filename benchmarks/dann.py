@@ -4,12 +4,10 @@ The paper's small network, 64 + 64 images of 28 x 28 x 3, SGD with momentum, one
 thread. A turn is an epoch of 60 steps.
 """
 
-
 import time
 
-from benchmarks.frame import Measured, Promise, Row, take_turns
-
 import tlhelpers as tl
+from benchmarks.frame import Measured, Promise, Row, take_turns
 
 import keras
 import numpy as np

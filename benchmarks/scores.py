@@ -1,8 +1,7 @@
 """What the transferability scores take, next to the formulae as they are published."""
 
-from benchmarks.frame import Measured, Promise, Row, take_turns
-
 import tlhelpers as tl
+from benchmarks.frame import Measured, Promise, Row, take_turns
 
 import numpy as np
 
