@@ -13,6 +13,7 @@ from tlhelpers.models.centres import CentreLoss, draw_centres
 from tlhelpers.models.detector import build_detector
 from tlhelpers.models.forecaster import build_forecaster
 from tlhelpers.models.heads import build_classifier, build_head, build_text_classifier
+from tlhelpers.models.precision import to_bfloat16
 from tlhelpers.models.preprocessing import Preprocess, preprocessing
 from tlhelpers.models.recommender import build_recommender
 from tlhelpers.models.segmenter import build_segmenter
@@ -156,8 +157,8 @@ __all__ = [
     "recipe_parser", "ridge_users", "run_recipe", "sampling_probabilities", "save_adapters",
     "save_classifier", "save_forecaster", "save_recommender", "save_tagger", "save_text_model",
     "segment_pictures", "set_seed", "show_entities", "smape", "source_head", "split_at",
-    "split_words", "tag_names", "threshold_for", "token_importance", "token_loss", "transcribe",
-    "transcript_odds", "transfer_weights", "unfreeze", "warmup_cosine", "year_ago",
+    "split_words", "tag_names", "threshold_for", "to_bfloat16", "token_importance", "token_loss",
+    "transcribe", "transcript_odds", "transfer_weights", "unfreeze", "warmup_cosine", "year_ago",
 ]  # fmt: skip
 __all__ += adaptation.__all__
 __all__.remove("DomainReport")  # these three stay names of `tl.adaptation`

@@ -2,7 +2,7 @@
 
 import tracemalloc
 
-from tlhelpers.scores.blocks import Tall
+from tlhelpers.scores.blocks import Tall, eigenvalues_of
 from tlhelpers.scores.probes import linear_classifier, linear_probe
 from tlhelpers.scores.ridge import predict_tall
 from tlhelpers.scores.transferability import h_score, logme
@@ -32,10 +32,21 @@ def test_the_triangle_says_what_the_whole_matrix_says(n, d, center, seed):
     u, s, _ = np.linalg.svd(whole, full_matrices=False)
     real = s > s[0] * max(n, d) * 2.3e-16
     weights = np.random.default_rng(seed).normal(size=(2, n))
-    found, project = Tall.of(x, center).decomposed()
+    found, sums = Tall.of(x, center).decomposed(lambda rows, block: weights[:, rows] @ block)
     np.testing.assert_allclose(found, s[real], rtol=1e-9)
-    sums = project(lambda rows: weights[:, rows])
     np.testing.assert_allclose(sums**2, (weights @ u[:, real]) ** 2, atol=1e-7)
+
+
+@pytest.mark.parametrize("weakest, squared", [(1e-2, True), (1e-5, False)])
+def test_a_matrix_is_squared_only_where_that_keeps_its_digits(weakest, squared):
+    rng = np.random.default_rng(0)
+    u, v = (np.linalg.qr(rng.normal(size=(n, 8)))[0] for n in (600, 8))
+    s = np.logspace(0, np.log10(weakest), 8)
+    x = u * s @ v.T
+    assert (eigenvalues_of(x.T @ x) is not None) == squared
+    found, sums = Tall.of(x).decomposed(lambda rows, block: u[rows].T @ block)
+    np.testing.assert_allclose(found / found[0], s, rtol=1e-11)
+    np.testing.assert_allclose(np.abs(sums), np.eye(8), atol=1e-10)
 
 
 @pytest.mark.parametrize("classes", [2, 3, 7])

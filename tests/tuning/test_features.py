@@ -1,7 +1,9 @@
 """Features: in order, beside their labels, BatchNormalization untouched, cached by content."""
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 from tlhelpers.models.heads import build_classifier
 from tlhelpers.models.preprocessing import preprocessing
@@ -269,3 +271,19 @@ def test_one_trace_serves_all_batches(samples):
     x = RNG.normal(size=(samples, 3)).astype("float32")
     assert np.allclose(extract_features(model, x, batch_size=4), 2 * x)
     assert len(calls) == 1
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="the system does not tell")
+def test_rows_that_are_saved_take_no_memory(tmp_path):
+    file = tmp_path / "rows.npy"
+    rows = np.lib.format.open_memmap(file, "w+", "float32", (4096, 256))
+    rows[:] = 7
+
+    def mapped() -> int:
+        maps = Path("/proc/self/smaps").read_text()
+        return int(re.search(rf"{re.escape(str(file))}\n.*?Rss: +(\d+) kB", maps, re.S)[1])
+
+    assert mapped() >= 4096
+    features._write_out(rows)
+    assert mapped() == 0
+    assert (np.load(file) == 7).all() and (rows == 7).all()

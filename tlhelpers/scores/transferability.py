@@ -20,7 +20,7 @@ from tlhelpers.scores.classification import are_probabilities
 import numpy as np
 
 _LEAST_NOISE = 1e-10  # LogME: the least variance of the noise, as a share of the mean square of y
-_BLOCK = 2**22  # LEEP: probabilities at a time
+_BLOCK = 2**17  # LEEP: probabilities at a time, so few that they stay in the processor's cache
 
 
 def leep(*, source_probabilities, labels) -> float:
@@ -144,8 +144,8 @@ def h_score(*, features, labels, shrinkage: bool = False) -> float:
     labels = check_classes(labels, n=len(f))
     n, dimensions = f.shape
     tall = Tall.of(f, center=True)
-    s, project = tall.decomposed()
-    squares = project(_members(labels)) ** 2
+    s, along = tall.decomposed(_class_sums(labels))
+    squares = along**2
     between = (squares / np.bincount(labels)[:, None]).sum(axis=0)  # per direction, in units of s^2
     if not shrinkage:
         return float(between.sum())
@@ -169,8 +169,8 @@ def logme(*, features, labels=None, targets=None) -> float:
     Per class (targets 0 and 1) or column of `targets`: log p(y | F, alpha, beta) / n of Bayesian
     linear regression, at the prior precision alpha and noise precision beta that maximise it; then
     the mean. One SVD of the features serves all classes; for n > D a block of rows and D x D
-    numbers are held besides them. Exact for n < D too, where the authors'
-    default code leaves out (D - n)/2 log alpha.
+    numbers are held besides them. Exact for n < D too, where the authors' default code leaves out
+    (D - n)/2 log alpha.
 
     With `F = U S V'`, `u = U'y` and `r = alpha / beta` the best beta is `n / R(r)`, where
     `R(r) = sum_k u_k^2 r / (r + s_k^2) + |y|^2 - |u|^2`, and
@@ -205,41 +205,41 @@ def logme(*, features, labels=None, targets=None) -> float:
     f = _check_features(features)
     if targets is None:
         labels = check_classes(labels, n=len(f))
-        weights, squares = _members(labels), np.bincount(labels).astype("float64")
+        sums, squares = _class_sums(labels), np.bincount(labels).astype("float64")
     else:
         y = _check_targets(targets, len(f))
-        weights, squares = (lambda rows: y[rows].T), (y**2).sum(axis=0)
-    s, project = Tall.of(f).decomposed()
-    along = project(weights)
-    each = [
-        _log_evidence((s / s[0]) ** 2, a**2, square, len(f))
-        for a, square in zip(along, squares, strict=True)
-    ]
+        sums, squares = (lambda rows, block: y[rows].T @ block), (y**2).sum(axis=0)
+    s, along = Tall.of(f).decomposed(sums)
+    each = _log_evidences((s / s[0]) ** 2, along.T**2, squares, len(f))
     return float(np.mean(each) / len(f))
 
 
-def _log_evidence(s2: np.ndarray, u2: np.ndarray, square: float, n: int) -> float:
-    """Return the maximal log-evidence of one target: a grid of log r, then finer ones inside it.
+def _log_evidences(s2: np.ndarray, u2: np.ndarray, squares: np.ndarray, n: int) -> list[float]:
+    """Return the maximal log-evidence of each target: of a grid of log r, then finer ones inside.
 
-    A search, and no fixed-point iteration, because that may take thousands of steps (or never end)
-    where the best noise or the best prior is nearly nothing; its bounds keep both finite.
+    `u2` is `(directions, targets)`. The first grid serves all targets. A search, and no fixed-point
+    iteration, because that may take thousands of steps (or never end) where the best noise or the
+    best prior is nearly nothing; its bounds keep both finite.
     """
-    outside = max(square - u2.sum(), 0.0)
+    outside = np.maximum(squares - u2.sum(axis=0), 0.0)
 
-    def evidence(log_r):
+    def evidence(log_r, some):
         r = np.exp(log_r)[:, None]
-        residual = (r / (r + s2)) @ u2 + outside
-        noise = np.maximum(residual, _LEAST_NOISE * square) / n
-        spread = np.log1p(s2 / r).sum(axis=1)
+        residual = (r / (r + s2)) @ u2[:, some] + outside[some]
+        noise = np.maximum(residual, _LEAST_NOISE * squares[some]) / n
+        spread = np.log1p(s2 / r).sum(axis=1, keepdims=True)
         return -(n * np.log(2 * np.pi * noise) + residual / noise + spread) / 2
 
-    step = 0.5
-    grid = np.arange(np.log(s2.min() * _LEAST_NOISE), np.log(s2.sum() / _LEAST_NOISE), step)
-    while step > 1e-6:
-        best = grid[evidence(grid).argmax()]
-        grid = np.linspace(best - step, best + step, 21)
-        step /= 10
-    return float(evidence(grid).max())
+    first = np.arange(np.log(s2.min() * _LEAST_NOISE), np.log(s2.sum() / _LEAST_NOISE), 0.5)
+    each = []
+    for target, start in enumerate(first[evidence(first, slice(None)).argmax(axis=0)]):
+        best, step = start, 0.5
+        while step > 1e-6:
+            grid = np.linspace(best - step, best + step, 21)
+            values = evidence(grid, [target])
+            best, step = grid[values.argmax()], step / 10
+        each.append(float(values.max()))
+    return each
 
 
 def _check_features(features) -> np.ndarray:
@@ -249,10 +249,17 @@ def _check_features(features) -> np.ndarray:
     return f
 
 
-def _members(labels: np.ndarray) -> Callable:
-    """Return what gives 1 for the members of each class among some rows, `(classes, rows)`."""
-    classes = np.arange(labels.max() + 1)[:, None]
-    return lambda rows: (labels[rows] == classes).astype("float64")
+def _class_sums(labels: np.ndarray) -> Callable:
+    """Return what sums some rows by their class, `(classes, columns)`."""
+
+    def sums(rows: slice, block: np.ndarray) -> np.ndarray:
+        order = np.argsort(labels[rows], kind="stable")
+        seen, starts = np.unique(labels[rows][order], return_index=True)
+        total = np.zeros((labels.max() + 1, block.shape[1]))
+        total[seen] = [part.sum(axis=0) for part in np.split(block[order], starts[1:])]
+        return total
+
+    return sums
 
 
 def _blocks_of_classes(x: np.ndarray, labels: np.ndarray, rows: int):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import mmap
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -309,9 +310,17 @@ def _fill_files(
     for done in _fill(features, partials, model, x, batch_size, saved):
         if done - saved >= _ROWS_BETWEEN_SAVES or done == samples:
             for whole in features:
-                whole.flush()
+                _write_out(whole)
             saved = done
             write_atomically(progress, methodcaller("write", str(saved).encode()))
+
+
+def _write_out(features: np.memmap) -> None:
+    """Write the rows of a file to the disk, and give back the memory that they took."""
+    features.flush()
+    if hasattr(mmap, "MADV_DONTNEED"):  # not on Windows
+        file: mmap.mmap = features._mmap  # type: ignore[attr-defined]
+        file.madvise(mmap.MADV_DONTNEED)  # they are read again when asked for
 
 
 def _open(path: Path, samples: int, mode: str = "r") -> np.memmap:
