@@ -2,11 +2,10 @@
 
     python benchmarks/shards.py [images] [backbone] [image size]
 
-Writes docs/measured/shards.json, which the page of costs reads. Measure on a quiet machine: a rate
-is that of one call over all images, without the time that the workers take to start. That time,
-`start_seconds`, is of a call of two workers that finds all files made. `peak_mb` is what the
-process that calls holds at most, with the model, in one worker. Ray's rates are left out where Ray
-is not installed.
+Writes docs/measured/shards.json, which the page of costs reads. Measure on a quiet machine. A rate
+counts the images of all shards but the first of each worker, in which it starts and traces.
+`start_seconds` is what a call of two workers takes that finds all files made. `peak_mb` is the most
+that the process of one worker holds. Ray's rates are left out where Ray is not installed.
 """
 
 import importlib.util
@@ -23,13 +22,7 @@ import tlhelpers as tl
 import numpy as np
 
 OUT = Path(__file__).parents[1] / "docs" / "measured" / "shards.json"
-SHARDS = 8
-
-
-def seconds(*arguments, **options) -> tuple[float, tl.FeatureShards]:
-    begin = time.perf_counter()
-    made = tl.extract_shards(*arguments, **options)
-    return time.perf_counter() - begin, made
+SHARDS = 16
 
 
 def main(images: int, backbone: str, side: int) -> None:
@@ -42,22 +35,31 @@ def main(images: int, backbone: str, side: int) -> None:
         for number in range(SHARDS):
             x = rng.integers(0, 256, (images // SHARDS, side, side, 3)).astype("uint8")
             np.save(shards / f"{number}.npy", x)
-        few = sorted(shards.glob("*.npy"))[:1]
-        tl.extract_shards(base, few, place / "warm")  # what is traced and allocated only once
-        spent, made = seconds(base, shards, place / "1")
-        rates: dict[str, dict[str, float]] = {"workers": {"1": len(made) / spent}}
+        made = tl.extract_shards(base, shards, place / "1")
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        start, _ = seconds(base, shards, place / "1", workers=2)
-        rates["workers"]["2"] = rate(base, shards, place / "2", workers=2)
-        rates["ray_workers"] = {}
+        begin = time.perf_counter()
+        tl.extract_shards(base, shards, place / "1", workers=2)
+        start = time.perf_counter() - begin
+        two = tl.extract_shards(base, shards, place / "2", workers=2)
+        rates: dict[str, dict[str, float]] = {
+            "workers": {"1": rate(made, 1), "2": rate(two, 2)},
+            "ray_workers": {},
+        }
         if importlib.util.find_spec("ray"):
             import ray
 
-            ray.init("local", num_cpus=2, log_to_driver=False, include_dashboard=False)
+            ray.init(
+                "local",
+                num_cpus=2,
+                logging_level="ERROR",
+                log_to_driver=False,
+                include_dashboard=False,
+            )
             for workers in (1, 2):
-                rates["ray_workers"][str(workers)] = rate(
+                there = tl.extract_shards(
                     base, shards, place / f"ray {workers}", workers=workers, cluster="auto"
                 )
+                rates["ray_workers"][str(workers)] = rate(there, workers)
             ray.shutdown()
         size = sum((made.folder / file).stat().st_size for file in made.files)
         features = next(iter(made))
@@ -77,11 +79,12 @@ def main(images: int, backbone: str, side: int) -> None:
     print(OUT.read_text())
 
 
-def rate(base, shards: Path, out: Path, **options) -> float:
-    """Return images per second, less what a call takes that finds everything made."""
-    spent, made = seconds(base, shards, out, **options)
-    start, _ = seconds(base, shards, out, **options)
-    return len(made) / max(spent - start, 1e-3)
+def rate(made: tl.FeatureShards, workers: int) -> float:
+    """Return images per second from the moment when each worker may have done its first shard."""
+    times = [(made.folder / file).stat().st_mtime for file in made.files]
+    order = np.argsort(times)
+    images = np.array(made.rows)[order[workers:]].sum()
+    return float(images / (times[order[-1]] - times[order[workers - 1]]))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import sys
 import tempfile
 import threading
 import time
@@ -16,7 +17,7 @@ from toys import base_named
 
 ray = pytest.importorskip("ray", reason="pip install 'tlhelpers[cluster]'")
 RNG = np.random.default_rng(0)
-NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
+NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_log_monitor": False}
 SHARDS, ROWS = 12, 7
 NAMES = [f"{number:02}.npz" for number in range(SHARDS)]
 ATTEMPTS = 4
@@ -28,10 +29,15 @@ def cluster():
     """Start a head and a second node with a core each, and end both whatever happens."""
     from ray.cluster_utils import Cluster
 
-    os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"
     logging.getLogger("ray").setLevel(logging.ERROR)
-    with tempfile.TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True) as short:
-        head = NODE | {"include_dashboard": False, "temp_dir": short}  # a socket's path: 107 bytes
+    short = tempfile.TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True)
+    with short as folder, pytest.MonkeyPatch.context() as patch:
+        # JupyterLab brings a package that each process of Ray imports for seconds, if it is there.
+        (Path(folder) / "rfc3987_syntax.py").write_text("raise ImportError")
+        patch.setenv("PYTHONPATH", os.pathsep.join([folder, *sys.path]))
+        patch.setenv("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
+        head = NODE | {"include_dashboard": False, "no_monitor": True}
+        head["temp_dir"] = folder  # a socket's path has at most 107 bytes
         nodes = insist(lambda: Cluster(head_node_args=head, initialize_head=True))
         try:
             insist(lambda: nodes.add_node(**NODE))

@@ -30,16 +30,18 @@ def run_on_cores(
 
     threads = max(1, (os.cpu_count() or 1) // workers)
     pool = ProcessPoolExecutor(workers, initializer=_open, initargs=(pack_model(model), threads))
+    finished = False
     try:
         for done in as_completed([pool.submit(_run, work, file) for file in files]):
             yield done.result()
+        finished = True
     except BrokenProcessPool as error:
         raise ValueError(
             f"`workers` must fit into the memory. Received: workers={workers}, and one of them was "
             f"killed. Call again with fewer: workers={workers - 1}. What is done is kept."
         ) from error
     finally:
-        pool.shutdown(kill_workers=True)
+        pool.shutdown(kill_workers=not finished)
 
 
 def _open(packed: bytes, threads: int) -> None:
