@@ -174,8 +174,9 @@ def skada_dann():
         layer_name="encoder",
         domain_classifier=discriminator,
         num_features=768,
-        batch_size=2 * BATCH,  # of both domains together
+        batch_size=BATCH,  # of each domain
         max_epochs=1,
+        warm_start=True,
         lr=0.01,
         optimizer=torch.optim.SGD,
         optimizer__momentum=0.9,
@@ -185,8 +186,7 @@ def skada_dann():
     x = np.concatenate([XS, XT]).transpose(0, 3, 1, 2).copy()
     y = np.concatenate([YS, np.full(len(XT), -1)])
     domain = np.concatenate([np.ones(len(XS)), np.full(len(XT), -2)])
-    net.initialize()
-    return lambda: net.partial_fit(x, y, sample_domain=domain)
+    return lambda: net.fit(x, y, sample_domain=domain)
 
 
 def against(peer, quick: bool, reverse: bool = False) -> Measured:

@@ -124,8 +124,8 @@ def instructions() -> list[str]:
 ROWS = (
     Row(
         "extraction",
-        "Features of VGG16 (64 px, batches of 64), mapped file to cache: tl.extract_features"
-        " against the bare network on batches in memory",
+        "Features of VGG16 (64 px, batches of 64) from a mapped file into a cache: "
+        "tl.extract_features against the bare network on batches in memory",
         extraction,
         Promise(0.85),
     ),
