@@ -1,4 +1,4 @@
-"""Images per second of `extract_shards`, on one core and two, here and on Ray.
+"""Images per second of `extract_shards`: processes that share all cores, and Ray's, a core each.
 
     python benchmarks/shards.py [images] [backbone] [image size]
 
@@ -88,5 +88,5 @@ def rate(made: tl.FeatureShards, workers: int) -> float:
 
 
 if __name__ == "__main__":
-    given = [*sys.argv[1:], *["2048", "mobilenetv2", "96"][len(sys.argv) - 1 :]]
+    given = [*sys.argv[1:], *["1024", "vgg16", "64"][len(sys.argv) - 1 :]]
     main(int(given[0]), given[1], int(given[2]))

@@ -28,14 +28,14 @@ def read_measured(path: Path) -> dict:
 
 
 def efficiency(measured: Mapping) -> float:
-    """Return what a worker beside another does of what it does alone; 1 at most."""
-    rates = measured["workers"]
+    """Return what a worker, on one core, does beside another of what it does alone; 1 at most."""
+    rates = measured["ray_workers"]
     return min(1.0, rates["2"] / (2 * rates["1"]))
 
 
 def images_per_second(measured: Mapping, workers: int) -> float:
     """Return the rate of so many workers: measured, or that of one times number and efficiency."""
-    rates = measured["workers"]
+    rates = measured["ray_workers"]
     if str(workers) in rates:
         return rates[str(workers)]
     return rates["1"] * workers * efficiency(measured)
@@ -50,14 +50,14 @@ def cost(measured: Mapping, images: int, workers: int) -> Cost:
 
 def say_costs(measured: Mapping) -> str:
     """Return what was measured, and the table of what follows from it, as Markdown."""
-    rates = measured["workers"].items()
+    rates = measured["ray_workers"].items()
     told = ", ".join(f"{rate:,.0f} images a second with {n}" for n, rate in rates)
     share = f"{efficiency(measured):.0%}".replace("%", " %")
     heads = " | ".join(f"{n} worker{'s' * (n > 1)}" for n in WORKERS)
     lines = [
         f"Measured on {measured['machine']}: {measured['backbone']}, {measured['images']:,} images "
         f"of {measured['image_size']} pixels, {measured['features_per_image']:,} features each. "
-        f"{told}. A second worker beside the first leaves each {share} of its speed. A worker "
+        f"{told}, a core each. A second beside the first leaves each {share} of its speed. A worker "
         f"takes {measured['peak_mb']['1'] / 1e3:.1f} GB and {measured['start_seconds']:.0f} s to "
         "start.",
         "",

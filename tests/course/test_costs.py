@@ -10,13 +10,13 @@ import pytest
 DOCS = Path(__file__).parents[2] / "docs"
 MEASURED = {
     "machine": "M", "backbone": "vgg16", "image_size": 64, "images": 500,
-    "features_per_image": 2048, "bytes_per_image": 8192.0, "workers": {"1": 10.0, "2": 16.0},
-    "ray_workers": {}, "peak_mb": {"1": 1500.0}, "start_seconds": 36.0,
+    "features_per_image": 2048, "bytes_per_image": 8192.0, "workers": {},
+    "ray_workers": {"1": 10.0, "2": 16.0}, "peak_mb": {"1": 1500.0}, "start_seconds": 36.0,
 }  # fmt: skip
 
 
 def with_rates(**rates):
-    return {**MEASURED, "workers": {name[1:]: rate for name, rate in rates.items()}}
+    return {**MEASURED, "ray_workers": {name[1:]: rate for name, rate in rates.items()}}
 
 
 def test_more_workers_than_were_measured_lose_what_two_lose():

@@ -21,6 +21,7 @@ def to_bfloat16(model: keras.Model) -> keras.Model:
             without a graph.
 
     Example:
+        >>> table = tl.freeze(base)
         >>> fast = tl.to_bfloat16(base)
         >>> tl.extract_features(fast, x_train).dtype
         dtype('float32')
