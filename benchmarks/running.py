@@ -11,6 +11,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -31,6 +32,7 @@ def run_row(module: str, row: Row, quick: bool) -> dict:
     if lacking:
         return describe(row) | {"verdict": LEFT_OUT, "reason": f"no {', '.join(lacking)}"}
     cores = available_cores()[: row.threads]
+    begin = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "measured.json"
         told = [module, row.name, "quick" if quick else "full", ",".join(map(str, cores)), file]
@@ -48,7 +50,8 @@ def run_row(module: str, row: Row, quick: bool) -> dict:
             last = [f"exit status {done.returncode}", *done.stdout.splitlines()[-LAST_LINES:]]
             return describe(row) | {"verdict": FAILED, "reason": "\n".join(last)}
         measured = Measured(**json.loads(file.read_text("utf-8")))
-    return judge(row, measured) | {"threads": len(cores)}
+    seconds = round(time.perf_counter() - begin, 1)
+    return judge(row, measured) | {"threads": len(cores), "seconds": seconds}
 
 
 def describe(row: Row) -> dict:

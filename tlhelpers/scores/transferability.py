@@ -251,13 +251,14 @@ def _check_features(features) -> np.ndarray:
 
 def _class_sums(labels: np.ndarray) -> Callable:
     """Return what sums some rows by their class, `(classes, columns)`."""
+    from scipy.sparse import csr_array
+
+    classes = labels.max() + 1
 
     def sums(rows: slice, block: np.ndarray) -> np.ndarray:
-        order = np.argsort(labels[rows], kind="stable")
-        seen, starts = np.unique(labels[rows][order], return_index=True)
-        total = np.zeros((labels.max() + 1, block.shape[1]))
-        total[seen] = [part.sum(axis=0) for part in np.split(block[order], starts[1:])]
-        return total
+        own = labels[rows]
+        members = csr_array((np.ones(len(own)), (own, np.arange(len(own)))), (classes, len(own)))
+        return members @ block
 
     return sums
 
