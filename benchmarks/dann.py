@@ -235,5 +235,6 @@ ROWS = (
         Promise(1),
         needs=("skada", "torch"),
         threads=1,
+        full_only=True,
     ),
 )

@@ -26,7 +26,7 @@ def save_and_load(quick: bool) -> Measured:
             model.save(file)
             keras.models.load_model(file)
 
-        faster = take_turns(ours, peer, 5 if quick else 15)
+        faster = take_turns(ours, peer, 3 if quick else 15)
         facts = {"megabytes": round(file.stat().st_size / 1e6)}
     return Measured([1 / ratio for ratio in faster], facts)
 
@@ -38,7 +38,7 @@ def importing(quick: bool) -> Measured:
         command = [sys.executable, "-c", statement]
         return lambda: subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
 
-    faster = take_turns(start("import tlhelpers"), start("import keras"), 3 if quick else 9)
+    faster = take_turns(start("import tlhelpers"), start("import keras"), 3 if quick else 9, 0)
     return Measured([1 / ratio for ratio in faster])
 
 

@@ -133,5 +133,6 @@ ROWS = (
         "bfloat16",
         "Features of VGG16 at 32 px: tl.to_bfloat16(base) against float32",
         bfloat16,
+        full_only=True,
     ),
 )

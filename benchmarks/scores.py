@@ -154,6 +154,7 @@ ROWS = (
         "on one thread",
         logme_5000,
         threads=1,
+        full_only=True,
     ),
     Row(
         "logme-exact",

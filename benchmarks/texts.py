@@ -16,7 +16,7 @@ def bucketing(quick: bool) -> Measured:
     import keras_hub
 
     rng = np.random.default_rng(0)
-    texts = 256 if quick else 1024
+    texts = 160 if quick else 1024
     lengths = np.exp(rng.normal(4.2, 0.7, texts)).clip(8, LONGEST).astype(int)
     lengths[0] = LONGEST
     mask = np.arange(LONGEST) < lengths[:, None]
