@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from statistics import median
 
 from course.mathml import formula
 
@@ -15,6 +16,7 @@ PATHS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 
 MAX_CELLS = 90
 MAX_LINES = 25  # of a code cell
+STEP, MEDIAN = 12, 6  # lines of a cell in the course, 00 to 09, but for the one to copy
 MAX_BYTES = 1_000_000  # advice: 300 KB
 MACHINE_PATH = re.compile(r"/(?:home|root|Users|work)/|\b[A-Z]:\\")
 SHELL = re.compile(r"^\s*[!%]|\bpip install\b", re.MULTILINE)
@@ -101,6 +103,16 @@ def test_is_short(path, nb):
     for number, cell in code_cells(nb):
         lines = len(cell.source.splitlines())
         assert lines <= MAX_LINES, f"cell {number} has {lines} lines: move code into tlhelpers"
+
+
+@pytest.mark.parametrize("lesson", [p for p in PATHS if p.name < "10"], ids=lambda p: p.stem)
+def test_the_course_goes_in_small_steps(lesson):
+    cells = code_cells(nbformat.read(lesson, as_version=4))
+    cells = [(n, c) for n, c in cells if "copy-me" not in tags(c)]
+    lines = {n: len([line for line in c.source.splitlines() if line.strip()]) for n, c in cells}
+    long = [number for number, count in lines.items() if count > STEP]
+    assert not long, f"cells {long} have more than {STEP} lines: one idea a cell"
+    assert median(lines.values()) <= MEDIAN, "cut cells where one idea ends"
 
 
 def test_begins_with_a_title_and_has_goal_and_summary(nb):
