@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import socket
 import sys
 import tempfile
 import threading
@@ -95,6 +96,13 @@ def test_a_cluster_too_small_is_refused_at_once(cluster, base, shards, tmp_path)
 def test_no_cluster_at_an_address_is_said(base, shards, tmp_path):
     with pytest.raises(ValueError, match=r"`cluster` must be a Ray cluster's address"):
         extract_shards(base, shards, tmp_path / "out", cluster="nonsense://here")
+
+
+def test_nobody_at_an_address_is_said_at_once(base, shards, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]  # free again, once the server is closed
+    with pytest.raises(ValueError, match=f"cluster='127.0.0.1:{port}' \\(nobody answers"):
+        extract_shards(base, shards, tmp_path / "out", cluster=f"127.0.0.1:{port}")
 
 
 def test_two_nodes_make_the_same_bits(cluster, base, shards, expected, tmp_path):

@@ -94,9 +94,10 @@ def read_shard(
             raise ValueError(f"{len(x)} inputs, {len(y)} labels")
         return x, y
     except (*broken, tf.errors.OpError) as error:  # pyarrow's errors are ValueError or OSError
+        reason = str(error).rstrip(".")
         raise ValueError(
-            f"`shards` must be whole files of inputs. Received: {path}: {error} Write it again, or "
-            "take it away."
+            f"`shards` must be whole files of inputs. Received: {path}: {reason}. Write it again, "
+            "or take it away."
         ) from error
 
 

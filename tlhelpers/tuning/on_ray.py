@@ -7,6 +7,7 @@ would wait for ever where no other node has room. What is missing goes to what i
 
 import json
 import logging
+import socket
 import warnings
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from tlhelpers.tuning.shard_work import ShardWork, pack_model, unpack_model
 
 import keras
 
+_SECONDS_TO_ANSWER = 3
 _ROUNDS_WITHOUT_A_SHARD = 3  # a node that has just died may still count as alive
 
 
@@ -74,6 +76,7 @@ def _connected(cluster: str):
     joined = not ray.is_initialized()
     if joined:
         try:
+            _knock(cluster)
             ray.init(cluster, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise ValueError(
@@ -94,6 +97,16 @@ def _connected(cluster: str):
         logger.setLevel(level)
         if joined:
             ray.shutdown()
+
+
+def _knock(cluster: str) -> None:
+    """Ask at an address `host:port` whether anybody is there: Ray itself tries for minutes."""
+    host, _, port = cluster.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), _SECONDS_TO_ANSWER).close()
+        except OSError as error:
+            raise ConnectionError(f"nobody answers: {error}") from error
 
 
 def _cores(ray) -> int:
