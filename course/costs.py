@@ -58,8 +58,8 @@ def say_costs(measured: Mapping) -> str:
         f"Measured on {measured['machine']}: {measured['backbone']}, {measured['images']:,} images "
         f"of {measured['image_size']} pixels, {measured['features_per_image']:,} features each. "
         f"{told}, a core each. A second beside the first leaves each {share} of its speed. "
-        f"A worker takes {measured['peak_mb']['1'] / 1e3:.1f} GB and {measured['start_seconds']:.0f} s to "
-        "start.",
+        f"A worker takes {measured['peak_mb']['1'] / 1e3:.1f} GB and "
+        f"{measured['start_seconds']:.0f} s to start.",
         "",
         f"| the course's data, times | images | disk, GB | {heads} |",
         "|--:" * (3 + len(WORKERS)) + "|",
