@@ -219,6 +219,8 @@ ROWS = (
         Promise(1),
         needs=("adapt",),
         threads=1,
+        why="A tie: runs gave 0.96 to 1.02. Both spend nine tenths of a step inside TensorFlow, on "
+        "the same convolutions and their gradients.",
     ),
     Row(
         "dann-torch",
