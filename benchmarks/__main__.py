@@ -23,7 +23,7 @@ from benchmarks.machine import describe_machine
 from benchmarks.report import number, to_markdown
 from benchmarks.running import FAILED, LEFT_OUT, ROOT, SHORT, available_cores, run_row
 
-NAMES = ("fitting", "growing", "dann", "scores", "peak", "texts", "files", "memory")
+NAMES = ("fitting", "growing", "dann", "scores", "peak", "texts", "files", "processes")
 MODULES = tuple(f"benchmarks.{name}" for name in NAMES)
 BEGIN, END = "<!-- measured: make bench -->", "<!-- end of what was measured -->"
 

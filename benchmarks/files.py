@@ -1,7 +1,5 @@
-"""What stands around the training: importing the package, saving and loading a model."""
+"""What stands behind the training: saving and loading a model."""
 
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -26,20 +24,9 @@ def save_and_load(quick: bool) -> Measured:
             model.save(file)
             keras.models.load_model(file)
 
-        faster = take_turns(ours, peer, 3 if quick else 15)
+        faster = take_turns(ours, peer, 2 if quick else 7)
         facts = {"megabytes": round(file.stat().st_size / 1e6)}
     return Measured([1 / ratio for ratio in faster], facts)
-
-
-def importing(quick: bool) -> Measured:
-    """In fresh processes."""
-
-    def start(statement: str):
-        command = [sys.executable, "-c", statement]
-        return lambda: subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
-
-    faster = take_turns(start("import tlhelpers"), start("import keras"), 3 if quick else 9, 0)
-    return Measured([1 / ratio for ratio in faster])
 
 
 ROWS = (
@@ -48,12 +35,5 @@ ROWS = (
         "`save_classifier` and `load_classifier`: time over Keras' `save` and `load_model`",
         save_and_load,
         Promise(1.1, least=False),
-    ),
-    Row(
-        "import",
-        "`import tlhelpers`: time over `import keras` with TensorFlow",
-        importing,
-        Promise(1.1, least=False),
-        why="Of 4.0 s Keras and TensorFlow take 3.7; the package's own files take 0.3.",
     ),
 )

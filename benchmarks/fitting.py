@@ -2,6 +2,7 @@
 
 import tempfile
 import time
+from collections.abc import Callable
 from functools import partial
 
 import tlhelpers as tl
@@ -22,7 +23,7 @@ def compile_plain(model: keras.Model, rate: float) -> None:
 def features_and_head(epochs: int, quick: bool) -> Measured:
     """Ours reads the features from a folder; the guide's loop runs the frozen base each epoch."""
     pixels = PIXELS["MobileNetV2"]
-    x, y = draw_pictures(384 if quick else 1000, pixels)
+    x, y = draw_pictures(512 if quick else 1000, pixels)
     x_test, y_test = draw_pictures(200, pixels, seed=1)
     encoder = make_encoder()
     layers = [L.BatchNormalization(momentum=0.9), L.Dropout(0.2), L.Dense(CLASSES)]
@@ -47,7 +48,7 @@ def features_and_head(epochs: int, quick: bool) -> Measured:
         learned["accuracy of the guide's loop"] = head.get_weights()
 
     ours(1), peer(1)
-    ratios = take_turns(ours, peer, 3 if quick else 5, warm_ups=0)
+    ratios = take_turns(ours, peer, 2 if quick else 3, warm_ups=0)
     facts = {"images": len(x), "epochs": epochs}
     return Measured(ratios, facts | accuracies(guides, head, learned, x_test, y_test))
 
@@ -63,8 +64,8 @@ def accuracies(model: keras.Model, part: keras.Model, learned: dict, x, y) -> di
 
 def last_block(quick: bool) -> Measured:
     """Head, then the last block: behind the cached prefix, and through the base each epoch."""
-    pixels, head_epochs, epochs = PIXELS["VGG16"], 7, 4
-    x, y = draw_pictures(192 if quick else 1000, pixels)
+    pixels, size, head_epochs, epochs = PIXELS["VGG16"], 32, 7, 4
+    x, y = draw_pictures(256 if quick else 1000, pixels)
     x_test, y_test = draw_pictures(200, pixels, seed=1)
     model = tl.build_classifier(make_base("VGG16"), CLASSES, normalize=True)
     back = way_back_of_weights(model)
@@ -73,27 +74,27 @@ def last_block(quick: bool) -> Measured:
     def ours(x=x, y=y, head_epochs=head_epochs, epochs=epochs):
         back()
         tl.fine_tune(model, (x, y), unfreeze=1, head_epochs=head_epochs, epochs=epochs,
-                     batch_size=BATCH, verbose=0)  # fmt: skip
+                     batch_size=size, verbose=0)  # fmt: skip
         learned["accuracy"] = model.get_weights()
 
     def peer(x=x, y=y, head_epochs=head_epochs, epochs=epochs):
         back()
         for block, epochs_of_phase, rate in ((None, head_epochs, 5e-3), ("block5", epochs, 1e-4)):
             set_trainable(model, block)
-            compile_plain(model, falling(rate, epochs_of_phase, len(x)))
-            model.fit(x, y, batch_size=BATCH, epochs=epochs_of_phase, verbose=0)
+            compile_plain(model, falling(rate, epochs_of_phase * -(-len(x) // size)))
+            model.fit(x, y, batch_size=size, epochs=epochs_of_phase, verbose=0)
         learned["accuracy of the guide's loop"] = model.get_weights()
 
-    few = x[:BATCH], y[:BATCH], 1, 1
+    few = x[:size], y[:size], 1, 1
     ours(*few), peer(*few)
-    ratios = take_turns(ours, peer, 3, warm_ups=0)
+    ratios = take_turns(ours, peer, 2 if quick else 3, warm_ups=0)
     facts = {"images": len(x), "epochs": f"{head_epochs} + {epochs}"}
     return Measured(ratios, facts | accuracies(model, model, learned, x_test, y_test))
 
 
-def falling(rate: float, epochs: int, samples: int) -> keras.optimizers.schedules.CosineDecay:
+def falling(rate: float, steps: int) -> keras.optimizers.schedules.CosineDecay:
     """Return the schedule that `fine_tune` uses."""
-    return keras.optimizers.schedules.CosineDecay(rate, epochs * -(-samples // BATCH))
+    return keras.optimizers.schedules.CosineDecay(rate, steps)
 
 
 def set_trainable(model: keras.Model, block: str | None) -> None:
@@ -104,15 +105,21 @@ def set_trainable(model: keras.Model, block: str | None) -> None:
         layer.trainable = block is not None and layer.name.startswith(block)
 
 
-def way_back_of_weights(model: keras.Model):
+def way_back_of_weights(model: keras.Model) -> Callable[[], None]:
+    """Return a function that gives the model the weights of now, and the same draws as before."""
     weights = model.get_weights()
-    return lambda: model.set_weights(weights)
+
+    def go_back() -> None:
+        keras.utils.set_random_seed(0)
+        model.set_weights(weights)
+
+    return go_back
 
 
 def overhead(quick: bool) -> Measured:
     """In processor time of one thread, which other programs disturb little."""
-    pixels, epochs = PIXELS["VGG16"], 4
-    x, y = draw_pictures(128 if quick else 512, pixels)
+    pixels, epochs = PIXELS["VGG16"], 2 if quick else 4
+    x, y = draw_pictures(64 if quick else 256, pixels)
     model = tl.build_classifier(make_base("VGG16"), CLASSES, normalize=True)
     back = way_back_of_weights(model)
 
@@ -124,10 +131,10 @@ def overhead(quick: bool) -> Measured:
     def peer():
         back()
         set_trainable(model, "block5")
-        compile_plain(model, falling(1e-4, epochs, len(x)))
+        compile_plain(model, falling(1e-4, epochs * -(-len(x) // BATCH)))
         model.fit(x, y, batch_size=BATCH, epochs=epochs, verbose=0)
 
-    faster = take_turns(ours, peer, 3 if quick else 5, clock=time.process_time)
+    faster = take_turns(ours, peer, 2 if quick else 5, clock=time.process_time)
     return Measured([1 / ratio for ratio in faster], {"images": len(x), "epochs": epochs})
 
 
@@ -147,8 +154,7 @@ def layerwise(quick: bool) -> Measured:
         model.compile(optimizer, LOSS)
         return lambda: model.fit(x, y, batch_size=size, verbose=0, callbacks=callbacks)
 
-    turns = 5 if quick else 20
-    faster = take_turns(prepare(True), prepare(False), turns, clock=time.process_time)
+    faster = take_turns(prepare(True), prepare(False), 5 if quick else 10, clock=time.process_time)
     return Measured([1 / ratio for ratio in faster], {"steps a turn": steps})
 
 
@@ -184,5 +190,6 @@ ROWS = (
         "a step with `layerwise` and `FitGuard`: time over plain Adam",
         layerwise,
         threads=1,
+        full_only=True,
     ),
 )

@@ -41,5 +41,6 @@ ROWS = (
         "features and head of 4n pictures: time over four times that of n",
         growth,
         Promise(1.1, least=False),
+        full_only=True,
     ),
 )

@@ -45,9 +45,11 @@ class Tall:
             u, s, _ = np.linalg.svd(np.vstack(list(self.blocks())), full_matrices=False)
             real = s > s[0] * width * _EPS
             return s[real], sums(slice(0, n), u[:, real])
-        squared, weighted, start = np.zeros((width, width)), 0.0, 0
-        for block in self.blocks():
-            squared += block.T @ block
+        from scipy.linalg.blas import dsyrk
+
+        squared, weighted, start = np.zeros((width, width), order="F"), 0.0, 0
+        for block in self.blocks():  # the lower triangle of X'X, added to in place
+            squared = dsyrk(1.0, block.T, beta=1.0, c=squared, lower=True, overwrite_c=True)
             weighted = weighted + sums(slice(start, start + len(block)), block)
             start += len(block)
         s, v = eigenvalues_of(squared) or self._by_triangle()
@@ -67,7 +69,7 @@ class Tall:
 
 
 def eigenvalues_of(squared: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return S and V from X'X, or None where squaring has cost too many digits of them."""
+    """Return S and V from X'X, its lower triangle; None where squaring has cost too many digits."""
     squares, v = np.linalg.eigh(squared)
     if squares[0] < squares[-1] * _LEAST_SQUARE:
         return None

@@ -251,14 +251,14 @@ def _check_features(features) -> np.ndarray:
 
 def _class_sums(labels: np.ndarray) -> Callable:
     """Return what sums some rows by their class, `(classes, columns)`."""
-    from scipy.sparse import csr_array
+    from scipy.sparse import csc_array
 
     classes = labels.max() + 1
 
     def sums(rows: slice, block: np.ndarray) -> np.ndarray:
         own = labels[rows]
-        members = csr_array((np.ones(len(own)), (own, np.arange(len(own)))), (classes, len(own)))
-        return members @ block
+        one_each = np.ones(len(own)), own, np.arange(len(own) + 1)
+        return csc_array(one_each, (classes, len(own))) @ block
 
     return sums
 

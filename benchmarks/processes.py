@@ -1,8 +1,8 @@
-"""Does memory stay flat while the data grow?
+"""What needs processes of its own: the import, and whether memory stays flat as the data grow.
 
-Each size runs in a process of its own: `python -m benchmarks.memory IMAGES` prints two peaks, in
-bytes. The first is what counts: the memory that the process needs. The second adds the pages of
-its mapped files, which the system keeps while there is room, and takes back when there is none.
+`python -m benchmarks.processes IMAGES` prints two peaks of the memory, in bytes. The first is what
+counts: the memory that the process needs. The second adds the pages of its mapped files, which the
+system keeps while there is room, and takes back when there is none.
 """
 
 import subprocess
@@ -12,7 +12,7 @@ import threading
 from functools import partial
 from pathlib import Path
 
-from benchmarks.frame import Measured, Promise, Row
+from benchmarks.frame import Measured, Promise, Row, take_turns
 
 import psutil
 
@@ -24,7 +24,7 @@ def streaming(images: int, quick: bool) -> Measured:
     """The peak with this many pictures over that with a thousand."""
 
     def peaks(count: int) -> tuple[int, int]:
-        command = [sys.executable, "-m", "benchmarks.memory", str(count)]
+        command = [sys.executable, "-m", "benchmarks.processes", str(count)]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         needed, resident = map(int, done.stdout.split()[-2:])
         return needed, resident
@@ -33,6 +33,17 @@ def streaming(images: int, quick: bool) -> Measured:
     ratios = [many[0] / few[0] for many, few in pairs]
     with_files = round(pairs[-1][0][1] / pairs[-1][1][1], 2)
     return Measured(ratios, {"with the pages of mapped files": with_files})
+
+
+def importing(quick: bool) -> Measured:
+    """In fresh processes."""
+
+    def start(statement: str):
+        command = [sys.executable, "-c", statement]
+        return lambda: subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+
+    faster = take_turns(start("import tlhelpers"), start("import keras"), 2 if quick else 5, 0)
+    return Measured([1 / ratio for ratio in faster])
 
 
 class Peaks(threading.Thread):
@@ -71,15 +82,25 @@ def main(images: int) -> None:
     print(peaks.needed, peaks.resident)
 
 
-ROWS = tuple(
+ROWS = (
     Row(
-        name,
-        f"`extract_features` of {images:,} pictures with a cache: peak memory over that of {FEW:,}",
-        partial(streaming, images),
+        "import",
+        "`import tlhelpers`: time over `import keras` with TensorFlow",
+        importing,
         Promise(1.1, least=False),
-        full_only=images > 10_000,
-    )
-    for name, images in (("memory", 10_000), ("memory-50000", 50_000))
+        why="Of 4.0 s Keras and TensorFlow take 3.7; the package's own files take 0.3.",
+    ),
+    *(
+        Row(
+            name,
+            f"`extract_features` of {images:,} pictures with a cache: peak memory over that of "
+            f"{FEW:,}",
+            partial(streaming, images),
+            Promise(1.1, least=False),
+            full_only=images > 10_000,
+        )
+        for name, images in (("memory", 10_000), ("memory-50000", 50_000))
+    ),
 )
 
 if __name__ == "__main__":
