@@ -73,11 +73,11 @@ $(READY): requirements.txt pyproject.toml
 	  "Install one, or name it: make PYTHON=/path/to/python3.12" >&2; exit 1; }; \
 	"$$python" -c 'import venv, ensurepip' 2>/dev/null || { echo "error: $$python has no venv" \
 	  "module. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }; \
-	"$$python" -c 'import shutil, sys; sys.exit(shutil.disk_usage(".").free < 4e9)' || { \
-	  echo "error: 4 GB of free disk are needed here for the packages." >&2; exit 1; }; \
+	"$$python" -c 'import shutil, sys; sys.exit(shutil.disk_usage(".").free < 5e9)' || { \
+	  echo "error: 5 GB of free disk are needed here for the packages." >&2; exit 1; }; \
 	echo "Making $(VENV) with $$("$$python" --version)"; \
 	"$$python" -m venv --clear $(VENV)
-	@echo "Installing requirements.txt into $(VENV) (once; about 3 GB on disk; a few minutes)"
+	@echo "Installing requirements.txt into $(VENV) (once; about 4 GB on disk; a few minutes)"
 	@rm -f $(READY)
 	@( $(RUN) -m pip install --disable-pip-version-check --progress-bar off -r requirements.txt && \
 	   $(RUN) -m pip install --disable-pip-version-check -q --no-deps -e . && touch $(READY) \
