@@ -13,6 +13,7 @@ default_role = "code"  # as in Markdown: `name`
 exclude_patterns = [".doctrees"]
 nb_execution_mode = "off"  # `make course` executes; the book shows
 nb_merge_streams = True
+nb_render_markdown_format = "gfm"  # with tables, which CommonMark has not
 nb_mime_priority_overrides = [("html", "image/png", 1), ("html", "text/html", 2)]
 myst_enable_extensions = ["dollarmath", "amsmath"]
 myst_heading_anchors = 3

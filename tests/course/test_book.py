@@ -31,6 +31,8 @@ def book(tmp_path_factory):
         shutil.copy(path, lessons)
     figure = new_output("display_data", data={"image/png": "aGk="},
                         metadata={"image/png": {"alt": "a < b"}})  # fmt: skip
+    table = new_output("execute_result", data={"text/markdown": "| a | b |\n|---|---|\n| 1 | 2 |",
+                                               "text/plain": "a b"})  # fmt: skip
     failed = new_output("error", ename="ValueError", evalue="no", traceback=["ValueError: no"])
     text = "Why?\n\n<details><summary>Answer</summary>\n\nBe*cause*.\n\n</details>\n\nOn."
     cells = [
@@ -38,6 +40,7 @@ def book(tmp_path_factory):
         new_markdown_cell("$\\frac{1}{2}$, see [it](01_vgg16_cifar10.ipynb)"),
         new_code_cell("figure", outputs=[figure], execution_count=1),
         new_code_cell("1 / 0", outputs=[failed], execution_count=2),
+        new_code_cell("table", outputs=[table], execution_count=3),
         new_markdown_cell(text),
     ]
     nbformat.write(new_notebook(cells=cells), lessons / "39_own.ipynb")
@@ -116,6 +119,11 @@ def test_every_picture_says_what_it_shows(book):
         for picture in re.findall(r"<img [^>]*>", text):
             assert re.search(r'alt="[^"]+"', picture), f"{name}: {picture[:80]}"
     assert 'alt="a &lt; b"' in book[0]["lessons/39_own.html"]
+
+
+def test_an_output_in_markdown_shows_its_table(book):
+    assert re.search(r"<td>\s*(<p>)?2", book[0]["lessons/39_own.html"])
+    assert not [name for name, text in book[0].items() if re.search(r"\|\s*-{3}", text)]
 
 
 def test_formulas_are_mathml_and_links_lead_to_pages(book):
